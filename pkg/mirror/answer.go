@@ -1,0 +1,506 @@
+package mirror
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
+)
+
+// answer is what the body of a 200 holds beside its rows.
+type answer struct {
+	rows int
+	next string // metadata.next, printable; "" if it is not set
+}
+
+// readAnswer walks through the body of a 200 and hands each row to enter as soon as it is read;
+// nothing of the body is kept. The error is nil only if the body was one well-formed answer, read
+// to its end. Rows handed over before an error stand.
+//
+// Where a member is not of its type, that member is passed over and the walk goes on: one bad row
+// costs one topic. Only what breaks the syntax of JSON ends the walk.
+func readAnswer(body io.Reader, enter func(row)) (answer, error) {
+	w := walk{enter: enter, dec: jsontext.NewDecoder(body,
+		// Both would end the walk otherwise; a row's own checks are finer.
+		jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))}
+	err := w.document()
+	return w.answer, err
+}
+
+// row is one element of the answer's data.
+type row struct {
+	Result
+	// named says that the row has exactly one readable name, which stands in Result.Topic.
+	named bool
+}
+
+// walk holds the state of one walk through an answer.
+type walk struct {
+	dec    *jsontext.Decoder
+	enter  func(row)
+	answer answer
+
+	// What a row's lists are gathered in, before they are copied at their exact length.
+	lags        []PartitionLag
+	truncations []PartitionTruncation
+
+	lastMessage string // messages repeat; one copy serves them all
+}
+
+// The shapes of an answer that has no rows to read.
+var (
+	errEmpty        = errors.New("it is empty")
+	errNotObject    = errors.New("it is not a JSON object")
+	errNoData       = errors.New(`it has no "data"`)
+	errDataTwice    = errors.New(`it has "data" twice`)
+	errDataNotArray = errors.New(`its "data" is not an array`)
+	errTrailing     = errors.New("it has bytes after its end")
+)
+
+func (w *walk) document() error {
+	if w.dec.PeekKind() != '{' {
+		switch err := w.dec.SkipValue(); err {
+		case nil:
+			return errNotObject
+		case io.EOF: // as jsontext says it, unwrapped, where there was nothing at all
+			return errEmpty
+		default:
+			return err
+		}
+	}
+	var shape error = errNoData
+	seen := false
+	err := w.object(func(name string) error {
+		switch name {
+		case "data":
+			switch {
+			case seen:
+				shape = errDataTwice
+			case w.dec.PeekKind() == '[':
+				shape = nil
+			default:
+				shape = errDataNotArray
+			}
+			seen = true
+			if w.dec.PeekKind() == '[' {
+				return w.array(w.row)
+			}
+		case "metadata":
+			if w.dec.PeekKind() == '{' {
+				return w.object(w.metadata)
+			}
+		}
+		return w.dec.SkipValue()
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := w.dec.ReadToken(); err == nil || !errors.Is(err, io.EOF) {
+		var syntax *jsontext.SyntacticError
+		if err == nil || errors.As(err, &syntax) {
+			return errTrailing
+		}
+		return err
+	}
+	return shape
+}
+
+func (w *walk) metadata(name string) error {
+	if name != "next" || w.dec.PeekKind() == 'n' {
+		return w.dec.SkipValue()
+	}
+	v, err := w.dec.ReadValue()
+	if err != nil {
+		return err
+	}
+	w.answer.next = printable.Line(string(v), maxText)
+	if v.Kind() == '"' {
+		text, _ := unquote(v)
+		w.answer.next = printable.Line(text, maxText)
+	}
+	return nil
+}
+
+// object reads an object; member is called before each value and must read or skip it.
+func (w *walk) object(member func(name string) error) error {
+	if _, err := w.dec.ReadToken(); err != nil {
+		return err
+	}
+	for w.dec.PeekKind() != '}' {
+		v, err := w.dec.ReadValue()
+		if err != nil {
+			return err
+		}
+		if err := member(memberName(v)); err != nil {
+			return err
+		}
+	}
+	_, err := w.dec.ReadToken()
+	return err
+}
+
+// array reads an array; element is called before each value and must read or skip it.
+func (w *walk) array(element func() error) error {
+	if _, err := w.dec.ReadToken(); err != nil {
+		return err
+	}
+	for w.dec.PeekKind() != ']' {
+		if err := element(); err != nil {
+			return err
+		}
+	}
+	_, err := w.dec.ReadToken()
+	return err
+}
+
+// The members that the walk reads. A test holds them to the generated models.
+const (
+	memberTopic       = "mirror_topic_name"
+	memberCode        = "error_code"
+	memberMessage     = "error_message"
+	memberLags        = "mirror_lags"
+	memberTruncated   = "messages_truncated" // of a row and of a truncation row
+	memberTruncations = "partition_level_truncation_data"
+	memberPartition   = "partition"
+	memberLag         = "lag"
+	memberFetchOffset = "last_source_fetch_offset"
+	memberPartitionID = "partition_id"
+	memberTruncatedTo = "offset_truncated_to"
+)
+
+// memberName returns the name without an allocation where it is one that the walk reads; any
+// other name is "". Names are told apart by case, as JSON does.
+func memberName(v jsontext.Value) string {
+	raw := []byte(v)
+	if slices.Contains(raw, '\\') {
+		raw, _ = jsontext.AppendUnquote(nil, v)
+		raw = slices.Concat([]byte{'"'}, raw, []byte{'"'})
+	}
+	switch string(raw) {
+	case `"data"`:
+		return "data"
+	case `"metadata"`:
+		return "metadata"
+	case `"next"`:
+		return "next"
+	case `"` + memberTopic + `"`:
+		return memberTopic
+	case `"` + memberCode + `"`:
+		return memberCode
+	case `"` + memberMessage + `"`:
+		return memberMessage
+	case `"` + memberLags + `"`:
+		return memberLags
+	case `"` + memberTruncated + `"`:
+		return memberTruncated
+	case `"` + memberTruncations + `"`:
+		return memberTruncations
+	case `"` + memberPartition + `"`:
+		return memberPartition
+	case `"` + memberLag + `"`:
+		return memberLag
+	case `"` + memberFetchOffset + `"`:
+		return memberFetchOffset
+	case `"` + memberPartitionID + `"`:
+		return memberPartitionID
+	case `"` + memberTruncatedTo + `"`:
+		return memberTruncatedTo
+	}
+	return ""
+}
+
+// A verdict member is in one of these states.
+type memberState uint8
+
+const (
+	absent memberState = iota
+	clear              // null, 0 or ""
+	set
+	bad // of the wrong type, or there twice
+)
+
+// give moves on the state of a member that has come, for the first time or again.
+func (s *memberState) give(now memberState) {
+	if *s != absent {
+		now = bad
+	}
+	*s = now
+}
+
+func (w *walk) row() error {
+	w.answer.rows++
+	if w.dec.PeekKind() != '{' {
+		if err := w.dec.SkipValue(); err != nil {
+			return err
+		}
+		w.enter(row{Result: Result{Notes: []string{"the row is not an object"}}})
+		return nil
+	}
+	var r row
+	var name, code, message memberState
+	err := w.object(func(member string) error {
+		switch member {
+		case memberTopic:
+			return w.topic(&r, &name)
+		case memberCode:
+			return w.code(&r, &code)
+		case memberMessage:
+			return w.message(&r, &message)
+		case memberLags:
+			return w.lagList(&r)
+		case memberTruncations:
+			return w.truncationList(&r)
+		case memberTruncated:
+			return w.messagesTruncated(&r)
+		}
+		return w.dec.SkipValue()
+	})
+	if err != nil {
+		return err
+	}
+	switch name {
+	case set:
+		r.named = true
+	case bad:
+		r.note("the topic name cannot be read")
+	default:
+		r.note("the row has no topic name")
+	}
+	r.judge(code, message)
+	w.enter(r)
+	return nil
+}
+
+// judge gives the row its outcome. Code and message alone decide.
+func (r *row) judge(code, message memberState) {
+	switch {
+	case code == set || message == set:
+		r.Outcome = Failed
+	case code == bad:
+		r.cause = cause("the row's error_code cannot be read", nil)
+	case message == bad:
+		r.cause = cause("the row's error_message cannot be read", nil)
+	case code == absent && message == absent:
+		r.cause = cause("the row has neither error_code nor error_message", nil)
+	default:
+		r.Outcome = Accepted
+	}
+}
+
+func (w *walk) topic(r *row, state *memberState) error {
+	v, err := w.dec.ReadValue()
+	if err != nil {
+		return err
+	}
+	now := bad
+	if v.Kind() == '"' {
+		if text, ok := unquote(v); ok && text != "" {
+			r.Topic, now = printable.Line(text, maxText), set
+		}
+	}
+	state.give(now)
+	return nil
+}
+
+func (w *walk) code(r *row, state *memberState) error {
+	v, err := w.dec.ReadValue()
+	if err != nil {
+		return err
+	}
+	now := bad
+	switch v.Kind() {
+	case 'n':
+		now = clear
+	case '0':
+		// Kafka's codes are 32 bits wide; what is beyond, or not whole, is no code.
+		if n, err := strconv.ParseInt(string(v), 10, 32); err == nil {
+			now = clear
+			if n != 0 {
+				now = set
+			}
+			r.Code = int(n)
+		}
+	}
+	if state.give(now); *state == bad {
+		r.Code = 0
+	}
+	return nil
+}
+
+func (w *walk) message(r *row, state *memberState) error {
+	v, err := w.dec.ReadValue()
+	if err != nil {
+		return err
+	}
+	now := bad
+	switch v.Kind() {
+	case 'n':
+		now = clear
+	case '"':
+		now = clear
+		if len(v) > len(`""`) {
+			now = set
+			text, _ := unquote(v)
+			if text = printable.Line(text, maxText); text != w.lastMessage {
+				w.lastMessage = text
+			}
+			r.Message = w.lastMessage
+		}
+	}
+	if state.give(now); *state == bad {
+		r.Message = ""
+	}
+	return nil
+}
+
+func (w *walk) lagList(r *row) error {
+	unknown := PartitionLag{Partition: -1, Lag: NotKnown, LastSourceFetchOffset: NotKnown}
+	kept, err := readList(w, r, memberLags, w.lags[:0], unknown,
+		func(p *PartitionLag, member string, readable *bool) error {
+			switch member {
+			case memberPartition:
+				return w.partition(&p.Partition, readable)
+			case memberLag:
+				return w.integer(&p.Lag, readable)
+			case memberFetchOffset:
+				return w.integer(&p.LastSourceFetchOffset, readable)
+			}
+			return w.dec.SkipValue()
+		})
+	w.lags, r.Lags = kept, slices.Clone(kept)
+	return err
+}
+
+func (w *walk) truncationList(r *row) error {
+	if w.dec.PeekKind() == 'n' {
+		return w.dec.SkipValue() // not applicable
+	}
+	unknown := PartitionTruncation{Partition: -1, OffsetTruncatedTo: NotKnown, MessagesTruncated: NotKnown}
+	kept, err := readList(w, r, memberTruncations, w.truncations[:0], unknown,
+		func(p *PartitionTruncation, member string, readable *bool) error {
+			switch member {
+			case memberPartitionID:
+				return w.partition(&p.Partition, readable)
+			case memberTruncatedTo:
+				return w.integer(&p.OffsetTruncatedTo, readable)
+			case memberTruncated:
+				return w.integer(&p.MessagesTruncated, readable)
+			}
+			return w.dec.SkipValue()
+		})
+	w.truncations, r.Truncations = kept, slices.Clone(kept)
+	return err
+}
+
+// readList gathers in kept the objects of one of the row's lists, each begun as unknown. An
+// element of which nothing can be read is left out, and what else cannot be read stays unknown;
+// both are noted in the row. What is no list gives nil.
+func readList[T comparable](w *walk, r *row, member string, kept []T, unknown T, field func(*T, string, *bool) error) ([]T, error) {
+	if w.dec.PeekKind() != '[' {
+		r.note(member + " cannot be read")
+		return nil, w.dec.SkipValue()
+	}
+	if kept == nil {
+		kept = []T{}
+	}
+	readable := true
+	err := w.array(func() error {
+		if w.dec.PeekKind() != '{' {
+			readable = false
+			return w.dec.SkipValue()
+		}
+		element := unknown
+		err := w.object(func(name string) error { return field(&element, name, &readable) })
+		if element == unknown {
+			readable = false
+		} else {
+			kept = append(kept, element)
+		}
+		return err
+	})
+	if !readable {
+		r.note(member + " has something that cannot be read")
+	}
+	return kept, err
+}
+
+func (w *walk) messagesTruncated(r *row) error {
+	if w.dec.PeekKind() == 'n' {
+		return w.dec.SkipValue()
+	}
+	total, readable := NotKnown, true
+	err := w.integer(&total, &readable)
+	if !readable {
+		r.note(memberTruncated + " cannot be read")
+	}
+	if total >= 0 { // negative: not applicable
+		r.MessagesTruncated = &total
+	}
+	return err
+}
+
+// integer reads a number of 64 bits into n. What is none leaves n alone and clears readable.
+func (w *walk) integer(n *int64, readable *bool) error {
+	v, err := w.dec.ReadValue()
+	if err != nil {
+		return err
+	}
+	parsed, err := strconv.ParseInt(string(v), 10, 64)
+	if err != nil || parsed == NotKnown {
+		*readable = false
+		return nil
+	}
+	*n = parsed
+	return nil
+}
+
+// partition reads the number of a partition, which has 32 bits in Kafka's protocol.
+func (w *walk) partition(n *int, readable *bool) error {
+	wide := NotKnown
+	if err := w.integer(&wide, readable); err != nil {
+		return err
+	}
+	if wide < 0 || wide > math.MaxInt32 {
+		*readable = false
+		return nil
+	}
+	*n = int(wide)
+	return nil
+}
+
+// unquote returns the text of a JSON string, and whether all of it was UTF-8.
+func unquote(v jsontext.Value) (string, bool) {
+	text, err := jsontext.AppendUnquote(nil, v)
+	return string(text), err == nil
+}
+
+// bounded reads at most limit bytes and then fails, where io.LimitReader would feign an end.
+type bounded struct {
+	r     io.Reader
+	left  int64
+	limit int64
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		// The bound is overstepped only if there is one byte more.
+		var one [1]byte
+		n, err := b.r.Read(one[:])
+		if n > 0 {
+			return 0, fmt.Errorf("it is longer than %d bytes", b.limit)
+		}
+		return 0, err
+	}
+	if int64(len(p)) > b.left {
+		p = p[:b.left]
+	}
+	n, err := b.r.Read(p)
+	b.left -= int64(n)
+	return n, err
+}

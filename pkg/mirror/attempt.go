@@ -1,0 +1,300 @@
+package mirror
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html"
+	"io"
+	"mime"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/seed25095279/clusterlink-go/gen"
+	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
+)
+
+// maxErrorBody bounds what is read of an error page, in bytes.
+const maxErrorBody = 64 << 10
+
+// exchange is one attempt at a request, watched closely enough to tell whether the server can
+// have seen it. The request's body is read through it.
+type exchange struct {
+	mu           sync.Mutex
+	body         io.Reader
+	connecting   bool // the transport asked for a connection, so it does report to the trace
+	wroteHeaders bool // the head may be on the wire
+	bodyRead     bool // a part of the body may be on the wire
+	sealed       bool // nothing of the body is handed out any more
+}
+
+// trace makes the transport report to e.
+func (e *exchange) trace(ctx context.Context) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn:      func(string) { e.saw(&e.connecting) },
+		WroteHeaders: func() { e.saw(&e.wroteHeaders) },
+	})
+}
+
+func (e *exchange) saw(what *bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	*what = true
+}
+
+// Read hands out the request's body, until the exchange is sealed.
+func (e *exchange) Read(p []byte) (int, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.sealed {
+		return 0, errors.New("the attempt is over")
+	}
+	e.bodyRead = true
+	return e.body.Read(p)
+}
+
+// Close satisfies io.ReadCloser.
+func (e *exchange) Close() error { return nil }
+
+// notSent tells whether the server cannot have seen the request, now or later. It takes a positive
+// sign: the transport reported that it looked for a connection, and neither that it wrote the
+// head nor that it took anything of the body. A transport that reports nothing proves nothing. A
+// goroutine of the transport may outlive its RoundTrip; since the body is sealed here, it cannot
+// complete the request any more.
+func (e *exchange) notSent() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.sealed = true
+	return e.connecting && !e.wroteHeaders && !e.bodyRead
+}
+
+// verdict is what one attempt proves about the topics that no row of an answer is about.
+type verdict struct {
+	outcome Outcome
+	err     error // nil if a 200 was read to its end
+}
+
+// attempt sends the request once and reads the answer, handing its rows to enter.
+func (c *Client) attempt(ctx context.Context, q request, enter func(row)) (answer, verdict) {
+	if ctx.Err() != nil {
+		return answer{}, verdict{Untouched, stopped("nothing was sent", ctx, nil)}
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, fmt.Errorf("no answer within %v", c.timeout))
+	defer cancel()
+
+	e := &exchange{body: bytes.NewReader(q.body)}
+	var began bool
+	resp, err := q.send(e.trace(ctx), &gen.Client{
+		Server: c.server,
+		Client: doer(func(r *http.Request) (*http.Response, error) {
+			began = true
+			return c.http.Do(r)
+		}),
+	}, e, func(ctx context.Context, r *http.Request) error { return c.edit(ctx, r, q) })
+	switch {
+	case err != nil && !began:
+		return answer{}, verdict{Untouched, stopped("nothing was sent", ctx, err)}
+	case err != nil && e.notSent():
+		return answer{}, verdict{Untouched, stopped("the request was not sent", ctx, err)}
+	case err != nil:
+		return answer{}, verdict{Unknown, stopped("the request may have been carried out, and no answer came", ctx, err)}
+	}
+	defer resp.Body.Close() //nolint:errcheck // it was read as far as it matters
+
+	if resp.StatusCode != http.StatusOK || !isJSON(resp.Header) {
+		return answer{}, judge(resp)
+	}
+	a, err := readAnswer(&bounded{r: resp.Body, left: c.maxAnswer, limit: c.maxAnswer}, enter)
+	if err != nil {
+		where := fmt.Sprintf("the answer could not be read to its end (%s read)", count(a.rows, "row"))
+		return a, verdict{Unknown, stopped(where, ctx, err)}
+	}
+	return a, verdict{Unknown, nil}
+}
+
+// doer makes a function of what the generated client sends through.
+type doer func(*http.Request) (*http.Response, error)
+
+func (d doer) Do(r *http.Request) (*http.Response, error) { return d(r) }
+
+// edit makes the request that the generated client built into the one that is sent.
+func (c *Client) edit(ctx context.Context, r *http.Request, q request) error {
+	// The names of cluster and link must have stayed what they were, each in its own segment.
+	path := "/v3/clusters/" + url.PathEscape(c.clusterID) + "/links/" + url.PathEscape(q.link) + "/" + q.action
+	if got := r.URL.EscapedPath(); got != "/kafka"+path {
+		return fmt.Errorf("the request's path came out as %s", quote(got))
+	}
+	path = c.prefix + path
+	unescaped, err := url.PathUnescape(path)
+	if err != nil {
+		return err
+	}
+	r.URL.Path, r.URL.RawPath = unescaped, path
+
+	r.GetBody = nil // with it, net/http may send the request twice
+	r.ContentLength = int64(len(q.body))
+	r.Header.Set("Accept", "application/json")
+	r.Header.Set("User-Agent", c.userAgent)
+	if err := c.credential(ctx, r.Header); err != nil {
+		return cause("the credential failed", err)
+	}
+	return nil
+}
+
+// stopped is the cause of an attempt that ended without an answer. Where the context ended it,
+// both what the context says and why it says so can be found in the error.
+func stopped(where string, ctx context.Context, err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		err = u.Err // its text repeats the URL
+	}
+	if ctx.Err() == nil {
+		return cause(where, err)
+	}
+	why := context.Cause(ctx)
+	text := where + ": " + printable.Line(why.Error(), maxText)
+	return &causeError{text: text, err: errors.Join(ctx.Err(), why, err)}
+}
+
+func isJSON(h http.Header) bool {
+	// A media type with bad parameters is still one.
+	mediaType, _, err := mime.ParseMediaType(h.Get("Content-Type"))
+	return mediaType == "application/json" && (err == nil || errors.Is(err, mime.ErrInvalidMediaParameter))
+}
+
+// judge says what an answer proves that is not a readable 200.
+func judge(resp *http.Response) verdict {
+	e := apiError(resp)
+	o := Unknown
+	switch s := resp.StatusCode; s {
+	case http.StatusBadRequest:
+		// 40002 can wrap an error of unknown origin, after dispatch.
+		if e.Code != 40002 {
+			o = Untouched
+		}
+	case http.StatusUnauthorized,
+		http.StatusForbidden, http.StatusNotFound, // assumed: they touch nothing
+		http.StatusMethodNotAllowed, http.StatusNotAcceptable, http.StatusProxyAuthRequired,
+		http.StatusRequestEntityTooLarge, http.StatusRequestURITooLong, http.StatusUnsupportedMediaType,
+		http.StatusUnprocessableEntity, http.StatusRequestHeaderFieldsTooLarge:
+		o = Untouched
+	case http.StatusTooManyRequests:
+		// The filter answers before dispatch, in HTML or with a header of its own; a broker's quota,
+		// in JSON, may answer after it.
+		if e.filtered {
+			o = Untouched
+		}
+	default:
+		if s/100 == 3 { // not followed
+			o = Untouched
+		}
+	}
+	return verdict{o, e}
+}
+
+// apiError reads an error page, as far as its bound.
+func apiError(resp *http.Response) *APIError {
+	e := &APIError{
+		Status:     resp.StatusCode,
+		RequestID:  printable.Line(resp.Header.Get("X-Request-Id"), 128),
+		RetryAfter: retryAfter(resp.Header),
+	}
+	if l := resp.Header.Get("Location"); l != "" && resp.StatusCode/100 == 3 {
+		e.Message = "redirected to " + place(l) + ", not followed"
+		return e
+	}
+	// What cannot be read of the page does not change what the status says.
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
+	mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	isHTML := mediaType == "text/html"
+	text := strings.TrimSpace(string(body))
+	switch {
+	case isHTML || strings.HasPrefix(text, "<"):
+		text = htmlTitle(text)
+	default:
+		text = e.readJSON(text)
+	}
+	if resp.StatusCode/100 == 2 {
+		kind := printable.Line(mediaType, 128)
+		if kind == "" {
+			kind = "of no type"
+		}
+		text = strings.TrimSuffix("the answer is "+kind+", not a 200 of application/json: "+text, ": ")
+	}
+	e.Message = printable.Line(text, maxText)
+	e.filtered = resp.StatusCode == http.StatusTooManyRequests && (isHTML || len(resp.Header.Values("DoSFilter")) > 0)
+	return e
+}
+
+// readJSON takes code and id from a body of either error shape, and returns its message, or the
+// body if it is of neither.
+func (e *APIError) readJSON(body string) string {
+	var page struct {
+		gen.Error
+		Errors []gen.Error `json:"errors"`
+	}
+	var wrongType *json.UnmarshalTypeError // the other members are read all the same
+	if err := json.Unmarshal([]byte(body), &page); err != nil && !errors.As(err, &wrongType) {
+		return body
+	}
+	first := page.Error
+	if len(page.Errors) > 0 {
+		first = page.Errors[0]
+	}
+	if first.ID != nil && e.RequestID == "" {
+		e.RequestID = printable.Line(*first.ID, 128)
+	}
+	if first.ErrorCode != nil {
+		e.Code = int(*first.ErrorCode)
+	} else if first.Code != nil {
+		if n, err := strconv.ParseInt(*first.Code, 10, 32); err == nil {
+			e.Code = int(n)
+		}
+	}
+	var parts []string
+	for _, p := range []*string{first.Message, first.Title, first.Detail} {
+		if p != nil && *p != "" {
+			parts = append(parts, *p)
+		}
+	}
+	if more := len(page.Errors) - 1; more > 0 {
+		parts = append(parts, count(more, "more error"))
+	}
+	if len(parts) == 0 && e.Code == 0 {
+		return body
+	}
+	return strings.Join(parts, ": ")
+}
+
+// htmlTitle returns the title of an HTML page; "an HTML page" if it has none.
+func htmlTitle(page string) string {
+	lower := strings.ToLower(page)
+	if len(lower) == len(page) { // else the places differ
+		if _, after, ok := strings.Cut(lower, "<title>"); ok {
+			if title, _, ok := strings.Cut(after, "</title>"); ok {
+				start := len(page) - len(after)
+				text := html.UnescapeString(page[start : start+len(title)])
+				if text = strings.Join(strings.Fields(text), " "); text != "" {
+					return text
+				}
+			}
+		}
+	}
+	return "an HTML page"
+}
+
+// place returns where a redirect points, without user, query and fragment, which may hold
+// secrets.
+func place(location string) string {
+	u, err := url.Parse(location)
+	if err != nil || u.Opaque != "" {
+		return "a place that cannot be read"
+	}
+	return printable.Line((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String(), maxText)
+}

@@ -1,0 +1,215 @@
+package mirror
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+	"unicode/utf8"
+
+	"github.com/seed25095279/clusterlink-go/gen"
+)
+
+// A Client reverses the mirror topics of one Kafka cluster. It is made by NewClient, safe for
+// concurrent use, and owns no goroutine while no call is under way. Calls on the zero Client fail
+// with ErrInvalidArgument.
+type Client struct {
+	server     string
+	prefix     string // takes the place of /kafka in the contract's paths
+	clusterID  string
+	credential Credential
+	http       *http.Client
+	logger     *slog.Logger
+	userAgent  string
+	timeout    time.Duration
+	maxAnswer  int64
+}
+
+// NewClient checks the Config and returns a Client for it. It sends nothing. Its error matches
+// ErrInvalidArgument and names everything that is wrong, with no secret in it.
+func NewClient(cfg Config) (*Client, error) {
+	bad := &argumentError{}
+	server := cfg.checkEndpoint(bad)
+	checkID(bad, "ClusterID", cfg.ClusterID)
+	cfg.checkRest(bad)
+	if err := bad.err(); err != nil {
+		return nil, err
+	}
+	c := &Client{
+		server:     server,
+		prefix:     defaultPrefix,
+		clusterID:  cfg.ClusterID,
+		credential: cfg.Credential,
+		http:       cfg.httpClient(),
+		logger:     cfg.Logger,
+		userAgent:  cfg.UserAgent,
+		timeout:    cfg.Timeout,
+		maxAnswer:  cfg.MaxAnswer,
+	}
+	switch cfg.PathPrefix {
+	case "":
+	case "/":
+		c.prefix = ""
+	default:
+		c.prefix = cfg.PathPrefix
+	}
+	if c.logger == nil {
+		c.logger = slog.New(slog.DiscardHandler)
+	}
+	if c.userAgent == "" {
+		c.userAgent = "clusterlink-go"
+	}
+	if c.timeout == 0 {
+		c.timeout = defaultTimeout
+	}
+	if c.maxAnswer == 0 {
+		c.maxAnswer = defaultMaxAnswer
+	}
+	return c, nil
+}
+
+// ReverseAndPause makes the selected local mirror topics writable and leaves their former sources
+// as paused mirrors. It is called on the cluster that holds the mirror topics now.
+//
+// The Report is never nil, and accounts for every topic selected by name. The error is nil only
+// if all of them were accepted; otherwise it is an *IncompleteError. It matches
+// ErrInvalidArgument or ErrNoTopics if nothing was sent because the call was wrong,
+// ErrOutcomeUnknown if a topic may have been reversed without our knowing, ErrUnauthenticated,
+// ErrRateLimited, *TopicError and *APIError for what the server said, and the context's error and
+// cause if that ended the call.
+func (c *Client) ReverseAndPause(ctx context.Context, link string, s Selection) (*Report, error) {
+	return c.reverseAndPause(ctx, link, s, false)
+}
+
+// ValidateReverseAndPause asks the server what ReverseAndPause would do, and changes nothing: it
+// is the dry run. The Report says so in every form; its outcomes are those that the server
+// foresees. Report and error are as for ReverseAndPause.
+func (c *Client) ValidateReverseAndPause(ctx context.Context, link string, s Selection) (*Report, error) {
+	return c.reverseAndPause(ctx, link, s, true)
+}
+
+func (c *Client) reverseAndPause(ctx context.Context, link string, s Selection, dryRun bool) (*Report, error) {
+	return c.alter(ctx, link, s, dryRun, "mirrors:reverse-and-pause-mirror",
+		func(ctx context.Context, g *gen.Client, body io.Reader, edit gen.RequestEditorFn) (*http.Response, error) {
+			params := gen.UpdateKafkaMirrorTopicsReverseAndPauseMirrorParams{ValidateOnly: &dryRun}
+			return g.UpdateKafkaMirrorTopicsReverseAndPauseMirrorWithBody(ctx, c.clusterID, link, &params, jsonType, body, edit)
+		})
+}
+
+const jsonType = "application/json"
+
+// send sends one operation's request through the generated client.
+type send func(ctx context.Context, g *gen.Client, body io.Reader, edit gen.RequestEditorFn) (*http.Response, error)
+
+// request is what each attempt at it sends.
+type request struct {
+	link   string
+	action string // the last segment of the path
+	body   []byte
+	send   send
+}
+
+// alter makes a call of one of the operations that alter mirror topics: those that take an
+// AlterMirrorsRequestData and answer with an AlterMirrorStatusResponseDataList.
+func (c *Client) alter(ctx context.Context, link string, s Selection, dryRun bool, action string, send send) (*Report, error) {
+	bad := &argumentError{}
+	if c == nil || c.http == nil {
+		c = &Client{logger: slog.New(slog.DiscardHandler)}
+		bad.add("Client", "it was not made by NewClient")
+	}
+	checkID(bad, "link", link)
+	s.check(bad)
+
+	l := newLedger(c.clusterID, link, s, dryRun)
+	if err := bad.err(); err != nil {
+		l.settle(Untouched, err)
+		l.problem(err)
+		return c.finish(ctx, l)
+	}
+	body, err := json.Marshal(s.body())
+	if err != nil {
+		l.settle(Untouched, cause("the request could not be encoded", err))
+		return c.finish(ctx, l)
+	}
+	a, v := c.attempt(ctx, request{link: link, action: action, body: body, send: send}, l.enter)
+	l.report.Next = a.next
+	l.report.Complete = v.err == nil && a.next == ""
+	if v.err != nil {
+		l.problem(v.err)
+		l.settle(v.outcome, v.err)
+	} else {
+		l.settle(Unknown, cause("the answer has no row for this topic", nil))
+	}
+	return c.finish(ctx, l)
+}
+
+func (c *Client) finish(ctx context.Context, l *ledger) (*Report, error) {
+	report, err := l.finish()
+	if err != nil {
+		c.logger.WarnContext(ctx, "mirror topics not all accepted", slog.Any("report", report), slog.Any("error", err))
+	} else {
+		c.logger.InfoContext(ctx, "mirror topics accepted", slog.Any("report", report))
+	}
+	return report, err
+}
+
+// body is the request's body: names or a pattern, never both.
+func (s Selection) body() gen.AlterMirrorsRequestData {
+	if s.kind == selectTopics {
+		return gen.AlterMirrorsRequestData{MirrorTopicNames: s.names}
+	}
+	pattern := s.expression()
+	return gen.AlterMirrorsRequestData{MirrorTopicNamePattern: &pattern}
+}
+
+// checkID notes what is wrong with the name of a cluster or a link, which becomes one segment of a
+// path.
+func checkID(bad *argumentError, field, id string) {
+	switch {
+	case id == "":
+		bad.add(field, "it is empty")
+	case id == "." || id == "..":
+		bad.add(field, "%s would change the request's path", quote(id))
+	case id == "-":
+		bad.add(field, `"-" is the API's wildcard, not a name`)
+	case !utf8.ValidString(id):
+		bad.add(field, "%s is not UTF-8", quote(id))
+	}
+}
+
+// httpClient returns the client to send through: a copy of the caller's, or one of our own.
+func (cfg Config) httpClient() *http.Client {
+	c := &http.Client{}
+	if cfg.HTTPClient != nil {
+		*c = *cfg.HTTPClient
+	} else {
+		c.Transport = cfg.transport()
+	}
+	// A redirect is reported, not followed: it would carry credentials and the order elsewhere.
+	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return c
+}
+
+// transport returns our own transport. It speaks HTTP/1.1 on a fresh connection for each request:
+// a kept-alive one may have gone stale, and a request lost on it would be of unknown outcome.
+func (cfg Config) transport() *http.Transport {
+	t := &http.Transport{
+		Proxy:                  proxy,
+		DialContext:            (&net.Dialer{Timeout: connectTimeout}).DialContext,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:    connectTimeout,
+		DisableKeepAlives:      true,
+		MaxResponseHeaderBytes: 1 << 20,
+		Protocols:              &http.Protocols{},
+	}
+	t.Protocols.SetHTTP1(true)
+	if cfg.TLS != nil {
+		t.TLSClientConfig = cfg.TLS.Clone()
+		t.TLSClientConfig.MinVersion = max(t.TLSClientConfig.MinVersion, tls.VersionTLS12)
+	}
+	return t
+}

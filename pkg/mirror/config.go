@@ -1,0 +1,180 @@
+package mirror
+
+import (
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// What a Config's zero values stand for.
+const (
+	defaultPrefix    = "/kafka"
+	defaultTimeout   = 60 * time.Second
+	defaultMaxAnswer = 256 << 20
+	connectTimeout   = 10 * time.Second
+)
+
+// Config says which cluster a Client calls, and how. Endpoint, ClusterID and Credential are
+// required; every other field does well at zero. NewClient copies it.
+type Config struct {
+	// Endpoint is the cluster's REST endpoint: scheme, host and, where it is not the scheme's own,
+	// port, such as https://pkc-00000.region.provider.confluent.cloud. It is not the bootstrap
+	// server (port 9092), and has no path.
+	Endpoint string
+	// ClusterID is the id of the cluster that holds the mirror topics now, such as lkc-1.
+	ClusterID string
+	// Credential authenticates each request; NoCredential says that none is needed.
+	Credential Credential
+
+	// PathPrefix is what the API's paths begin with, before /v3. "" is /kafka, as on Confluent
+	// Cloud and inside a Confluent Platform broker; "/" is none, as on a standalone REST Proxy.
+	PathPrefix string
+	// AllowHTTP allows an http endpoint that is not on loopback. Credentials then travel in the
+	// clear.
+	AllowHTTP bool
+
+	// TLS is for the client's own transport: certificates for mutual TLS, another root. Nil is the
+	// system's roots. TLS 1.2 is the least in any case.
+	TLS *tls.Config
+	// HTTPClient is used in place of the client's own, with its Transport as it stands. Redirects
+	// are not followed with it either. Use it or TLS, not both.
+	HTTPClient *http.Client
+
+	// Logger gets one record a call, with counts, no topic but in an error, and no secret. Nil is
+	// silent.
+	Logger *slog.Logger
+	// UserAgent is sent as User-Agent; "" is clusterlink-go.
+	UserAgent string
+
+	// Timeout bounds one attempt, from looking for a connection to the last byte of the answer; 0
+	// is 60 s. The server's own limit is 30 s (observed), after which it may still be at work; with
+	// a shorter Timeout topics end Unknown that would have had an answer.
+	Timeout time.Duration
+	// MaxAnswer bounds an answer, in bytes after decompression; 0 is 256 MiB. Rows beyond it are
+	// not read, and their topics are Unknown.
+	MaxAnswer int64
+}
+
+// ConfigFromEnv returns a Config with endpoint, cluster and API key from the environment:
+// KAFKA_REST_ENDPOINT, KAFKA_CLUSTER_ID or KAFKA_ID, KAFKA_API_KEY and KAFKA_API_SECRET. Its error
+// matches ErrInvalidArgument and names the variables that are not set, and says if the two
+// cluster ids differ.
+func ConfigFromEnv() (Config, error) {
+	bad := &argumentError{}
+	get := func(name string) string {
+		value := os.Getenv(name)
+		if value == "" {
+			bad.add(name, "it is not set")
+		}
+		return value
+	}
+	cfg := Config{Endpoint: get("KAFKA_REST_ENDPOINT")}
+	clusterID, id := os.Getenv("KAFKA_CLUSTER_ID"), os.Getenv("KAFKA_ID")
+	switch {
+	case clusterID == "" && id == "":
+		bad.add("KAFKA_CLUSTER_ID", "neither it nor KAFKA_ID is set")
+	case clusterID != "" && id != "" && clusterID != id:
+		bad.add("KAFKA_CLUSTER_ID", "it is %s and KAFKA_ID is %s", quote(clusterID), quote(id))
+	case clusterID == "":
+		clusterID = id
+	}
+	cfg.ClusterID = clusterID
+	cfg.Credential = APIKey(get("KAFKA_API_KEY"), get("KAFKA_API_SECRET"))
+	if err := bad.err(); err != nil {
+		return Config{}, err
+	}
+	return cfg, nil
+}
+
+// checkEndpoint notes what is wrong with the endpoint, and returns it as the generated client
+// takes it. The endpoint is not quoted whole in any error: it may hold a password.
+func (cfg Config) checkEndpoint(bad *argumentError) string {
+	const field = "Endpoint"
+	if cfg.Endpoint == "" {
+		bad.add(field, "it is empty")
+		return ""
+	}
+	u, err := url.Parse(cfg.Endpoint)
+	if err != nil || u.Host == "" || u.Hostname() == "" || u.Scheme != "https" && u.Scheme != "http" {
+		bad.add(field, "it is not of the form https://host or https://host:port")
+		return ""
+	}
+	if u.User != nil {
+		bad.add(field, "it has user info; use Credential for that")
+	}
+	if u.RawQuery != "" || u.ForceQuery {
+		bad.add(field, "it has a query")
+	}
+	if u.Fragment != "" || strings.Contains(cfg.Endpoint, "#") {
+		bad.add(field, "it has a fragment")
+	}
+	switch path := strings.TrimRight(u.Path, "/"); {
+	case path == "":
+	case path == defaultPrefix || path == defaultPrefix+"/v3":
+		bad.add(field, "it ends in %s; leave that out, the library adds it", path)
+	case path == "/v3":
+		bad.add(field, `it ends in /v3; leave that out, and set PathPrefix to "/" if the API has no /kafka`)
+	default:
+		bad.add(field, "it has a path; use PathPrefix for that")
+	}
+	if u.Port() == "9092" {
+		bad.add(field, "port 9092 is that of a bootstrap server, which speaks Kafka's protocol; the REST endpoint is another, on Confluent Cloud without a port")
+	}
+	if u.Scheme == "http" && !cfg.AllowHTTP && !isLoopback(u.Hostname()) {
+		bad.add(field, "http sends the credential in the clear; use https, or set AllowHTTP")
+	}
+	return u.Scheme + "://" + u.Host + "/"
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
+}
+
+var prefixForm = regexp.MustCompile(`^(/[A-Za-z0-9_~.-]*[A-Za-z0-9_~-])+$`)
+
+// checkRest notes what is wrong with the fields that have no check of their own.
+func (cfg Config) checkRest(bad *argumentError) {
+	if cfg.Credential == nil {
+		bad.add("Credential", "there is none; NoCredential says so on purpose")
+	}
+	if cfg.PathPrefix != "" && cfg.PathPrefix != "/" && !prefixForm.MatchString(cfg.PathPrefix) {
+		bad.add("PathPrefix", `%s is not "/" or of the form /a or /a/b`, quote(cfg.PathPrefix))
+	}
+	if cfg.PathPrefix == "/v3" || strings.HasSuffix(cfg.PathPrefix, "/v3") {
+		bad.add("PathPrefix", "it ends in /v3, which the library adds")
+	}
+	if cfg.HTTPClient != nil && cfg.TLS != nil {
+		bad.add("TLS", "it has no effect beside HTTPClient; set it on that client's Transport")
+	}
+	if cfg.Timeout < 0 {
+		bad.add("Timeout", "%v is negative", cfg.Timeout)
+	}
+	if cfg.MaxAnswer < 0 {
+		bad.add("MaxAnswer", "%d is negative", cfg.MaxAnswer)
+	}
+	for i := range len(cfg.UserAgent) {
+		if c := cfg.UserAgent[i]; c < ' ' || c > '~' {
+			bad.add("UserAgent", "%s has a character that a header cannot carry", quote(cfg.UserAgent))
+			break
+		}
+	}
+}
+
+// proxy is the environment's choice of a proxy. Its error is replaced, for it quotes the proxy's
+// URL with the password in it.
+func proxy(r *http.Request) (*url.URL, error) {
+	u, err := http.ProxyFromEnvironment(r)
+	if err != nil {
+		return nil, errors.New("the environment's proxy setting is not a URL")
+	}
+	return u, nil
+}
+

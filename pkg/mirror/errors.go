@@ -1,0 +1,200 @@
+package mirror
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
+)
+
+// The kinds of error that a caller tells apart with errors.Is.
+var (
+	// ErrInvalidArgument says that the call, or the Config, was wrong. Nothing was sent.
+	ErrInvalidArgument = errors.New("invalid argument")
+	// ErrNoTopics says that no topic was selected: an empty selection, or a pattern to which the
+	// server answered with no rows.
+	ErrNoTopics = errors.New("no topics")
+	// ErrOutcomeUnknown says that at least one topic may or may not have been reversed. Look at
+	// the cluster before you send it again.
+	ErrOutcomeUnknown = errors.New("outcome unknown")
+	// ErrUnauthenticated says that the server answered 401: nothing was done.
+	ErrUnauthenticated = errors.New("unauthenticated")
+	// ErrRateLimited says that the rate filter in front of the server turned the request away
+	// before it was processed: nothing was done. A 429 from behind the filter proves no such
+	// thing and does not match.
+	ErrRateLimited = errors.New("rate limited")
+)
+
+// A TopicError is the server's refusal for one topic.
+type TopicError struct {
+	Topic string
+	// Code is the row's error_code; 0 if the row failed by its message alone.
+	Code int
+	// Message is the row's error_message, made printable and shortened; it may be empty.
+	Message string
+}
+
+// Error gives topic, code and message on one printable line.
+func (e *TopicError) Error() string {
+	return e.Topic + ": " + codeAndMessage(e.Code, e.Message)
+}
+
+func codeAndMessage(code int, message string) string {
+	switch {
+	case code == 0 && message == "":
+		return "refused"
+	case code == 0:
+		return message
+	case message == "":
+		return fmt.Sprintf("code %d, no message", code)
+	}
+	return fmt.Sprintf("%d: %s", code, message)
+}
+
+// An APIError is an answer to a whole request that was not a readable 200.
+type APIError struct {
+	// Status is the HTTP status code.
+	Status int
+	// Code is the error code from the body, Kafka's (40101) or the cloud's where that is a
+	// number; 0 if there was none.
+	Code int
+	// Message is what the body says, made printable and shortened: the message of Kafka's shape,
+	// title and detail of the cloud's, the title of an HTML page. It may be empty.
+	Message string
+	// RequestID is the X-Request-Id header or the id in the body; "" if there was neither. That
+	// the server sends the header is assumed.
+	RequestID string
+	// RetryAfter is how long the server asked to wait; 0 if it did not say, or not legibly.
+	RetryAfter time.Duration
+
+	// filtered says that the rate filter turned the request away before dispatch.
+	filtered bool
+}
+
+// Error gives the status, code, message and request id on one printable line.
+func (e *APIError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "HTTP %d", e.Status)
+	if text := http.StatusText(e.Status); text != "" {
+		b.WriteString(" " + text)
+	}
+	if e.Code != 0 && e.Code != e.Status {
+		fmt.Fprintf(&b, ", code %d", e.Code)
+	}
+	if e.Message != "" && e.Message != http.StatusText(e.Status) {
+		b.WriteString(": " + e.Message)
+	}
+	if e.RetryAfter > 0 {
+		fmt.Fprintf(&b, " (retry after %v)", e.RetryAfter)
+	}
+	if e.RequestID != "" {
+		fmt.Fprintf(&b, " (request id %s)", e.RequestID)
+	}
+	return b.String()
+}
+
+// Is makes a 401 match ErrUnauthenticated, and a 429 of the rate filter ErrRateLimited.
+func (e *APIError) Is(target error) bool {
+	switch target {
+	case ErrUnauthenticated:
+		return e.Status == http.StatusUnauthorized
+	case ErrRateLimited:
+		return e.filtered
+	}
+	return false
+}
+
+// An IncompleteError says that a call fell short of 'all accepted'. Every error that a Client's
+// verb returns is one, bad arguments included, so that errors.As gets at the report anywhere up
+// the stack.
+type IncompleteError struct {
+	// Report is the report that the verb returned beside the error; never nil.
+	Report *Report
+
+	causes []error
+}
+
+// Error gives the counts and the first cause on one printable line.
+func (e *IncompleteError) Error() string {
+	s := e.Report.String()
+	if len(e.causes) > 0 {
+		s += ": " + e.causes[0].Error()
+	}
+	if n := len(e.causes) - 1; n > 0 {
+		s += fmt.Sprintf(" (and %s)", count(n, "other cause"))
+	}
+	return s
+}
+
+// Unwrap returns the distinct causes: what was wrong with the run first, then the topics' in the
+// order asked. A cause that many topics share is there once.
+func (e *IncompleteError) Unwrap() []error { return e.causes }
+
+// Is makes the error match ErrOutcomeUnknown where a topic, named or not, may have been reversed
+// without our knowing.
+func (e *IncompleteError) Is(target error) bool {
+	return target == ErrOutcomeUnknown && e.Report.unknown()
+}
+
+// argumentError is everything that is wrong with the arguments, in one error.
+type argumentError struct {
+	problems []string
+	noTopics bool
+}
+
+// add notes a problem with a field. What is shown of a caller's value is quoted by the caller.
+func (e *argumentError) add(field, format string, args ...any) {
+	e.problems = append(e.problems, field+": "+fmt.Sprintf(format, args...))
+}
+
+// err returns e, or nil if there is nothing wrong.
+func (e *argumentError) err() error {
+	if len(e.problems) == 0 {
+		return nil
+	}
+	return e
+}
+
+func (e *argumentError) Error() string {
+	return ErrInvalidArgument.Error() + ": " + strings.Join(e.problems, "; ")
+}
+
+func (e *argumentError) Is(target error) bool {
+	return target == ErrInvalidArgument || target == ErrNoTopics && e.noTopics
+}
+
+// causeError is a cause with a text of its own, and the error below it if there is one. It is
+// used by pointer, so that causes can be told apart by identity.
+type causeError struct {
+	text string
+	err  error
+}
+
+func (e *causeError) Error() string { return e.text }
+func (e *causeError) Unwrap() error { return e.err }
+
+// cause gives err a text that says where it came up. What err says is made printable and
+// shortened, for a server may have had its hand in it.
+func cause(where string, err error) error {
+	if err == nil {
+		return &causeError{text: where}
+	}
+	return &causeError{text: where + ": " + printable.Line(err.Error(), maxText), err: err}
+}
+
+// maxText bounds, in bytes, each text of somebody else's that is kept or shown.
+const maxText = 1024
+
+// quote returns s in double quotes, printable and at most a line long.
+func quote(s string) string { return `"` + printable.Line(s, 256) + `"` }
+
+// count returns "1 topic", "2 topics".
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

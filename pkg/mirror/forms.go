@@ -1,0 +1,222 @@
+package mirror
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
+)
+
+// dryRunNote stands in every form of a validate call's report.
+const dryRunNote = "dry run: nothing was changed"
+
+// String returns the report on one printable line.
+func (r Report) String() string {
+	var b strings.Builder
+	if r.DryRun {
+		b.WriteString(dryRunNote + "; ")
+	}
+	b.WriteString("link " + quote(r.Link))
+	if r.Pattern != "" {
+		b.WriteString(", pattern " + quote(r.Pattern))
+	}
+	sep := ": "
+	for _, o := range outcomes {
+		fmt.Fprintf(&b, "%s%d %v", sep, r.Count(o), o)
+		sep = ", "
+	}
+	if r.Rest != Accepted && r.Pattern != "" {
+		fmt.Fprintf(&b, ", the rest %v", r.Rest)
+	}
+	if r.UnexpectedCount > 0 {
+		b.WriteString(", " + count(r.UnexpectedCount, "unexpected row"))
+	}
+	return b.String()
+}
+
+// advice says for each outcome what it means and what to do.
+func (r *Report) advice(o Outcome) string {
+	switch {
+	case o == Accepted && r.DryRun:
+		return "the call would be accepted"
+	case o == Accepted:
+		return "the server took it on; it is done when the mirror topic is STOPPED"
+	case o == Failed:
+		return "the server said no; see why"
+	case o == Unknown && r.DryRun:
+		return "there is no verdict; run the dry run again"
+	case o == Unknown:
+		return "it may have been reversed; look at the mirror topic before sending it again"
+	}
+	return "nothing was done; mend the cause and send it again"
+}
+
+// Table writes the report for people: the counts, every topic that is not Accepted and why, what
+// to do, the rows that nobody asked for, lag and truncation. What a server said is printable and
+// on one line. The error is w's.
+func (r *Report) Table(w io.Writer) error {
+	var b strings.Builder
+	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	line := func(format string, args ...any) { fmt.Fprintf(t, format+"\n", args...) }
+
+	line("%s", r.String())
+	if n := r.Count(Accepted); n < len(r.Results) {
+		line("")
+		line("TOPIC\tOUTCOME\tLAG\tWHY")
+		for i := range r.Results {
+			if res := &r.Results[i]; res.Outcome != Accepted {
+				line("%s\t%v\t%s\t%s", printable.Line(res.Topic, maxTopicName), res.Outcome, res.lagCell(), res.why())
+			}
+		}
+		if n > 0 {
+			line("(and %d accepted)", n)
+		}
+	}
+	if len(r.Unexpected) > 0 {
+		line("")
+		line("UNEXPECTED\tSAYS\tWHY")
+		for i := range r.Unexpected {
+			res := &r.Unexpected[i]
+			name := printable.Line(res.Topic, maxTopicName)
+			if name == "" {
+				name = "(no name)"
+			}
+			line("%s\t%v\t%s", name, res.Outcome, strings.Join(res.Notes, "; "))
+		}
+		if more := r.UnexpectedCount - len(r.Unexpected); more > 0 {
+			line("(and %d more)", more)
+		}
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+
+	line("")
+	for _, p := range r.problems {
+		if !slices.ContainsFunc(r.Results, func(res Result) bool { return res.cause == p }) {
+			line("note\t%s", p)
+		}
+	}
+	if n, first := r.noted(); n > 0 {
+		line("note\t%s with something odd, the first %s: %s", count(n, "row"), printable.Line(first.Topic, maxTopicName), strings.Join(first.Notes, "; "))
+	}
+	for _, o := range outcomes {
+		if r.Count(o) > 0 || o == r.Rest && o != Accepted && r.Pattern != "" {
+			line("%v\t%s", o, r.advice(o))
+		}
+	}
+	line("lag\t%s", r.Lag())
+	line("truncated\t%s", r.Truncation())
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// noted returns how many Results have notes, and the first of them.
+func (r *Report) noted() (n int, first Result) {
+	for i := range r.Results {
+		if len(r.Results[i].Notes) == 0 {
+			continue
+		}
+		if n++; n == 1 {
+			first = r.Results[i]
+		}
+	}
+	return n, first
+}
+
+func (r *Result) lagCell() string {
+	s := r.Lag()
+	if s.Partitions == 0 {
+		return "not known"
+	}
+	return fmt.Sprint(s.Total)
+}
+
+// why is the reason for the outcome, without the topic's name, which stands beside it.
+func (r *Result) why() string {
+	why := ""
+	switch err := r.Err().(type) {
+	case *TopicError:
+		why = codeAndMessage(err.Code, err.Message)
+	default:
+		why = err.Error()
+	}
+	if len(r.Rows) > 0 {
+		var said []string
+		for _, row := range r.Rows {
+			said = append(said, strings.TrimSuffix(row.Outcome.String()+" "+row.Message, " "))
+		}
+		why += ": " + strings.Join(said, " / ")
+	}
+	return why
+}
+
+// String says it in a few words.
+func (s LagSummary) String() string {
+	var b strings.Builder
+	if s.Partitions == 0 {
+		b.WriteString("not known")
+	} else {
+		fmt.Fprintf(&b, "%d messages in %s; the largest is %d, %s partition %d",
+			s.Total, count(s.Partitions, "partition"), s.Largest, printable.Line(s.Topic, maxTopicName), s.Partition)
+	}
+	if s.NeverFetched > 0 {
+		fmt.Fprintf(&b, "; %s never fetched from", count(s.NeverFetched, "partition"))
+	}
+	if s.NotKnown > 0 {
+		fmt.Fprintf(&b, "; not known for %s", count(s.NotKnown, "partition"))
+	}
+	if s.Partitions > 0 && len(s.Without) > 0 {
+		fmt.Fprintf(&b, "; not known for %s", count(len(s.Without), "topic"))
+	}
+	return b.String()
+}
+
+// String says it in a few words.
+func (s TruncationSummary) String() string {
+	var b strings.Builder
+	if s.Partitions == 0 {
+		b.WriteString("nothing that is known of")
+	} else {
+		fmt.Fprintf(&b, "%d messages, by the rows of %s of %s", s.Messages, count(s.Partitions, "partition"), count(s.Topics, "topic"))
+	}
+	if s.ReportedTopics > 0 {
+		fmt.Fprintf(&b, "; the server's own total is %d for %s", s.Reported, count(s.ReportedTopics, "topic"))
+	} else if s.Partitions > 0 {
+		b.WriteString("; the server gives no total")
+	}
+	return b.String()
+}
+
+// LogValue gives a log record the report in a few attributes: not the topics, but the counts, and
+// the first cause if there is one.
+func (r Report) LogValue() slog.Value {
+	attrs := []slog.Attr{
+		slog.String("cluster_id", printable.Line(r.ClusterID, maxText)),
+		slog.String("link", printable.Line(r.Link, maxText)),
+		slog.Bool("complete", r.Complete),
+	}
+	if r.DryRun {
+		attrs = append(attrs, slog.String("note", dryRunNote))
+	}
+	if r.Pattern != "" {
+		attrs = append(attrs, slog.String("pattern", printable.Line(r.Pattern, maxText)))
+		if r.Rest != Accepted {
+			attrs = append(attrs, slog.String("rest", r.Rest.String()))
+		}
+	}
+	for _, o := range outcomes {
+		attrs = append(attrs, slog.Int(o.String(), r.Count(o)))
+	}
+	if r.UnexpectedCount > 0 {
+		attrs = append(attrs, slog.Int("unexpected", r.UnexpectedCount))
+	}
+	return slog.GroupValue(attrs...)
+}

@@ -1,0 +1,368 @@
+package mirror
+
+import (
+	"fmt"
+	"math"
+	"slices"
+)
+
+// An Outcome says what became of one topic, and so what to do next. Its text forms are
+// "unknown", "accepted", "failed" and "untouched".
+type Outcome uint8
+
+const (
+	// Unknown: the request may have been carried out for this topic. Look at the cluster before
+	// sending it again.
+	Unknown Outcome = iota
+	// Accepted: the server took the reversal on. It is not done yet: the topic goes through
+	// PENDING_* states until it is STOPPED, an ordinary writable topic (observed). In a dry run:
+	// it would be accepted.
+	Accepted
+	// Failed: the server answered for this topic and said no.
+	Failed
+	// Untouched: nothing was done. The request was never sent, or turned away as a whole: mend the
+	// cause and send again.
+	Untouched
+)
+
+// outcomes are all there are, in the order in which they are told.
+var outcomes = [...]Outcome{Accepted, Failed, Unknown, Untouched}
+
+var outcomeNames = [...]string{Unknown: "unknown", Accepted: "accepted", Failed: "failed", Untouched: "untouched"}
+
+// String returns the outcome's name.
+func (o Outcome) String() string {
+	if int(o) < len(outcomeNames) {
+		return outcomeNames[o]
+	}
+	return fmt.Sprintf("outcome(%d)", uint8(o))
+}
+
+// MarshalText returns the outcome's name. It fails for a value that is no outcome.
+func (o Outcome) MarshalText() ([]byte, error) {
+	if int(o) >= len(outcomeNames) {
+		return nil, fmt.Errorf("%w: %v", ErrInvalidArgument, o)
+	}
+	return []byte(o.String()), nil
+}
+
+// UnmarshalText reads an outcome's name. It fails for any other text.
+func (o *Outcome) UnmarshalText(text []byte) error {
+	i := slices.Index(outcomeNames[:], string(text))
+	if i < 0 {
+		return fmt.Errorf("%w: no outcome is called %s", ErrInvalidArgument, quote(string(text)))
+	}
+	*o = Outcome(i) //nolint:gosec // an index into four names
+	return nil
+}
+
+// NotKnown stands for a number that the server did not give, or not legibly. It never enters a
+// sum, and JSON has null for it.
+const NotKnown int64 = math.MinInt64
+
+// PartitionLag is how far one partition of a mirror topic is behind its source.
+type PartitionLag struct {
+	// Partition is the partition's number; -1 if it is not known.
+	Partition int
+	// Lag is in messages; negative, NotKnown included, if it is not known.
+	Lag int64
+	// LastSourceFetchOffset is -1 where nothing has been fetched yet (observed), so that a lag of
+	// 0 beside it does not prove that the mirror has caught up. It may be NotKnown.
+	LastSourceFetchOffset int64
+}
+
+// PartitionTruncation is what the server says it cut off one partition. This operation is not
+// known to truncate, so a row of these is worth a look.
+type PartitionTruncation struct {
+	// Partition is the partition's number; -1 if it is not known.
+	Partition int
+	// OffsetTruncatedTo is the offset that the partition was cut at; it may be NotKnown.
+	OffsetTruncatedTo int64
+	// MessagesTruncated is in messages; negative, NotKnown included, if it is not known or not
+	// applicable.
+	MessagesTruncated int64
+}
+
+// Result is what became of one topic. Its texts are printable and shortened.
+type Result struct {
+	// Topic is the topic's name. In Report.Unexpected it may be "", where a row has none.
+	Topic string
+	// Outcome says what to do next.
+	Outcome Outcome
+	// Code is the row's error_code; 0 if there was none.
+	Code int
+	// Message is the row's error_message; "" if there was none.
+	Message string
+	// Lags are the partitions' lags as the server gave them: in any order, gaps and all. Nil
+	// means that it gave none, or none that can be read; that is not a lag of 0.
+	Lags []PartitionLag
+	// Truncations are the partitions' truncations as the server gave them; nil means none.
+	Truncations []PartitionTruncation
+	// MessagesTruncated is the server's own total for the topic; nil if it gave none (null and
+	// negative mean not applicable: observed). It need not be the sum of Truncations.
+	MessagesTruncated *int64
+	// Notes say what was odd about the row, without bearing on its outcome.
+	Notes []string
+	// Rows are all the rows that came for the topic, where there were several and they do not say
+	// the same; they are kept without their lists. At most 10 are kept.
+	Rows []Result
+
+	cause error
+}
+
+// Err returns why the topic is not Accepted: a *TopicError if it Failed, else what happened to
+// the request, often an *APIError that other topics share. It is nil for an Accepted topic.
+func (r Result) Err() error {
+	switch {
+	case r.Outcome == Accepted:
+		return nil
+	case r.Outcome == Failed:
+		return &TopicError{Topic: r.Topic, Code: r.Code, Message: r.Message}
+	case r.cause == nil:
+		return ErrOutcomeUnknown
+	}
+	return r.cause
+}
+
+func (r *Result) note(text string) {
+	if !slices.Contains(r.Notes, text) {
+		r.Notes = append(r.Notes, text)
+	}
+}
+
+// A Report says what became of everything that a call asked for. It belongs to the caller, who
+// must not share it between goroutines while changing it.
+type Report struct {
+	// ClusterID and Link are the call's own.
+	ClusterID, Link string
+	// DryRun says that the call was ValidateReverseAndPause: whatever the outcomes say, nothing
+	// was changed.
+	DryRun bool
+	// Pattern is the expression that was sent; "" for a selection by name.
+	Pattern string
+	// Results has, for a selection by name, one Result a topic, in the order asked, whatever
+	// happened; for a pattern, one for each topic that the server answered for.
+	Results []Result
+	// Complete says that the answer was read to its end and that the server said no more was to
+	// come.
+	Complete bool
+	// Rest is the outcome of topics that a pattern covers and that no Result is about: Unknown or
+	// Untouched where the answer is not Complete, else Accepted, there being none.
+	Rest Outcome
+	// Unexpected are the rows that nobody asked for, and those whose topic cannot be read, without
+	// their lags and truncations. At most 1000 are kept.
+	Unexpected []Result
+	// UnexpectedCount is how many there were, kept or not.
+	UnexpectedCount int
+	// Next is the answer's metadata.next; "" if it was not set, as it should be. If it is set,
+	// rows are missing.
+	Next string
+
+	// problems are causes that bear on the run and not on one topic alone.
+	problems []error
+}
+
+// Err returns nil only if every topic asked for was accepted, there was at least one, the answer
+// was read to its end, and nothing unexpected was in it; otherwise it returns an
+// *IncompleteError. It is the error that the verb returned.
+func (r *Report) Err() error {
+	e := &IncompleteError{Report: r}
+	known := map[error]bool{}
+	add := func(cause error) {
+		if !known[cause] {
+			known[cause] = true
+			e.causes = append(e.causes, cause)
+		}
+	}
+	for _, p := range r.problems {
+		add(p)
+	}
+	for i := range r.Results {
+		if err := r.Results[i].Err(); err != nil {
+			add(err)
+		}
+	}
+	if len(r.Results) == 0 && len(e.causes) == 0 {
+		add(ErrNoTopics)
+	}
+	if len(e.causes) == 0 && r.Complete && r.UnexpectedCount == 0 && r.Next == "" {
+		return nil
+	}
+	return e
+}
+
+// Result returns the Result of a topic, and whether there is one.
+func (r *Report) Result(topic string) (Result, bool) {
+	i := slices.IndexFunc(r.Results, func(res Result) bool { return res.Topic == topic })
+	if i < 0 {
+		return Result{}, false
+	}
+	return r.Results[i], true
+}
+
+// Topics returns the names of the topics with the given outcome, in the order of Results; they
+// can go into a new selection.
+func (r *Report) Topics(o Outcome) []string {
+	var names []string
+	for i := range r.Results {
+		if r.Results[i].Outcome == o {
+			names = append(names, r.Results[i].Topic)
+		}
+	}
+	return names
+}
+
+// Count returns how many topics have the given outcome.
+func (r *Report) Count(o Outcome) int {
+	n := 0
+	for i := range r.Results {
+		if r.Results[i].Outcome == o {
+			n++
+		}
+	}
+	return n
+}
+
+// unknown tells whether a topic, named or not, may have been reversed without our knowing.
+func (r *Report) unknown() bool {
+	return r.Count(Unknown) > 0 || r.Pattern != "" && !r.Complete && r.Rest == Unknown
+}
+
+// FailureGroup is the Failed topics of one code.
+type FailureGroup struct {
+	// Code is the error_code that the rows share; 0 for those that failed by message alone.
+	Code int
+	// Message is that of the first of them.
+	Message string
+	// Topics are their names, in the order of Results.
+	Topics []string
+}
+
+// Failures returns the Failed topics grouped by code, in the order in which the codes first come
+// up in Results.
+func (r *Report) Failures() []FailureGroup {
+	var groups []FailureGroup
+	at := map[int]int{}
+	for i := range r.Results {
+		res := &r.Results[i]
+		if res.Outcome != Failed {
+			continue
+		}
+		g, ok := at[res.Code]
+		if !ok {
+			g = len(groups)
+			at[res.Code] = g
+			groups = append(groups, FailureGroup{Code: res.Code, Message: res.Message})
+		}
+		groups[g].Topics = append(groups[g].Topics, res.Topic)
+	}
+	return groups
+}
+
+// LagSummary adds up lags.
+type LagSummary struct {
+	// Total is the sum in messages over all partitions whose lag is known; it saturates.
+	Total int64
+	// Partitions is how many those are.
+	Partitions int
+	// Largest is the largest lag of one partition, which is Partition of Topic; of equal ones, the
+	// first. They mean nothing while Partitions is 0.
+	Largest   int64
+	Topic     string
+	Partition int
+	// NeverFetched is how many partitions say that nothing was fetched yet.
+	NeverFetched int
+	// NotKnown is how many partitions were named without a lag that is known.
+	NotKnown int
+	// Without are the topics without any lag that is known.
+	Without []string
+}
+
+// Lag adds up the lags of all Results, whatever their outcome.
+func (r *Report) Lag() LagSummary {
+	var s LagSummary
+	for i := range r.Results {
+		s.add(&r.Results[i])
+	}
+	return s
+}
+
+// Lag adds up the lags of the topic's partitions.
+func (r Result) Lag() LagSummary {
+	var s LagSummary
+	s.add(&r)
+	return s
+}
+
+func (s *LagSummary) add(r *Result) {
+	before := s.Partitions
+	for _, p := range r.Lags {
+		if p.LastSourceFetchOffset == -1 {
+			s.NeverFetched++
+		}
+		if p.Lag < 0 {
+			s.NotKnown++
+			continue
+		}
+		if s.Partitions == 0 || p.Lag > s.Largest {
+			s.Largest, s.Topic, s.Partition = p.Lag, r.Topic, p.Partition
+		}
+		s.Partitions++
+		s.Total = addSaturating(s.Total, p.Lag)
+	}
+	if s.Partitions == before {
+		s.Without = append(s.Without, r.Topic)
+	}
+}
+
+// TruncationSummary adds up truncations: what the server gives as totals, and apart from it what
+// its rows say. The two need not agree.
+type TruncationSummary struct {
+	// Reported is the sum of the totals that the server gave, in messages, and ReportedTopics how
+	// many topics it gave one for. The sum saturates.
+	Reported       int64
+	ReportedTopics int
+	// Messages is the sum over the rows of single partitions, Partitions how many rows there are,
+	// and Topics of how many topics. The sum saturates; a row without a number adds nothing.
+	Messages   int64
+	Partitions int
+	Topics     int
+}
+
+// Truncation adds up the truncations of all Results, whatever their outcome.
+func (r *Report) Truncation() TruncationSummary {
+	var s TruncationSummary
+	for i := range r.Results {
+		s.add(&r.Results[i])
+	}
+	return s
+}
+
+// Truncation adds up the truncations of the topic's partitions.
+func (r Result) Truncation() TruncationSummary {
+	var s TruncationSummary
+	s.add(&r)
+	return s
+}
+
+func (s *TruncationSummary) add(r *Result) {
+	if r.MessagesTruncated != nil && *r.MessagesTruncated >= 0 {
+		s.Reported = addSaturating(s.Reported, *r.MessagesTruncated)
+		s.ReportedTopics++
+	}
+	for _, p := range r.Truncations {
+		s.Messages = addSaturating(s.Messages, max(0, p.MessagesTruncated))
+	}
+	s.Partitions += len(r.Truncations)
+	if len(r.Truncations) > 0 {
+		s.Topics++
+	}
+}
+
+// addSaturating adds two numbers that are not negative.
+func addSaturating(a, b int64) int64 {
+	if a > math.MaxInt64-b {
+		return math.MaxInt64
+	}
+	return a + b
+}
