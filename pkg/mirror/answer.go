@@ -65,16 +65,16 @@ var (
 
 func (w *walk) document() error {
 	if w.dec.PeekKind() != '{' {
-		switch err := w.dec.SkipValue(); err {
-		case nil:
+		switch err := w.dec.SkipValue(); {
+		case err == nil:
 			return errNotObject
-		case io.EOF: // as jsontext says it, unwrapped, where there was nothing at all
+		case errors.Is(err, io.EOF):
 			return errEmpty
 		default:
 			return err
 		}
 	}
-	var shape error = errNoData
+	shape := errNoData
 	seen := false
 	err := w.object(func(name string) error {
 		switch name {
@@ -220,7 +220,7 @@ type memberState uint8
 
 const (
 	absent memberState = iota
-	clear              // null, 0 or ""
+	unset              // null, 0 or ""
 	set
 	bad // of the wrong type, or there twice
 )
@@ -316,11 +316,11 @@ func (w *walk) code(r *row, state *memberState) error {
 	now := bad
 	switch v.Kind() {
 	case 'n':
-		now = clear
+		now = unset
 	case '0':
 		// Kafka's codes are 32 bits wide; what is beyond, or not whole, is no code.
 		if n, err := strconv.ParseInt(string(v), 10, 32); err == nil {
-			now = clear
+			now = unset
 			if n != 0 {
 				now = set
 			}
@@ -341,9 +341,9 @@ func (w *walk) message(r *row, state *memberState) error {
 	now := bad
 	switch v.Kind() {
 	case 'n':
-		now = clear
+		now = unset
 	case '"':
-		now = clear
+		now = unset
 		if len(v) > len(`""`) {
 			now = set
 			text, _ := unquote(v)

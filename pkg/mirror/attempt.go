@@ -83,7 +83,7 @@ type verdict struct {
 // attempt sends the request once and reads the answer, handing its rows to enter.
 func (c *Client) attempt(ctx context.Context, q request, enter func(row)) (answer, verdict) {
 	if ctx.Err() != nil {
-		return answer{}, verdict{Untouched, stopped("nothing was sent", ctx, nil)}
+		return answer{}, verdict{Untouched, stopped(ctx, "nothing was sent", nil)}
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, fmt.Errorf("no answer within %v", c.timeout))
 	defer cancel()
@@ -94,16 +94,16 @@ func (c *Client) attempt(ctx context.Context, q request, enter func(row)) (answe
 		Server: c.server,
 		Client: doer(func(r *http.Request) (*http.Response, error) {
 			began = true
-			return c.http.Do(r)
+			return c.http.Do(r) //nolint:gosec // the endpoint is the caller's own choice
 		}),
 	}, e, func(ctx context.Context, r *http.Request) error { return c.edit(ctx, r, q) })
 	switch {
 	case err != nil && !began:
-		return answer{}, verdict{Untouched, stopped("nothing was sent", ctx, err)}
+		return answer{}, verdict{Untouched, stopped(ctx, "nothing was sent", err)}
 	case err != nil && e.notSent():
-		return answer{}, verdict{Untouched, stopped("the request was not sent", ctx, err)}
+		return answer{}, verdict{Untouched, stopped(ctx, "the request was not sent", err)}
 	case err != nil:
-		return answer{}, verdict{Unknown, stopped("the request may have been carried out, and no answer came", ctx, err)}
+		return answer{}, verdict{Unknown, stopped(ctx, "the request may have been carried out, and no answer came", err)}
 	}
 	defer resp.Body.Close() //nolint:errcheck // it was read as far as it matters
 
@@ -113,7 +113,7 @@ func (c *Client) attempt(ctx context.Context, q request, enter func(row)) (answe
 	a, err := readAnswer(&bounded{r: resp.Body, left: c.maxAnswer, limit: c.maxAnswer}, enter)
 	if err != nil {
 		where := fmt.Sprintf("the answer could not be read to its end (%s read)", count(a.rows, "row"))
-		return a, verdict{Unknown, stopped(where, ctx, err)}
+		return a, verdict{Unknown, stopped(ctx, where, err)}
 	}
 	return a, verdict{Unknown, nil}
 }
@@ -149,7 +149,7 @@ func (c *Client) edit(ctx context.Context, r *http.Request, q request) error {
 
 // stopped is the cause of an attempt that ended without an answer. Where the context ended it,
 // both what the context says and why it says so can be found in the error.
-func stopped(where string, ctx context.Context, err error) error {
+func stopped(ctx context.Context, where string, err error) error {
 	var u *url.Error
 	if errors.As(err, &u) {
 		err = u.Err // its text repeats the URL
@@ -205,8 +205,8 @@ func apiError(resp *http.Response) *APIError {
 		RequestID:  printable.Line(resp.Header.Get("X-Request-Id"), 128),
 		RetryAfter: retryAfter(resp.Header),
 	}
-	if l := resp.Header.Get("Location"); l != "" && resp.StatusCode/100 == 3 {
-		e.Message = "redirected to " + place(l) + ", not followed"
+	if l := resp.Header[hiddenLocation]; len(l) > 0 {
+		e.Message = "redirected to " + place(l[0]) + ", not followed"
 		return e
 	}
 	// What cannot be read of the page does not change what the status says.

@@ -189,9 +189,28 @@ func (cfg Config) httpClient() *http.Client {
 	} else {
 		c.Transport = cfg.transport()
 	}
-	// A redirect is reported, not followed: it would carry credentials and the order elsewhere.
-	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	base := c.Transport
+	if base == nil {
+		base = http.DefaultTransport
+	}
+	c.Transport = unfollowed{base}
 	return c
+}
+
+// unfollowed hides from http.Client where a redirect points: following it would carry credential
+// and order elsewhere, and an error about it would quote it whole.
+type unfollowed struct{ base http.RoundTripper }
+
+// hiddenLocation is where the Location header is kept. No header on the wire can have this name.
+const hiddenLocation = "Location, not followed"
+
+func (u unfollowed) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := u.base.RoundTrip(r)
+	if err == nil && resp.StatusCode/100 == 3 {
+		resp.Header[hiddenLocation] = resp.Header["Location"]
+		delete(resp.Header, "Location")
+	}
+	return resp, err
 }
 
 // transport returns our own transport. It speaks HTTP/1.1 on a fresh connection for each request:

@@ -115,11 +115,11 @@ func (cfg Config) checkEndpoint(bad *argumentError) string {
 	if u.Fragment != "" || strings.Contains(cfg.Endpoint, "#") {
 		bad.add(field, "it has a fragment")
 	}
-	switch path := strings.TrimRight(u.Path, "/"); {
-	case path == "":
-	case path == defaultPrefix || path == defaultPrefix+"/v3":
+	switch path := strings.TrimRight(u.Path, "/"); path {
+	case "":
+	case defaultPrefix, defaultPrefix + "/v3":
 		bad.add(field, "it ends in %s; leave that out, the library adds it", path)
-	case path == "/v3":
+	case "/v3":
 		bad.add(field, `it ends in /v3; leave that out, and set PathPrefix to "/" if the API has no /kafka`)
 	default:
 		bad.add(field, "it has a path; use PathPrefix for that")
@@ -177,4 +177,3 @@ func proxy(r *http.Request) (*url.URL, error) {
 	}
 	return u, nil
 }
-

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -96,8 +95,12 @@ func (r *Report) Table(w io.Writer) error {
 	}
 
 	line("")
+	told := map[error]bool{}
+	for i := range r.Results {
+		told[r.Results[i].cause] = true
+	}
 	for _, p := range r.problems {
-		if !slices.ContainsFunc(r.Results, func(res Result) bool { return res.cause == p }) {
+		if !told[p] {
 			line("note\t%s", p)
 		}
 	}
@@ -141,12 +144,9 @@ func (r *Result) lagCell() string {
 
 // why is the reason for the outcome, without the topic's name, which stands beside it.
 func (r *Result) why() string {
-	why := ""
-	switch err := r.Err().(type) {
-	case *TopicError:
-		why = codeAndMessage(err.Code, err.Message)
-	default:
-		why = err.Error()
+	why := codeAndMessage(r.Code, r.Message)
+	if r.Outcome != Failed {
+		why = r.Err().Error()
 	}
 	if len(r.Rows) > 0 {
 		var said []string

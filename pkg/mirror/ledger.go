@@ -69,7 +69,7 @@ func (l *ledger) enter(r row) {
 		*have = r.Result
 		return
 	}
-	have.note("the answer has more than one row for this topic")
+	defer have.note("the answer has more than one row for this topic")
 	if len(have.Rows) == 0 {
 		if have.says(r.Result) {
 			return

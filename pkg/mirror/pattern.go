@@ -52,7 +52,7 @@ func All() Selection {
 func (s Selection) Match(names []string) ([]string, error) {
 	bad := &argumentError{}
 	s.check(bad)
-	if s.kind == selectPattern {
+	if s.kind == selectPattern && bad.err() == nil {
 		bad.add("Pattern", "only the server can tell what it matches: preview it with ValidateReverseAndPause")
 	}
 	if err := bad.err(); err != nil {

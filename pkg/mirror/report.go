@@ -11,16 +11,16 @@ import (
 type Outcome uint8
 
 const (
-	// Unknown: the request may have been carried out for this topic. Look at the cluster before
+	// Unknown says that the request may have been carried out for this topic. Look at the cluster before
 	// sending it again.
 	Unknown Outcome = iota
-	// Accepted: the server took the reversal on. It is not done yet: the topic goes through
+	// Accepted says that the server took the reversal on. It is not done yet: the topic goes through
 	// PENDING_* states until it is STOPPED, an ordinary writable topic (observed). In a dry run:
 	// it would be accepted.
 	Accepted
-	// Failed: the server answered for this topic and said no.
+	// Failed says that the server answered for this topic and said no.
 	Failed
-	// Untouched: nothing was done. The request was never sent, or turned away as a whole: mend the
+	// Untouched says that nothing was done: the request was never sent, or turned away as a whole: mend the
 	// cause and send again.
 	Untouched
 )

@@ -30,7 +30,7 @@ func Line(s string, limit int) string {
 		}
 		switch {
 		case r == utf8.RuneError && size == 1:
-			writeEscape(&b, 'x', uint32(s[i]), 2)
+			writeEscape(&b, 'x', rune(s[i]), 2)
 		case r == '\n':
 			b.WriteString(`\n`)
 		case r == '\r':
@@ -40,11 +40,11 @@ func Line(s string, limit int) string {
 		case unicode.IsPrint(r):
 			b.WriteRune(r)
 		case r < 0x80:
-			writeEscape(&b, 'x', uint32(r), 2)
+			writeEscape(&b, 'x', r, 2)
 		case r < 0x10000:
-			writeEscape(&b, 'u', uint32(r), 4)
+			writeEscape(&b, 'u', r, 4)
 		default:
-			writeEscape(&b, 'U', uint32(r), 8)
+			writeEscape(&b, 'U', r, 8)
 		}
 		if b.Len() > limit {
 			if limit < len(ellipsis) {
@@ -72,7 +72,7 @@ func isPrintable(s string) bool {
 }
 
 // writeEscape writes a backslash, the letter, and v in the given number of hexadecimal digits.
-func writeEscape(b *strings.Builder, letter byte, v uint32, digits int) {
+func writeEscape(b *strings.Builder, letter byte, v rune, digits int) {
 	b.WriteByte('\\')
 	b.WriteByte(letter)
 	for shift := 4 * (digits - 1); shift >= 0; shift -= 4 {

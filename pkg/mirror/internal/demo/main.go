@@ -75,7 +75,7 @@ func serve(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Write(example) //nolint:errcheck // a client that has gone is none of its business
+	_, _ = w.Write(example) // a client that has gone is none of its business
 }
 
 // demo prints, and keeps the first error in doing so.

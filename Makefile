@@ -1,0 +1,55 @@
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# The linter is installed once, at this version.
+LINT_VERSION := 2.15.0
+LINT := $(shell go env GOPATH)/bin/golangci-lint
+
+# The race detector needs cgo and a C compiler.
+RACE := $(shell [ "$$(go env CGO_ENABLED)" = 1 ] && command -v "$$(go env CC)" >/dev/null && echo -race)
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## do the main job against a throw-away server on loopback
+	@go run ./pkg/mirror/internal/demo
+
+.PHONY: dry-run
+dry-run: ## ask a real cluster what a reversal would do: LINK=… TOPICS=a,b (it changes nothing)
+	@go run ./pkg/mirror/internal/dryrun -link '$(LINK)' -topics '$(TOPICS)'
+
+.PHONY: test
+test: ## run all tests, with the race detector where there is a C compiler
+	@$(if $(RACE),,echo 'no cgo or no C compiler: testing without the race detector')
+	go test $(RACE) ./...
+
+.PHONY: generate
+generate: ## make gen/ from api/openapi.yaml
+	go generate ./...
+
+.PHONY: check-generate
+check-generate: ## delete what is generated, make it again, and fail on any difference
+	@was=$$(mktemp -d); trap 'rm -rf "$$was"' EXIT; \
+	cp -R gen/. "$$was"; \
+	find gen -type f ! -name .gitattributes -delete; \
+	go generate ./...; \
+	diff -r "$$was" gen || { echo 'gen/ is not what api/openapi.yaml generates: commit the outcome of make generate'; exit 1; }
+
+.PHONY: lint
+lint: ## run the linter, which is installed if it is not there
+	@[ "$$($(LINT) version --short 2>/dev/null)" = $(LINT_VERSION) ] || \
+		go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v$(LINT_VERSION)
+	$(LINT) run --config .github/golangci.yml ./...
+
+.PHONY: check
+check: check-generate lint ## all that CI checks beside the tests
+	go mod tidy -diff
+	go vet ./...
+	GOEXPERIMENT=jsonv2 go test ./pkg/... # stands in for Go 1.27, whose encoding/json is made of v2
+
+.PHONY: ci
+ci: ## what CI runs
+	.ci/run

@@ -1,0 +1,154 @@
+package contract_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed25095279/clusterlink-go/api"
+	"github.com/seed25095279/clusterlink-go/pkg/mirror"
+)
+
+// operation loads the contract, validates it with its examples, and returns its one operation.
+func operation(t *testing.T) *openapi3.Operation {
+	t.Helper()
+	doc, err := openapi3.NewLoader().LoadFromData(api.Spec())
+	require.NoError(t, err)
+	require.NoError(t, doc.Validate(context.Background(), openapi3.EnableExamplesValidation()))
+	item := doc.Paths.Find("/kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:reverse-and-pause-mirror")
+	require.NotNil(t, item)
+	require.NotNil(t, item.Post)
+	return item.Post
+}
+
+func TestSpec_IsValidAndWhole(t *testing.T) {
+	op := operation(t)
+	require.Equal(t, "updateKafkaMirrorTopicsReverseAndPauseMirror", op.OperationID)
+	require.Equal(t, &openapi3.SecurityRequirements{{"resource-api-key": {}}, {"external-access-token": {}}}, op.Security)
+	require.Len(t, op.Parameters, 3)
+	media := map[string]string{}
+	for status, response := range op.Responses.Map() {
+		for mediaType := range response.Value.Content {
+			media[status] += mediaType
+		}
+	}
+	require.Equal(t, map[string]string{
+		"200": "application/json", "400": "application/json", "401": "application/json", "429": "text/html", "5XX": "application/json",
+	}, media)
+}
+
+func TestSpec_HandsOutCopies(t *testing.T) {
+	one := api.Spec()
+	one[0] = '!'
+	require.NotEqual(t, one[0], api.Spec()[0])
+}
+
+// The demo serves the contract's own example of a 200.
+func TestSpec_DemoServesTheExample(t *testing.T) {
+	want, err := json.Marshal(operation(t).Responses.Value("200").Value.Content["application/json"].Example)
+	require.NoError(t, err)
+	got, err := os.ReadFile("../mirror/internal/demo/example.json")
+	require.NoError(t, err)
+	require.JSONEq(t, string(want), string(got))
+}
+
+// call makes one call to a server on loopback that gives one answer, and returns what it sent.
+func call(t *testing.T, s mirror.Selection, status int, mediaType, answer string) (sent string, report *mirror.Report, err error) {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		sent = string(body)
+		w.Header().Set("Content-Type", mediaType)
+		w.WriteHeader(status)
+		io.WriteString(w, answer)
+	}))
+	defer server.Close()
+	client, err := mirror.NewClient(mirror.Config{Endpoint: server.URL, ClusterID: "cluster-1", Credential: mirror.NoCredential()})
+	require.NoError(t, err)
+	report, err = client.ReverseAndPause(context.Background(), "link-sb1", s)
+	return sent, report, err
+}
+
+// The contract's request examples go out as they stand there.
+func TestSpec_RequestExamples(t *testing.T) {
+	examples := operation(t).RequestBody.Value.Content["application/json"].Examples
+	require.Len(t, examples, 2)
+	for name, c := range map[string]struct {
+		selection mirror.Selection
+		body      string
+	}{
+		"mirror_topic_names":        {mirror.Topics("topic-1", "topic-2"), `{"mirror_topic_names":["topic-1","topic-2"]}`},
+		"mirror_topic_name_pattern": {mirror.All(), `{"mirror_topic_name_pattern":".*"}`},
+	} {
+		example, err := json.Marshal(examples[name].Value.Value)
+		require.NoError(t, err)
+		require.JSONEq(t, string(example), c.body)
+		sent, _, _ := call(t, c.selection, 500, "application/json", `{}`)
+		require.Equal(t, c.body, sent)
+	}
+}
+
+// Each error of the contract, and those that real servers send beyond it, ends in the right status,
+// code, message and outcome.
+func TestSpec_ErrorExamples(t *testing.T) {
+	op := operation(t)
+	type want struct {
+		status, code int
+		message      string
+		outcome      mirror.Outcome
+	}
+	check := func(t *testing.T, mediaType, body string, w want) {
+		t.Helper()
+		_, report, err := call(t, mirror.Topics("topic-1"), w.status, mediaType, body)
+		var got *mirror.APIError
+		require.ErrorAs(t, err, &got)
+		require.Equal(t, w, want{got.Status, got.Code, got.Message, report.Results[0].Outcome}) //nolint:testifylint // w is what is wanted
+		for sentinel, status := range map[error]int{mirror.ErrUnauthenticated: 401, mirror.ErrRateLimited: 429} {
+			if w.status == status {
+				require.ErrorIs(t, err, sentinel)
+			} else {
+				require.NotErrorIs(t, err, sentinel)
+			}
+		}
+	}
+	declared := map[string]want{
+		"bad_request_cannot_deserialize": {400, 400, "Cannot deserialize value of type `java.lang.Integer` from String \"A\": not a valid `java.lang.Integer` value", mirror.Untouched},
+		"unsupported_version_exception":  {400, 40035, "The version of this API is not supported in the underlying Kafka cluster.", mirror.Untouched},
+		"kafka_authentication_failed":    {401, 40101, "Authentication failed", mirror.Untouched},
+		"too_many_requests":              {429, 0, "Error 429 Too Many Requests", mirror.Untouched},
+		"generic_internal_server_error":  {500, 500, "Internal Server Error", mirror.Unknown},
+	}
+	for status, response := range op.Responses.Map() {
+		for mediaType, content := range response.Value.Content {
+			for name, example := range content.Examples {
+				t.Run(status+" "+name, func(t *testing.T) {
+					body, isText := example.Value.Value.(string)
+					if !isText {
+						text, err := json.Marshal(example.Value.Value)
+						require.NoError(t, err)
+						body = string(text)
+					}
+					require.Contains(t, declared, name)
+					check(t, mediaType, body, declared[name])
+					delete(declared, name)
+				})
+			}
+		}
+	}
+	require.Empty(t, declared, "every example was served")
+
+	for body, w := range map[string]want{
+		`{"error_code":50003,"message":"Timed out."}`:            {500, 50003, "Timed out.", mirror.Unknown},
+		`{"error_code":40301,"message":"Authorization failed."}`: {403, 40301, "Authorization failed.", mirror.Untouched},
+		`{"error_code":404,"message":"Link not found."}`:         {404, 404, "Link not found.", mirror.Untouched},
+	} {
+		t.Run(w.message, func(t *testing.T) { check(t, "application/json", body, w) })
+	}
+}

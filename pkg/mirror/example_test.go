@@ -1,0 +1,162 @@
+package mirror_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"os"
+
+	"github.com/seed25095279/clusterlink-go/pkg/mirror"
+)
+
+// fakeCluster stands in for a cluster in these examples: orders can be reversed, and payments has
+// been already.
+func fakeCluster() (endpoint string, stop func()) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(w, `{"kind":"","metadata":{"self":""},"data":[
+			{"mirror_topic_name":"orders","error_code":null,"error_message":null,
+			 "mirror_lags":[{"partition":0,"lag":12,"last_source_fetch_offset":340}]},
+			{"mirror_topic_name":"payments","error_code":400,
+			 "error_message":"Topic 'payments' has already stopped its mirror from 'dr-link'"}]}`)
+	}))
+	return server.URL, server.Close
+}
+
+func Example() {
+	endpoint, stop := fakeCluster()
+	defer stop()
+
+	client, err := mirror.NewClient(mirror.Config{
+		Endpoint:   endpoint, // such as https://pkc-00000.region.provider.confluent.cloud
+		ClusterID:  "lkc-1",
+		Credential: mirror.APIKey("key", "secret"),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	report, err := client.ReverseAndPause(context.Background(), "dr-link", mirror.Topics("orders", "payments", "refunds"))
+	if err != nil { // anything short of all accepted
+		fmt.Println(report)
+		for _, f := range report.Failures() {
+			fmt.Println("failed:", f.Code, f.Message, f.Topics)
+		}
+		fmt.Println("look first:", report.Topics(mirror.Unknown))
+		fmt.Println("send again:", report.Topics(mirror.Untouched))
+	}
+	// Output:
+	// link "dr-link": 1 accepted, 1 failed, 1 unknown, 0 untouched
+	// failed: 400 Topic 'payments' has already stopped its mirror from 'dr-link' [payments]
+	// look first: [refunds]
+	// send again: []
+}
+
+// A dry run asks for the server's verdict and changes nothing. What it accepts can then be sent by
+// name.
+func ExampleClient_ValidateReverseAndPause() {
+	endpoint, stop := fakeCluster()
+	defer stop()
+	client, err := mirror.NewClient(mirror.Config{Endpoint: endpoint, ClusterID: "lkc-1", Credential: mirror.APIKey("key", "secret")})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	plan, err := client.ValidateReverseAndPause(context.Background(), "dr-link", mirror.Pattern("(orders|payments)"))
+	fmt.Println(err)
+	fmt.Println(mirror.Topics(plan.Topics(mirror.Accepted)...))
+	// Output:
+	// dry run: nothing was changed; link "dr-link", pattern "(orders|payments)": 1 accepted, 1 failed, 0 unknown, 0 untouched: payments: 400: Topic 'payments' has already stopped its mirror from 'dr-link'
+	// 1 topic
+}
+
+// The error tells what to do: nothing was done, or look first.
+func ExampleIncompleteError() {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprint(w, `{"error_code":50003,"message":"timed out"}`)
+	}))
+	defer server.Close()
+	client, err := mirror.NewClient(mirror.Config{Endpoint: server.URL, ClusterID: "lkc-1", Credential: mirror.NoCredential()})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	_, err = client.ReverseAndPause(context.Background(), "dr-link", mirror.Topics("orders"))
+	var incomplete *mirror.IncompleteError
+	var api *mirror.APIError
+	switch {
+	case err == nil:
+		fmt.Println("all accepted")
+	case errors.Is(err, mirror.ErrUnauthenticated), errors.Is(err, mirror.ErrRateLimited):
+		fmt.Println("nothing was done")
+	case errors.Is(err, mirror.ErrOutcomeUnknown) && errors.As(err, &incomplete):
+		fmt.Println("look at", incomplete.Report.Topics(mirror.Unknown))
+	}
+	if errors.As(err, &api) {
+		fmt.Println(api.Status, api.Code, api.Message)
+	}
+	// Output:
+	// look at [orders]
+	// 503 50003 timed out
+}
+
+// Prefix, Suffix and All can be tried on names at hand.
+func ExampleSelection_Match() {
+	names := []string{"orders.eu", "orders.us", "orders-old", "payments.eu"}
+	for _, s := range []mirror.Selection{mirror.Prefix("orders."), mirror.Suffix(".eu", "-old")} {
+		matched, err := s.Match(names)
+		fmt.Println(s, matched, err)
+	}
+	// Output:
+	// pattern "^(?:orders\..*)$" [orders.eu orders.us] <nil>
+	// pattern "^(?:.*(?:\.eu|-old))$" [orders.eu orders-old payments.eu] <nil>
+}
+
+// Everything has to be meant: an expression that was put together with an empty variable is
+// refused.
+func ExampleAll() {
+	prefix := ""
+	_, err := mirror.Pattern(prefix + ".*").Match(nil)
+	fmt.Println(err)
+	fmt.Println(mirror.All())
+	// Output:
+	// invalid argument: Pattern: ".*" selects every mirror topic (was a variable empty?); to mean that, use All
+	// pattern ".*"
+}
+
+// A report is for people, and for machines.
+func ExampleReport_Table() {
+	endpoint, stop := fakeCluster()
+	defer stop()
+	client, err := mirror.NewClient(mirror.Config{Endpoint: endpoint, ClusterID: "lkc-1", Credential: mirror.APIKey("key", "secret")})
+	if err != nil {
+		log.Fatal(err)
+	}
+	report, _ := client.ReverseAndPause(context.Background(), "dr-link", mirror.Topics("orders", "payments"))
+	if err := report.Table(os.Stdout); err != nil {
+		log.Fatal(err)
+	}
+	text, err := json.Marshal(report)
+	if err != nil {
+		log.Fatal(err)
+	}
+	var again mirror.Report
+	fmt.Println(json.Unmarshal(text, &again), again.Lag())
+	// Output:
+	// link "dr-link": 1 accepted, 1 failed, 0 unknown, 0 untouched
+	//
+	// TOPIC     OUTCOME  LAG        WHY
+	// payments  failed   not known  400: Topic 'payments' has already stopped its mirror from 'dr-link'
+	// (and 1 accepted)
+	//
+	// accepted   the server took it on; it is done when the mirror topic is STOPPED
+	// failed     the server said no; see why
+	// lag        12 messages in 1 partition; the largest is 12, orders partition 0; not known for 1 topic
+	// truncated  nothing that is known of
+	// <nil> 12 messages in 1 partition; the largest is 12, orders partition 0; not known for 1 topic
+}

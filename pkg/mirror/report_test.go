@@ -1,0 +1,182 @@
+package mirror_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed25095279/clusterlink-go/pkg/mirror"
+)
+
+func TestReport_FailuresAreGroupedByCode(t *testing.T) {
+	failed := func(topic, code, message string) string {
+		return `{"mirror_topic_name":"` + topic + `","error_code":` + code + `,"error_message":` + message + `}`
+	}
+	report, err := reverse(t, serve(t, ok(rows(
+		failed("d", "400", `"d is stopped"`), failed("a", "40301", `"no right"`), failed("b", "400", `"b is stopped"`), failed("c", "null", `"odd"`), good("e"),
+	))).client(t), "a", "b", "c", "d", "e")
+	require.Equal(t, []mirror.FailureGroup{
+		{Code: 40301, Message: "no right", Topics: []string{"a"}},
+		{Code: 400, Message: "b is stopped", Topics: []string{"b", "d"}},
+		{Code: 0, Message: "odd", Topics: []string{"c"}},
+	}, report.Failures(), "in the order asked, not in the answer's")
+	require.Equal(t, []string{"a", "b", "c", "d"}, report.Topics(mirror.Failed))
+	require.Equal(t, 1, report.Count(mirror.Accepted))
+	require.EqualError(t, err, `link "link": 1 accepted, 4 failed, 0 unknown, 0 untouched: a: 40301: no right (and 3 other causes)`)
+	_, found := report.Result("z")
+	require.False(t, found)
+}
+
+func TestReport_LagTiesGoToTheFirstAsked(t *testing.T) {
+	lag := func(topic string) string {
+		return `{"mirror_topic_name":"` + topic + `","error_code":null,"mirror_lags":[{"partition":1,"lag":4,"last_source_fetch_offset":0},{"partition":0,"lag":4,"last_source_fetch_offset":-1}]}`
+	}
+	report, err := reverse(t, serve(t, ok(rows(lag("b"), lag("a")))).client(t), "a", "b")
+	require.NoError(t, err)
+	require.Equal(t, mirror.LagSummary{Total: 16, Partitions: 4, Largest: 4, Topic: "a", Partition: 1, NeverFetched: 2}, report.Lag())
+	require.Equal(t, "16 messages in 4 partitions; the largest is 4, a partition 1; 2 partitions never fetched from", report.Lag().String())
+	b, _ := report.Result("b")
+	require.Equal(t, "8 messages in 2 partitions; the largest is 4, b partition 1; 1 partition never fetched from", b.Lag().String())
+	require.Zero(t, b.Truncation())
+}
+
+func TestReport_Table(t *testing.T) {
+	body := rows(
+		good("fine"),
+		`{"mirror_topic_name":"odd","error_code":null,"error_message":null,"mirror_lags":7}`,
+		`{"mirror_topic_name":"evil","error_code":400,"error_message":"\u001b[2J\nUNTOUCHED\u202e","messages_truncated":3}`,
+		`{"mirror_topic_name":"twice","error_code":null}`, `{"mirror_topic_name":"twice","error_code":5}`,
+		`{"mirror_topic_name":"\u001b[1mstranger","error_code":null}`, `{}`,
+	)
+	report, err := reverse(t, serve(t, ok(body)).client(t), "fine", "odd", "evil", "twice", "gone")
+	require.Error(t, err)
+	var b strings.Builder
+	require.NoError(t, report.Table(&b))
+	require.Equal(t, `link "link": 2 accepted, 1 failed, 2 unknown, 0 untouched, 2 unexpected rows
+
+TOPIC  OUTCOME  LAG        WHY
+evil   failed   not known  400: \x1b[2J\nUNTOUCHED\u202e
+twice  unknown  not known  the answer has rows for this topic that disagree: accepted / failed
+gone   unknown  not known  the answer has no row for this topic
+(and 2 accepted)
+
+UNEXPECTED        SAYS      WHY
+\x1b[1mstranger  accepted  nobody asked for this topic
+(no name)        unknown   the row has no topic name
+
+note       the answer has 2 rows that nobody asked for, the first "\x1b[1mstranger"
+note       2 rows with something odd, the first odd: mirror_lags cannot be read
+accepted   the server took it on; it is done when the mirror topic is STOPPED
+failed     the server said no; see why
+unknown    it may have been reversed; look at the mirror topic before sending it again
+lag        0 messages in 1 partition; the largest is 0, fine partition 0; not known for 4 topics
+truncated  nothing that is known of; the server's own total is 3 for 1 topic
+`, strings.ReplaceAll(b.String(), "UNEXPECTED       ", "UNEXPECTED        "))
+	require.ErrorIs(t, report.Table(failingWriter{}), errFull)
+}
+
+var errFull = errors.New("disk full")
+
+type failingWriter struct{}
+
+func (failingWriter) Write([]byte) (int, error) { return 0, errFull }
+
+func TestReport_DryRunSaysSoInEveryForm(t *testing.T) {
+	const says = "dry run: nothing was changed"
+	report, err := serve(t, ok(rows(good("a")))).client(t).ValidateReverseAndPause(context.Background(), "link", mirror.Topics("a", "b"))
+	require.True(t, report.DryRun)
+	require.Contains(t, report.String(), says)
+	require.ErrorContains(t, err, says)
+	var table, log strings.Builder
+	require.NoError(t, report.Table(&table))
+	require.Contains(t, table.String(), says)
+	require.Contains(t, table.String(), "accepted   the call would be accepted")
+	require.Contains(t, table.String(), "unknown    there is no verdict; run the dry run again")
+	text, err := json.Marshal(report)
+	require.NoError(t, err)
+	require.Contains(t, string(text), says)
+	slog.New(slog.NewTextHandler(&log, nil)).Info("done", "report", report)
+	require.Contains(t, log.String(), says)
+	require.Contains(t, log.String(), "report.accepted=1 report.failed=0 report.unknown=1 report.untouched=0")
+}
+
+func TestReport_JSON(t *testing.T) {
+	body := `{"metadata":{"next":"p2"},"data":[` + strings.Join([]string{
+		`{"mirror_topic_name":"a","error_code":null,"error_message":null,"mirror_lags":[{"partition":1,"lag":null,"last_source_fetch_offset":-1}],"messages_truncated":0}`,
+		`{"mirror_topic_name":"b","error_code":400,"error_message":"no","mirror_lags":[],"partition_level_truncation_data":[{"partition_id":0,"offset_truncated_to":5,"messages_truncated":2}]}`,
+		`{"mirror_topic_name":"c","error_code":null}`, `{"mirror_topic_name":"c","error_code":1}`, `{"mirror_topic_name":"z","error_code":null}`,
+	}, ",") + `]}`
+	report, callErr := reverse(t, serve(t, ok(body)).client(t), "a", "b", "c", "d")
+	text, err := json.Marshal(report)
+	require.NoError(t, err)
+	require.JSONEq(t, `{
+		"version":1,"dry_run":false,"cluster_id":"lkc-1","link":"link","complete":false,"rest":"accepted",
+		"counts":{"accepted":1,"failed":1,"unknown":2,"untouched":0},
+		"results":[
+			{"topic":"a","outcome":"accepted","lags":[{"partition":1,"lag":null,"last_source_fetch_offset":-1}],"messages_truncated":0,
+			 "notes":["mirror_lags has something that cannot be read"]},
+			{"topic":"b","outcome":"failed","code":400,"message":"no","lags":[],"truncations":[{"partition":0,"offset_truncated_to":5,"messages_truncated":2}]},
+			{"topic":"c","outcome":"unknown","cause":2,"notes":["the answer has more than one row for this topic"],
+			 "rows":[{"topic":"c","outcome":"accepted"},{"topic":"c","outcome":"failed","code":1}]},
+			{"topic":"d","outcome":"unknown","cause":3}],
+		"unexpected":[{"topic":"z","outcome":"accepted","notes":["nobody asked for this topic"]}],"unexpected_count":1,"next":"p2",
+		"causes":[
+			{"text":"the answer has 1 row that nobody asked for, the first \"z\""},
+			{"text":"the answer goes on at \"p2\", so rows are missing"},
+			{"text":"the answer has rows for this topic that disagree"},
+			{"text":"the answer has no row for this topic"}],
+		"problems":[0,1]}`, string(text))
+
+	var back mirror.Report
+	require.NoError(t, json.Unmarshal(text, &back))
+	require.EqualError(t, back.Err(), callErr.Error())
+	require.ErrorIs(t, back.Err(), mirror.ErrOutcomeUnknown)
+	require.Equal(t, report.Lag(), back.Lag())
+	require.Equal(t, report.Truncation(), back.Truncation())
+	again, err := json.Marshal(back)
+	require.NoError(t, err)
+	require.JSONEq(t, string(text), string(again))
+}
+
+func TestReport_JSONKeepsCauses(t *testing.T) {
+	readBack := func(report *mirror.Report) error {
+		text, err := json.Marshal(report)
+		require.NoError(t, err)
+		var back mirror.Report
+		require.NoError(t, json.Unmarshal(text, &back))
+		return back.Err()
+	}
+	report, callErr := reverse(t, serve(t, status(429, "text/html", "<title>slow down</title>")).client(t), "a", "b")
+	err := readBack(report)
+	require.EqualError(t, err, callErr.Error())
+	require.ErrorIs(t, err, mirror.ErrRateLimited)
+	var was, is *mirror.APIError
+	require.ErrorAs(t, callErr, &was)
+	require.ErrorAs(t, err, &is)
+	require.Equal(t, was, is)
+	require.Len(t, causes(err), 1, "a shared cause is still one")
+
+	report, callErr = serve(t, ok(rows())).client(t).ReverseAndPause(context.Background(), "l", mirror.All())
+	require.EqualError(t, readBack(report), callErr.Error())
+	require.ErrorIs(t, readBack(report), mirror.ErrNoTopics)
+
+	report, callErr = serve(t, ok("")).client(t).ReverseAndPause(context.Background(), "", mirror.Topics("a"))
+	require.EqualError(t, readBack(report), callErr.Error())
+	require.ErrorIs(t, readBack(report), mirror.ErrInvalidArgument)
+}
+
+func TestReport_JSONThatCannotBeRead(t *testing.T) {
+	for _, text := range []string{
+		`{}`, `{"version":2}`, `{"version":"1"}`, `[]`,
+		`{"version":1,"problems":[0]}`, `{"version":1,"results":[{"topic":"a","cause":-1}]}`, `{"version":1,"results":[{"topic":"a","outcome":"done"}]}`,
+	} {
+		report := mirror.Report{Link: "as it was"}
+		require.Error(t, json.Unmarshal([]byte(text), &report), text)
+		require.Equal(t, mirror.Report{Link: "as it was"}, report, text)
+	}
+}
