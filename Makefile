@@ -14,12 +14,16 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: ## do the main job against a throw-away server on loopback
+demo: ## do the main job against two linked clusters on loopback
 	@go run ./pkg/mirror/internal/demo
 
 .PHONY: dry-run
 dry-run: ## ask a real cluster what a reversal would do: LINK=… TOPICS=a,b (it changes nothing)
 	@go run ./pkg/mirror/internal/dryrun -link '$(LINK)' -topics '$(TOPICS)'
+
+.PHONY: serve
+serve: ## run two linked clusters on loopback to point any client at, until interrupted
+	@go run ./pkg/mirror/internal/serve
 
 .PHONY: test
 test: ## run all tests, with the race detector where there is a C compiler

@@ -1,11 +1,7 @@
 package contract_test
 
 import (
-	"context"
 	"encoding/json"
-	"io"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"testing"
 
@@ -14,15 +10,24 @@ import (
 
 	"github.com/seed25095279/clusterlink-go/api"
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
+	"github.com/seed25095279/clusterlink-go/pkg/mirror/mirrortest"
 )
 
-// operation loads the contract, validates it with its examples, and returns its one operation.
-func operation(t *testing.T) *openapi3.Operation {
+const path = "/kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:reverse-and-pause-mirror"
+
+// document loads the contract and validates it, examples included.
+func document(t *testing.T) *openapi3.T {
 	t.Helper()
 	doc, err := openapi3.NewLoader().LoadFromData(api.Spec())
 	require.NoError(t, err)
-	require.NoError(t, doc.Validate(context.Background(), openapi3.EnableExamplesValidation()))
-	item := doc.Paths.Find("/kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:reverse-and-pause-mirror")
+	require.NoError(t, doc.Validate(t.Context(), openapi3.EnableExamplesValidation()))
+	return doc
+}
+
+// operation is the contract's one operation.
+func operation(t *testing.T) *openapi3.Operation {
+	t.Helper()
+	item := document(t).Paths.Find(path)
 	require.NotNil(t, item)
 	require.NotNil(t, item.Post)
 	return item.Post
@@ -59,21 +64,15 @@ func TestSpec_DemoServesTheExample(t *testing.T) {
 	require.JSONEq(t, string(want), string(got))
 }
 
-// call makes one call to a server on loopback that gives one answer, and returns what it sent.
+// call makes one call to a cluster that gives one answer, and returns what it sent.
 func call(t *testing.T, s mirror.Selection, status int, mediaType, answer string) (sent string, report *mirror.Report, err error) {
 	t.Helper()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
-		sent = string(body)
-		w.Header().Set("Content-Type", mediaType)
-		w.WriteHeader(status)
-		io.WriteString(w, answer)
-	}))
-	defer server.Close()
-	client, err := mirror.NewClient(mirror.Config{Endpoint: server.URL, ClusterID: "cluster-1", Credential: mirror.NoCredential()})
+	pair := mirrortest.NewPair(t, mirrortest.Options{})
+	pair.Local.Inject(mirrortest.Fault{Every: true, Do: mirrortest.Answer(status, answer, "Content-Type", mediaType)})
+	client, err := mirror.NewClient(pair.Local.Config())
 	require.NoError(t, err)
-	report, err = client.ReverseAndPause(context.Background(), "link-sb1", s)
-	return sent, report, err
+	report, err = client.ReverseAndPause(t.Context(), pair.Link(), s)
+	return pair.Journal()[0].Body, report, err
 }
 
 // The contract's request examples go out as they stand there.

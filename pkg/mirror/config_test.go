@@ -9,9 +9,9 @@ import (
 )
 
 func TestConfigFromEnv(t *testing.T) {
-	w := serve(t, ok(rows(good("a"))))
+	endpoint, requests := record(t)
 	full := map[string]string{
-		"KAFKA_REST_ENDPOINT": w.URL, "KAFKA_API_KEY": "key", "KAFKA_API_SECRET": canary, "KAFKA_CLUSTER_ID": "lkc-1", "KAFKA_ID": "",
+		"KAFKA_REST_ENDPOINT": endpoint, "KAFKA_API_KEY": "key", "KAFKA_API_SECRET": canary, "KAFKA_CLUSTER_ID": "lkc-1", "KAFKA_ID": "",
 	}
 	for _, c := range []struct {
 		name    string
@@ -39,7 +39,7 @@ func TestConfigFromEnv(t *testing.T) {
 				require.NoError(t, err)
 				_, err = reverse(t, newClient(t, cfg), "a")
 				require.NoError(t, err)
-				last := w.seen()[len(w.seen())-1]
+				last := (*requests)[len(*requests)-1]
 				require.Equal(t, "Basic a2V5OmM0bjRyeS1zM2NyM3Q=", last.header.Get("Authorization"))
 				require.Contains(t, last.uri, "/clusters/lkc-1/")
 				return

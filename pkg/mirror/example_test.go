@@ -6,35 +6,36 @@ import (
 	"errors"
 	"fmt"
 	"log"
-	"net/http"
-	"net/http/httptest"
 	"os"
 
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
+	"github.com/seed25095279/clusterlink-go/pkg/mirror/mirrortest"
 )
 
-// fakeCluster stands in for a cluster in these examples: orders can be reversed, and payments has
-// been already.
-func fakeCluster() (endpoint string, stop func()) {
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		fmt.Fprint(w, `{"kind":"","metadata":{"self":""},"data":[
-			{"mirror_topic_name":"orders","error_code":null,"error_message":null,
-			 "mirror_lags":[{"partition":0,"lag":12,"last_source_fetch_offset":340}]},
-			{"mirror_topic_name":"payments","error_code":400,
-			 "error_message":"Topic 'payments' has already stopped its mirror from 'dr-link'"}]}`)
-	}))
-	return server.URL, server.Close
+// dr is a cluster for these examples: orders can be reversed, payments has been already, and the
+// answer forgets refunds.
+func dr() (cluster *mirrortest.Cluster, stop func()) {
+	pair, err := mirrortest.Start(mirrortest.Options{Topics: []mirrortest.Topic{
+		{Name: "orders", Partitions: []mirrortest.Partition{{Lag: 12, LastSourceFetchOffset: 340}}},
+		{Name: "payments", Partitions: []mirrortest.Partition{}, Status: mirrortest.Stopped},
+		{Name: "refunds", Partitions: []mirrortest.Partition{}},
+	}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	pair.Local.Inject(mirrortest.Fault{Topic: "refunds", Do: mirrortest.LeaveOut()})
+	return pair.Local, func() { _ = pair.Close() }
 }
 
 func Example() {
-	endpoint, stop := fakeCluster()
+	cluster, stop := dr()
 	defer stop()
 
+	key, secret := cluster.APIKey()
 	client, err := mirror.NewClient(mirror.Config{
-		Endpoint:   endpoint, // such as https://pkc-00000.region.provider.confluent.cloud
-		ClusterID:  "lkc-1",
-		Credential: mirror.APIKey("key", "secret"),
+		Endpoint:   cluster.Endpoint, // such as https://pkc-00000.region.provider.confluent.cloud
+		ClusterID:  cluster.ID,       // such as lkc-1
+		Credential: mirror.APIKey(key, secret),
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -58,9 +59,9 @@ func Example() {
 // A dry run asks for the server's verdict and changes nothing. What it accepts can then be sent by
 // name.
 func ExampleClient_ValidateReverseAndPause() {
-	endpoint, stop := fakeCluster()
+	cluster, stop := dr()
 	defer stop()
-	client, err := mirror.NewClient(mirror.Config{Endpoint: endpoint, ClusterID: "lkc-1", Credential: mirror.APIKey("key", "secret")})
+	client, err := mirror.NewClient(cluster.Config())
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -75,13 +76,10 @@ func ExampleClient_ValidateReverseAndPause() {
 
 // The error tells what to do: nothing was done, or look first.
 func ExampleIncompleteError() {
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(http.StatusServiceUnavailable)
-		fmt.Fprint(w, `{"error_code":50003,"message":"timed out"}`)
-	}))
-	defer server.Close()
-	client, err := mirror.NewClient(mirror.Config{Endpoint: server.URL, ClusterID: "lkc-1", Credential: mirror.NoCredential()})
+	cluster, stop := dr()
+	defer stop()
+	cluster.Inject(mirrortest.Fault{AfterApply: true, Do: mirrortest.Error(503, 50003, "timed out")})
+	client, err := mirror.NewClient(cluster.Config())
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -131,9 +129,9 @@ func ExampleAll() {
 
 // A report is for people, and for machines.
 func ExampleReport_Table() {
-	endpoint, stop := fakeCluster()
+	cluster, stop := dr()
 	defer stop()
-	client, err := mirror.NewClient(mirror.Config{Endpoint: endpoint, ClusterID: "lkc-1", Credential: mirror.APIKey("key", "secret")})
+	client, err := mirror.NewClient(cluster.Config())
 	if err != nil {
 		log.Fatal(err)
 	}

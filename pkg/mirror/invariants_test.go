@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
+	"github.com/seed25095279/clusterlink-go/pkg/mirror/mirrortest"
 )
 
 func TestI1_NilErrorMeansAllAccepted(t *testing.T) {
@@ -85,7 +86,7 @@ func TestI2_ReportIsNeverNilAndTravelsWithTheError(t *testing.T) {
 			require.ErrorIs(t, r.Err(), mirror.ErrInvalidArgument)
 		}
 		require.Len(t, causes(err), 1, "a cause that all share is there once")
-		require.Empty(t, w.seen())
+		require.Empty(t, w.Journal())
 	})
 	t.Run("a shared cause once, then the topics' own", func(t *testing.T) {
 		body := rows(`{"mirror_topic_name":"a","error_code":1,"error_message":"x"}`, `{"mirror_topic_name":"c","error_code":2,"error_message":"y"}`)
@@ -188,7 +189,7 @@ func TestI4_Outcomes(t *testing.T) {
 	unknown, untouched := mirror.Unknown, mirror.Untouched
 	cases := []struct {
 		name   string
-		answer http.HandlerFunc
+		answer mirrortest.Action
 		want   mirror.Outcome
 		is     error
 	}{
@@ -217,20 +218,17 @@ func TestI4_Outcomes(t *testing.T) {
 		{"429 HTML", status(429, "text/html;charset=utf-8", "<title>Error 429</title>"), untouched, mirror.ErrRateLimited},
 		{"429 JSON", status(429, kafka, `{"error_code":429}`), unknown, nil},
 		{"429 JSON 42901", status(429, kafka, `{"error_code":42901}`), unknown, nil},
-		{"429 of the filter, as JSON", func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("DoSFilter", "delayed")
-			status(429, kafka, `{"error_code":429}`)(w, r)
-		}, untouched, mirror.ErrRateLimited},
+		{"429 of the filter, as JSON", status(429, kafka, `{"error_code":429}`, "DoSFilter", "delayed"), untouched, mirror.ErrRateLimited},
 		{"500", status(500, kafka, `{"error_code":500}`), unknown, nil},
 		{"503", status(503, kafka, `{"error_code":50003}`), unknown, nil},
 		{"599", status(599, "", ""), unknown, nil},
 		{"999", status(999, "", ""), unknown, nil},
-		{"connection lost", cutOff, unknown, nil},
+		{"connection lost", mirrortest.Cut(0), unknown, nil},
 	}
 	for _, code := range []int{301, 302, 303, 307, 308, 403, 404, 405, 406, 407, 413, 414, 415, 422, 431} {
 		cases = append(cases, struct {
 			name   string
-			answer http.HandlerFunc
+			answer mirrortest.Action
 			want   mirror.Outcome
 			is     error
 		}{fmt.Sprint(code), status(code, kafka, `{}`), untouched, nil})
@@ -243,7 +241,7 @@ func TestI4_Outcomes(t *testing.T) {
 			require.Equal(t, c.want == mirror.Accepted, err == nil)
 			require.Equal(t, c.is == mirror.ErrUnauthenticated, errors.Is(err, mirror.ErrUnauthenticated))
 			require.Equal(t, c.is == mirror.ErrRateLimited, errors.Is(err, mirror.ErrRateLimited))
-			require.Len(t, w.seen(), 1, "sent once")
+			require.Len(t, w.Journal(), 1, "sent once")
 		})
 	}
 }
@@ -267,7 +265,7 @@ func TestI4_NothingSent(t *testing.T) {
 			c.Credential = func(context.Context, http.Header) error { return denied }
 		}, denied},
 		{"connection refused", nil, func(c *mirror.Config) { c.Endpoint = refused.URL }, nil},
-		{"TLS spoken to a plain server", nil, func(c *mirror.Config) { c.Endpoint = strings.Replace(w.URL, "http:", "https:", 1) }, nil},
+		{"TLS spoken to a plain server", nil, func(c *mirror.Config) { c.Endpoint = strings.Replace(c.Endpoint, "http:", "https:", 1) }, nil},
 		{"connection refused to the caller's transport", nil, func(c *mirror.Config) {
 			c.Endpoint = refused.URL
 			c.HTTPClient = &http.Client{Transport: &http.Transport{}}
@@ -285,7 +283,7 @@ func TestI4_NothingSent(t *testing.T) {
 			if c.want != nil {
 				require.ErrorIs(t, err, c.want)
 			}
-			require.Empty(t, w.seen())
+			require.Empty(t, w.Journal())
 		})
 	}
 }
@@ -438,7 +436,7 @@ func TestI9_NothingSelectedIsNeverSuccess(t *testing.T) {
 		require.NotErrorIs(t, err, mirror.ErrOutcomeUnknown, name)
 		require.NotNil(t, report)
 	}
-	require.Empty(t, w.seen())
+	require.Empty(t, w.Journal())
 	_, err := w.client(t).ReverseAndPause(context.Background(), "link", mirror.All())
 	require.ErrorIs(t, err, mirror.ErrNoTopics)
 	require.NotErrorIs(t, err, mirror.ErrInvalidArgument)
@@ -543,7 +541,7 @@ func TestI10_CallIsCheckedWhole(t *testing.T) {
 			require.NotErrorIs(t, err, mirror.ErrOutcomeUnknown)
 		})
 	}
-	require.Empty(t, w.seen())
+	require.Empty(t, w.Journal())
 
 	t.Run("the zero client", func(t *testing.T) {
 		for _, client := range []*mirror.Client{nil, {}} {
@@ -557,17 +555,14 @@ func TestI10_CallIsCheckedWhole(t *testing.T) {
 
 func TestI11_NoSecretAnywhere(t *testing.T) {
 	var log strings.Builder
-	w := serve(t, func(rw http.ResponseWriter, r *http.Request) {
-		rw.Header().Set("Location", "https://user:"+canary+"@elsewhere.example/path?token="+canary+"#"+canary)
-		status(307, "", "")(rw, r)
-	})
+	w := serve(t, status(307, "", "", "Location", "https://user:"+canary+"@elsewhere.example/path?token="+canary+"#"+canary))
 	cfg := w.config()
 	cfg.Logger = slog.New(slog.NewJSONHandler(&log, nil))
 	client := newClient(t, cfg)
 	report, err := reverse(t, client, "a")
 	require.ErrorContains(t, err, "redirected to https://elsewhere.example/path, not followed")
-	require.Len(t, w.seen(), 1)
-	require.Equal(t, "Basic a2V5OmM0bjRyeS1zM2NyM3Q=", w.seen()[0].header.Get("Authorization"), "the secret does go out")
+	require.Len(t, w.Journal(), 1)
+	require.Equal(t, 307, w.Journal()[0].Status, "the secret did go out, or it were a 401")
 
 	bearer := mirror.BearerToken(func(context.Context) (string, error) { return canary, nil }, "pool-1")
 	for _, v := range []any{cfg, &cfg, client, *client, report, *report, err, cfg.Credential, bearer} {
@@ -614,7 +609,7 @@ func TestI11_CredentialsThatCannotBeSent(t *testing.T) {
 			report, err := reverse(t, newClient(t, cfg), "a")
 			require.ErrorContains(t, err, c.want)
 			require.Equal(t, "a untouched", outcomes(report))
-			require.Empty(t, w.seen())
+			require.Empty(t, w.Journal())
 		})
 	}
 }

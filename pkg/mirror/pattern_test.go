@@ -17,7 +17,7 @@ func sentPattern(t *testing.T, s mirror.Selection) string {
 	report, err := w.client(t).ValidateReverseAndPause(context.Background(), "link", s)
 	require.NoError(t, err)
 	require.Equal(t, `pattern "`+report.Pattern+`"`, s.String())
-	require.Contains(t, w.seen()[0].body, `{"mirror_topic_name_pattern":`)
+	require.Contains(t, w.Journal()[0].Body, `{"mirror_topic_name_pattern":`)
 	return report.Pattern
 }
 

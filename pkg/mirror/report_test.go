@@ -115,7 +115,7 @@ func TestReport_JSON(t *testing.T) {
 	text, err := json.Marshal(report)
 	require.NoError(t, err)
 	require.JSONEq(t, `{
-		"version":1,"dry_run":false,"cluster_id":"lkc-1","link":"link","complete":false,"rest":"accepted",
+		"version":1,"dry_run":false,"cluster_id":"lkc-local","link":"link","complete":false,"rest":"accepted",
 		"counts":{"accepted":1,"failed":1,"unknown":2,"untouched":0},
 		"results":[
 			{"topic":"a","outcome":"accepted","lags":[{"partition":1,"lag":null,"last_source_fetch_offset":-1}],"messages_truncated":0,

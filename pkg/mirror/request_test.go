@@ -3,36 +3,36 @@ package mirror_test
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
+	"github.com/seed25095279/clusterlink-go/pkg/mirror/mirrortest"
 )
 
 func TestRequest_OnTheWire(t *testing.T) {
-	w := serve(t, ok(rows(good("topic-1"), good("topic-2"))))
-	cfg := w.config()
-	cfg.UserAgent = "mover/1.0"
-	client := newClient(t, cfg)
+	endpoint, requests := record(t)
+	client := newClient(t, mirror.Config{Endpoint: endpoint, ClusterID: "lkc-1", Credential: mirror.NoCredential(), UserAgent: "mover/1.0"})
 	ctx := context.Background()
-	_, err := client.ReverseAndPause(ctx, "link-sb1", mirror.Topics("topic-1", "topic-2"))
+	_, err := client.ReverseAndPause(ctx, "link-sb1", mirror.Topics("a"))
 	require.NoError(t, err)
 	_, err = client.ValidateReverseAndPause(ctx, "link-sb1", mirror.All())
 	require.NoError(t, err)
 
-	requests := w.seen()
-	require.Len(t, requests, 2)
+	require.Len(t, *requests, 2)
 	for i, want := range []struct{ validateOnly, body string }{
-		{"false", `{"mirror_topic_names":["topic-1","topic-2"]}`},
+		{"false", `{"mirror_topic_names":["a"]}`},
 		{"true", `{"mirror_topic_name_pattern":".*"}`},
 	} {
-		r := requests[i]
+		r := (*requests)[i]
 		require.Equal(t, http.MethodPost, r.method)
 		require.Equal(t, "/kafka/v3/clusters/lkc-1/links/link-sb1/mirrors:reverse-and-pause-mirror?validate_only="+want.validateOnly, r.uri)
 		require.Equal(t, want.body, r.body)
@@ -40,10 +40,12 @@ func TestRequest_OnTheWire(t *testing.T) {
 		require.Equal(t, "application/json", r.header.Get("Accept"))
 		require.Equal(t, "mover/1.0", r.header.Get("User-Agent"))
 		require.Empty(t, r.header.Values("Idempotency-Key"))
+		require.Empty(t, r.header.Values("Authorization"))
 	}
 }
 
 func TestRequest_NamesStayInOneSegment(t *testing.T) {
+	endpoint, requests := record(t)
 	for name, segment := range map[string]string{
 		"a/b":      "a%2Fb",
 		"50%":      "50%25",
@@ -57,18 +59,13 @@ func TestRequest_NamesStayInOneSegment(t *testing.T) {
 		"a;b,c+d&": "a%3Bb%2Cc+d&",
 	} {
 		for prefix, before := range map[string]string{"": "/kafka", "/": "", "/gw/rest": "/gw/rest"} {
-			var path string
-			w := serve(t, func(rw http.ResponseWriter, r *http.Request) {
-				path = r.URL.Path
-				ok(rows(good("a")))(rw, r)
-			})
-			cfg := w.config()
-			cfg.PathPrefix, cfg.ClusterID = prefix, name
-			_, err := newClient(t, cfg).ReverseAndPause(context.Background(), name, mirror.Topics("a"))
+			client := newClient(t, mirror.Config{Endpoint: endpoint, ClusterID: name, Credential: mirror.NoCredential(), PathPrefix: prefix})
+			_, err := client.ReverseAndPause(context.Background(), name, mirror.Topics("a"))
 			require.NoError(t, err)
-			uri, _, _ := strings.Cut(w.seen()[0].uri, "?")
+			last := (*requests)[len(*requests)-1]
+			uri, _, _ := strings.Cut(last.uri, "?")
 			require.Equal(t, before+"/v3/clusters/"+segment+"/links/"+segment+"/mirrors:reverse-and-pause-mirror", uri)
-			require.Equal(t, before+"/v3/clusters/"+name+"/links/"+name+"/mirrors:reverse-and-pause-mirror", path, "as the server reads it")
+			require.Equal(t, before+"/v3/clusters/"+name+"/links/"+name+"/mirrors:reverse-and-pause-mirror", last.path)
 		}
 	}
 }
@@ -86,23 +83,18 @@ func TestRequest_Credentials(t *testing.T) {
 		{"none", mirror.NoCredential(), "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w := serve(t, ok(rows(good("a"))))
-			cfg := w.config()
-			cfg.Credential = c.cred
-			_, err := reverse(t, newClient(t, cfg), "a")
+			endpoint, requests := record(t)
+			_, err := reverse(t, newClient(t, mirror.Config{Endpoint: endpoint, ClusterID: "lkc-1", Credential: c.cred}), "a")
 			require.NoError(t, err)
-			require.Equal(t, c.authorization, w.seen()[0].header.Get("Authorization"))
-			require.Equal(t, c.pool, w.seen()[0].header.Get("Confluent-Identity-Pool-Id"))
+			require.Equal(t, c.authorization, (*requests)[0].header.Get("Authorization"))
+			require.Equal(t, c.pool, (*requests)[0].header.Get("Confluent-Identity-Pool-Id"))
 		})
 	}
 	require.Equal(t, 2, tokens, "the source is asked once an attempt")
 }
 
 func TestRequest_CallersHTTPClient(t *testing.T) {
-	w := serve(t, func(rw http.ResponseWriter, r *http.Request) {
-		rw.Header().Set("Location", "/elsewhere")
-		status(302, "", "")(rw, r)
-	})
+	w := serve(t, status(302, "", "", "Location", "/elsewhere"))
 	var sent *http.Request
 	own := &http.Client{
 		Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
@@ -116,7 +108,7 @@ func TestRequest_CallersHTTPClient(t *testing.T) {
 	report, err := reverse(t, newClient(t, cfg), "a")
 	require.ErrorContains(t, err, "redirected to /elsewhere, not followed")
 	require.Equal(t, "a untouched", outcomes(report))
-	require.Len(t, w.seen(), 1, "nothing came of the redirect")
+	require.Len(t, w.Journal(), 1, "nothing came of the redirect")
 	require.Nil(t, sent.GetBody, "nothing lets a transport send it again")
 	require.EqualValues(t, len(`{"mirror_topic_names":["a"]}`), sent.ContentLength)
 	require.Nil(t, sent.Header["Idempotency-Key"])
@@ -129,17 +121,17 @@ func TestRequest_CallersHTTPClient(t *testing.T) {
 
 func TestRequest_RedirectWithAPlaceThatCannotBeRead(t *testing.T) {
 	for _, location := range []string{"https://u:" + canary + "@h/%zz", "mailto:" + canary} {
-		report, err := reverse(t, serve(t, func(rw http.ResponseWriter, r *http.Request) {
-			rw.Header().Set("Location", location)
-			status(301, "", "")(rw, r)
-		}).client(t), "a")
+		report, err := reverse(t, serve(t, status(301, "", "", "Location", location)).client(t), "a")
 		require.ErrorContains(t, err, "redirected to a place that cannot be read")
 		require.Equal(t, "a untouched", outcomes(report))
 	}
 }
 
 func TestRequest_OverTLS(t *testing.T) {
-	w := httptest.NewUnstartedServer(ok(rows(good("a"))))
+	w := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		io.WriteString(w, rows(good("a")))
+	}))
 	w.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	w.EnableHTTP2 = true
 	w.StartTLS()
@@ -157,20 +149,37 @@ func TestRequest_OverTLS(t *testing.T) {
 }
 
 func TestRequest_CancelledInFlight(t *testing.T) {
-	here := make(chan struct{})
-	w := serve(t, func(_ http.ResponseWriter, r *http.Request) {
-		close(here)
-		<-r.Context().Done()
+	synctest.Test(t, func(t *testing.T) {
+		pair := mirrortest.NewPair(t, mirrortest.Options{InMemory: true})
+		pair.Local.Inject(mirrortest.Fault{AfterApply: true, Do: mirrortest.Hang()})
+		ctx, cancel := context.WithCancelCause(context.Background())
+		why := errors.New("the operator pressed stop")
+		go func() { synctest.Wait(); cancel(why) }()
+		report, err := newClient(t, pair.Local.Config()).ReverseAndPause(ctx, "dr-link", mirror.Topics("topic-1"))
+		requireSound(t, report, err, []string{"topic-1"})
+		require.ErrorIs(t, err, context.Canceled)
+		require.ErrorIs(t, err, why)
+		require.ErrorContains(t, err, "may have been carried out, and no answer came: the operator pressed stop")
+		require.Equal(t, "topic-1 unknown", outcomes(report))
+		require.Equal(t, 1, pair.Local.Applied("topic-1"))
 	})
-	ctx, cancel := context.WithCancelCause(context.Background())
-	why := errors.New("the operator pressed stop")
-	go func() { <-here; cancel(why) }()
-	report, err := w.client(t).ReverseAndPause(ctx, "link", mirror.Topics("a"))
-	requireSound(t, report, err, []string{"a"})
-	require.ErrorIs(t, err, context.Canceled)
-	require.ErrorIs(t, err, why)
-	require.ErrorContains(t, err, "may have been carried out, and no answer came: the operator pressed stop")
-	require.Equal(t, "a unknown", outcomes(report))
+}
+
+func TestRequest_Timeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pair := mirrortest.NewPair(t, mirrortest.Options{InMemory: true})
+		for want, timeout := range map[time.Duration]time.Duration{time.Minute: 0, 45 * time.Second: 45 * time.Second} {
+			pair.Local.Inject(mirrortest.Fault{Do: mirrortest.Hang()})
+			cfg := pair.Local.Config()
+			cfg.Timeout = timeout
+			start := time.Now()
+			report, err := reverseOn(t, newClient(t, cfg), "dr-link", "topic-1")
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			require.ErrorContains(t, err, "no answer within "+want.String())
+			require.Equal(t, want, time.Since(start))
+			require.Equal(t, "topic-1 unknown", outcomes(report))
+		}
+	})
 }
 
 func TestRequest_AnswerIsBounded(t *testing.T) {
@@ -199,7 +208,7 @@ func TestErrors_AllShapes(t *testing.T) {
 	const kafka = "application/json"
 	for _, c := range []struct {
 		name   string
-		answer http.HandlerFunc
+		answer mirrortest.Action
 		want   mirror.APIError
 		text   string
 	}{
@@ -229,11 +238,8 @@ func TestErrors_AllShapes(t *testing.T) {
 			mirror.APIError{Status: 200, Message: "the answer is text/html, not a 200 of application/json: Sign in"}, "HTTP 200 OK: the answer is text/html, not a 200 of application/json: Sign in"},
 		{"202", status(202, "", ""),
 			mirror.APIError{Status: 202, Message: "the answer is of no type, not a 200 of application/json"}, "HTTP 202 Accepted: the answer is of no type, not a 200 of application/json"},
-		{"headers", func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("X-Request-Id", "r-3")
-			w.Header().Set("Retry-After", "90")
-			status(503, kafka, `{"id":"r-4"}`)(w, r)
-		}, mirror.APIError{Status: 503, Message: `{"id":"r-4"}`, RequestID: "r-3", RetryAfter: 90 * time.Second},
+		{"headers", status(503, kafka, `{"id":"r-4"}`, "X-Request-Id", "r-3", "Retry-After", "90"),
+			mirror.APIError{Status: 503, Message: `{"id":"r-4"}`, RequestID: "r-3", RetryAfter: 90 * time.Second},
 			`HTTP 503 Service Unavailable: {"id":"r-4"} (retry after 1m30s) (request id r-3)`},
 		{"a long message", status(500, kafka, `{"message":"`+strings.Repeat("x", 1<<15)+`"}`),
 			mirror.APIError{Status: 500, Message: strings.Repeat("x", 1021) + "…"}, ""},
@@ -275,11 +281,11 @@ func TestErrors_RetryAfter(t *testing.T) {
 		{[]string{"Sun, 06 Nov 1994 08:49:07 GMT"}, date, 0},
 		{[]string{"Sun, 06 Nov 1994 08:50:07 GMT"}, "yesterday", 0},
 	} {
-		_, err := reverse(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
-			w.Header()["Retry-After"] = c.header
-			w.Header().Set("Date", c.date)
-			status(500, "", "")(w, r)
-		}).client(t), "a")
+		header := []string{"Date", c.date}
+		for _, value := range c.header {
+			header = append(header, "Retry-After", value)
+		}
+		_, err := reverse(t, serve(t, status(500, "", "", header...)).client(t), "a")
 		var api *mirror.APIError
 		require.ErrorAs(t, err, &api)
 		require.Equal(t, c.want, api.RetryAfter, "%q", c.header)

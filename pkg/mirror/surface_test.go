@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -148,4 +149,24 @@ func TestSurface_WhatAUserLinks(t *testing.T) {
 		"github.com/apapsch/go-jsonmerge/v2": true,
 		"github.com/google/uuid":             true,
 	}, modules)
+}
+
+// What the README shows are the examples, which run.
+func TestSurface_ReadmeShowsTheExamples(t *testing.T) {
+	flat := func(file string) string {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		var lines []string
+		for line := range strings.Lines(string(text)) {
+			lines = append(lines, strings.TrimSpace(line))
+		}
+		return strings.Join(lines, "\n")
+	}
+	examples := flat("example_test.go") + flat("mirrortest/example_test.go")
+	snippets := strings.Split(flat("../../README.md"), "```go\n")[1:]
+	require.NotEmpty(t, snippets)
+	for _, snippet := range snippets {
+		snippet, _, _ = strings.Cut(snippet, "```")
+		require.Contains(t, examples, snippet)
+	}
 }

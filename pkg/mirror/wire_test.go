@@ -7,56 +7,32 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
+	"github.com/seed25095279/clusterlink-go/pkg/mirror/mirrortest"
 )
 
-// received is a request as the server saw it.
-type received struct {
-	method, uri string // the uri as it stood on the wire
-	header      http.Header
-	body        string
-}
+// wire is a pair of clusters whose local one gives every request the same answer.
+type wire struct{ *mirrortest.Pair }
 
-// wire is a server on loopback that notes every request, applied or not, and answers as told.
-type wire struct {
-	*httptest.Server
-
-	mu       sync.Mutex
-	requests []received
-}
-
-func serve(t *testing.T, answer http.HandlerFunc) *wire {
+func serve(t *testing.T, do mirrortest.Action) wire {
 	t.Helper()
-	w := &wire{}
-	w.Server = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		w.mu.Lock()
-		w.requests = append(w.requests, received{r.Method, r.RequestURI, r.Header.Clone(), string(body)})
-		w.mu.Unlock()
-		if err == nil {
-			answer(rw, r)
-		}
-	}))
-	t.Cleanup(w.Close)
+	w := wire{mirrortest.NewPair(t, mirrortest.Options{Link: "link"})}
+	w.Local.AcceptToken(canary, "")
+	w.Local.Inject(mirrortest.Fault{Every: true, Do: do})
 	return w
 }
 
-func (w *wire) seen() []received {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.requests
+func (w wire) config() mirror.Config {
+	cfg := w.Local.Config()
+	cfg.Credential = mirror.BearerToken(func(context.Context) (string, error) { return canary, nil }, "")
+	return cfg
 }
 
-func (w *wire) config() mirror.Config {
-	return mirror.Config{Endpoint: w.URL, ClusterID: "lkc-1", Credential: mirror.APIKey("key", canary)}
-}
-
-func (w *wire) client(t *testing.T) *mirror.Client {
+func (w wire) client(t *testing.T) *mirror.Client {
 	t.Helper()
 	return newClient(t, w.config())
 }
@@ -68,23 +44,42 @@ func newClient(t *testing.T, cfg mirror.Config) *mirror.Client {
 	return c
 }
 
+// received is a request as it was on the wire, credential and all.
+type received struct {
+	method, uri, path, body string // the uri as it stood there, the path as a server reads it
+	header                  http.Header
+}
+
+// record is a server that accepts the topic a for whatever path and credential, and notes what came.
+func record(t *testing.T) (endpoint string, requests *[]received) {
+	t.Helper()
+	requests = &[]received{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return
+		}
+		*requests = append(*requests, received{r.Method, r.RequestURI, r.URL.Path, string(body), r.Header.Clone()})
+		w.Header().Set("Content-Type", "application/json")
+		io.WriteString(w, rows(good("a")))
+	}))
+	t.Cleanup(server.Close)
+	return server.URL, requests
+}
+
 // canary is the secret of every test's credential; it must come up in the Authorization header
 // and nowhere else.
 const canary = "c4n4ry-s3cr3t"
 
-// status answers with a status, a content type and a body.
-func status(code int, contentType, body string) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		w.Header()["Content-Type"] = nil
-		if contentType != "" {
-			w.Header().Set("Content-Type", contentType)
-		}
-		w.WriteHeader(code)
-		io.WriteString(w, body)
+// status answers with a status, a content type ("" for none), a body, and other headers.
+func status(code int, contentType, body string, header ...string) mirrortest.Action {
+	if contentType != "" {
+		header = append(header, "Content-Type", contentType)
 	}
+	return mirrortest.Answer(code, body, header...)
 }
 
-func ok(body string) http.HandlerFunc { return status(http.StatusOK, "application/json", body) }
+func ok(body string) mirrortest.Action { return status(http.StatusOK, "application/json", body) }
 
 // rows wraps rows into an answer.
 func rows(row ...string) string {
@@ -96,9 +91,6 @@ func good(topic string) string {
 	return `{"kind":"K","metadata":{"self":"s"},"mirror_topic_name":"` + topic + `","error_code":null,"error_message":null,` +
 		`"mirror_lags":[{"partition":0,"lag":0,"last_source_fetch_offset":5}],"messages_truncated":-1,"partition_level_truncation_data":[]}`
 }
-
-// cutOff breaks the connection without an answer.
-func cutOff(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 
 // outcomes lists the report's topics and outcomes: "a accepted, b failed".
 func outcomes(r *mirror.Report) string {
@@ -112,7 +104,12 @@ func outcomes(r *mirror.Report) string {
 // reverse asks for the topics on a link called link.
 func reverse(t *testing.T, c *mirror.Client, topics ...string) (*mirror.Report, error) {
 	t.Helper()
-	report, err := c.ReverseAndPause(context.Background(), "link", mirror.Topics(topics...))
+	return reverseOn(t, c, "link", topics...)
+}
+
+func reverseOn(t *testing.T, c *mirror.Client, link string, topics ...string) (*mirror.Report, error) {
+	t.Helper()
+	report, err := c.ReverseAndPause(context.Background(), link, mirror.Topics(topics...))
 	requireSound(t, report, err, topics)
 	return report, err
 }

@@ -1,22 +1,22 @@
-// The demo reverses mirror topics on a throw-away server on loopback, which answers with the
-// contract's own example, and shows what the library makes of it. It reads nothing from the
-// environment and never leaves loopback.
+// The demo reverses mirror topics on two linked clusters in this process, which answer with the
+// contract's own example where it matters, and shows what the library makes of it. It reads nothing
+// from the environment and never leaves loopback.
 package main
 
 import (
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"net/http/httptest"
 	"os"
 
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
+	"github.com/seed25095279/clusterlink-go/pkg/mirror/mirrortest"
 )
 
 //go:embed example.json
-var example []byte
+var example string
 
 func main() {
 	if err := run(context.Background(), os.Stdout); err != nil {
@@ -25,57 +25,64 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, w io.Writer) error {
-	server := httptest.NewServer(http.HandlerFunc(serve))
-	defer server.Close()
-	client, err := mirror.NewClient(mirror.Config{
-		Endpoint:   server.URL,
-		ClusterID:  "cluster-1",
-		Credential: mirror.APIKey("demo-key", "demo-secret"),
-	})
+// link and the partitions are those of the contract's example.
+const link = "my-new-link-1"
+
+var partitions = []mirrortest.Partition{
+	{Lag: 0, LastSourceFetchOffset: 0}, {Lag: 10000, LastSourceFetchOffset: 1000}, {Lag: 40000, LastSourceFetchOffset: 12030},
+}
+
+func run(ctx context.Context, w io.Writer) (err error) {
+	pair, err := mirrortest.Start(mirrortest.Options{Link: link, Topics: []mirrortest.Topic{
+		{Name: "topic-1"},
+		{Name: "topic-2", Partitions: partitions, Status: mirrortest.Stopped},
+		{Name: "topic-sb", Partitions: partitions},
+		{Name: "orders.eu"}, {Name: "orders.us"}, {Name: "payments"}, {Name: "refunds"},
+	}})
 	if err != nil {
 		return err
 	}
-
+	defer func() { err = errors.Join(err, pair.Close()) }()
+	client, err := mirror.NewClient(pair.Local.Config())
+	if err != nil {
+		return err
+	}
 	d := demo{w: w}
-	example := mirror.Topics("topic-sb", "topic-2")
+	contracts := mirrortest.Answer(200, example, "Content-Type", "application/json")
+
 	d.step("1. A dry run. The server checks, and changes nothing.",
-		`client.ValidateReverseAndPause(ctx, "my-new-link-1", mirror.Topics("topic-sb", "topic-2"))`)
-	d.show(client.ValidateReverseAndPause(ctx, "my-new-link-1", example))
+		`client.ValidateReverseAndPause(ctx, link, mirror.Topics("topic-sb", "topic-2"))`)
+	d.show(client.ValidateReverseAndPause(ctx, link, mirror.Topics("topic-sb", "topic-2")))
 
 	d.step("2. The call. One HTTP 200 carries a success and a failure: the contract's own example.",
-		`client.ReverseAndPause(ctx, "my-new-link-1", mirror.Topics("topic-sb", "topic-2"))`)
-	report := d.show(client.ReverseAndPause(ctx, "my-new-link-1", example))
+		`client.ReverseAndPause(ctx, link, mirror.Topics("topic-sb", "topic-2"))`)
+	pair.Local.Inject(mirrortest.Fault{AfterApply: true, Do: contracts})
+	report := d.show(client.ReverseAndPause(ctx, link, mirror.Topics("topic-sb", "topic-2")))
 	for _, r := range report.Results {
 		lag, cut := r.Lag(), r.Truncation()
 		d.print("%s: lag %d, truncated %d messages in %d partitions by its rows", r.Topic, lag.Total, cut.Messages, cut.Partitions)
 	}
 
 	d.step("3. The same answer to another question. topic-1 is not in it, topic-sb was not asked for.",
-		`client.ReverseAndPause(ctx, "my-new-link-1", mirror.Topics("topic-1", "topic-2"))`)
-	d.show(client.ReverseAndPause(ctx, "my-new-link-1", mirror.Topics("topic-1", "topic-2")))
+		`client.ReverseAndPause(ctx, link, mirror.Topics("topic-1", "topic-2"))`)
+	pair.Local.Inject(mirrortest.Fault{Do: contracts})
+	d.show(client.ReverseAndPause(ctx, link, mirror.Topics("topic-1", "topic-2")))
 
-	d.step("4. A pattern, as a dry run. What it shows can be sent by name.",
-		`client.ValidateReverseAndPause(ctx, "my-new-link-1", mirror.Prefix("topic-"))`)
-	report = d.show(client.ValidateReverseAndPause(ctx, "my-new-link-1", mirror.Prefix("topic-")))
-	d.print("next: client.ReverseAndPause(ctx, \"my-new-link-1\", mirror.Topics(report.Topics(mirror.Accepted)...)), which is %q",
-		report.Topics(mirror.Accepted))
+	d.step("4. A pattern, first as a dry run.",
+		`client.ValidateReverseAndPause(ctx, link, mirror.Prefix("orders."))`)
+	plan := d.show(client.ValidateReverseAndPause(ctx, link, mirror.Prefix("orders.")))
+	d.step("   Then what it showed, by name.",
+		`client.ReverseAndPause(ctx, link, mirror.Topics(plan.Topics(mirror.Accepted)...))`)
+	d.show(client.ReverseAndPause(ctx, link, mirror.Topics(plan.Topics(mirror.Accepted)...)))
 
 	d.step("5. A lost answer. The server does the work, and the connection breaks before it says so.",
-		`client.ReverseAndPause(ctx, "lossy-link", mirror.Topics("topic-sb", "topic-2"))`)
-	report = d.show(client.ReverseAndPause(ctx, "lossy-link", example))
-	d.print("next: look at %q on the cluster, or run the dry run for them: a topic that has already stopped its mirror was very likely reversed by the lost call",
-		report.Topics(mirror.Unknown))
+		`client.ReverseAndPause(ctx, link, mirror.Topics("payments", "refunds"))`)
+	pair.Local.Inject(mirrortest.Fault{AfterApply: true, Do: mirrortest.Cut(0)})
+	report = d.show(client.ReverseAndPause(ctx, link, mirror.Topics("payments", "refunds")))
+	d.step("   Look before you send again: a dry run says that they have stopped already, so the call very likely did it.",
+		`client.ValidateReverseAndPause(ctx, link, mirror.Topics(report.Topics(mirror.Unknown)...))`)
+	d.show(client.ValidateReverseAndPause(ctx, link, mirror.Topics(report.Topics(mirror.Unknown)...)))
 	return d.err
-}
-
-// serve answers with the contract's example, but breaks the connection for the lossy link.
-func serve(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path == "/kafka/v3/clusters/cluster-1/links/lossy-link/mirrors:reverse-and-pause-mirror" {
-		panic(http.ErrAbortHandler)
-	}
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(example) // a client that has gone is none of its business
 }
 
 // demo prints, and keeps the first error in doing so.

@@ -15,10 +15,10 @@ func TestDemo(t *testing.T) {
 	var b strings.Builder
 	require.NoError(t, run(context.Background(), &b))
 	steps := strings.Split(b.String(), "report, err := ")
-	require.Len(t, steps, 6)
+	require.Len(t, steps, 8)
 	for step, lines := range [][]string{
 		1: {
-			"dry run: nothing was changed", "1 accepted, 1 failed, 0 unknown, 0 untouched",
+			"dry run: nothing was changed", "1 accepted, 1 failed, 0 unknown, 0 untouched", "lag        100000 messages",
 		},
 		2: {
 			"1 accepted, 1 failed, 0 unknown, 0 untouched",
@@ -34,13 +34,18 @@ func TestDemo(t *testing.T) {
 			"topic-sb    accepted  nobody asked for this topic",
 		},
 		4: {
-			`pattern "^(?:topic-.*)$": 1 accepted, 1 failed`, `which is ["topic-sb"]`,
+			`dry run: nothing was changed; link "my-new-link-1", pattern "^(?:orders\..*)$": 2 accepted, 0 failed`, "err: <nil>",
 		},
 		5: {
+			"2 accepted, 0 failed, 0 unknown, 0 untouched", "err: <nil>",
+		},
+		6: {
 			"0 accepted, 0 failed, 2 unknown, 0 untouched",
-			"the request may have been carried out, and no answer came: EOF",
+			"payments  unknown  not known  the request may have been carried out, and no answer came: EOF",
 			"look at the mirror topic before sending it again",
-			`next: look at ["topic-sb" "topic-2"]`,
+		},
+		7: {
+			"payments  failed   ", "400: Topic 'payments' has already stopped its mirror",
 		},
 	} {
 		for _, line := range lines {

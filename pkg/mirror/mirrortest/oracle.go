@@ -1,0 +1,105 @@
+package mirrortest
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/seed25095279/clusterlink-go/pkg/mirror"
+)
+
+// Request is an entry of the journal: a request that a cluster has seen, and what it did about it.
+type Request struct {
+	// Cluster is the id of the cluster that saw it.
+	Cluster string
+	// At is when.
+	At time.Time
+	// Method and URI are as they stood on the wire.
+	Method, URI string
+	// Header has the credential taken out.
+	Header http.Header
+	// Body is the body, as far as 16 MiB.
+	Body string
+	// ValidateOnly says that it was a dry run.
+	ValidateOnly bool
+	// Topics are those that it selected, if it got as far as that.
+	Topics []string
+	// Applied are those that were reversed.
+	Applied []string
+	// Status is that of the answer, proper or injected; 0 if the answer was lost on the way.
+	Status int
+}
+
+// Journal returns the requests that both clusters have seen, in the order in which they came.
+func (p *Pair) Journal() []Request {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.journal)
+}
+
+// Applied returns how often a topic was reversed on this cluster.
+func (c *Cluster) Applied(name string) int {
+	c.pair.mu.Lock()
+	defer c.pair.mu.Unlock()
+	if t := c.topics[name]; t != nil {
+		return t.applied
+	}
+	return 0
+}
+
+// Attempts returns how many requests to reverse a topic, dry runs not counted, got as far as the
+// topic on this cluster. More than one means that the reversal was sent again.
+func (c *Cluster) Attempts(name string) int {
+	c.pair.mu.Lock()
+	defer c.pair.mu.Unlock()
+	if t := c.topics[name]; t != nil {
+		return t.attempts
+	}
+	return 0
+}
+
+// AssertSentOnce fails the test if a reversal of any topic came to the cluster more than once.
+func (c *Cluster) AssertSentOnce(t testing.TB) {
+	t.Helper()
+	c.pair.mu.Lock()
+	defer c.pair.mu.Unlock()
+	for name, topic := range c.topics {
+		if topic.attempts > 1 {
+			t.Errorf("mirrortest: the reversal of %s was sent to %s %d times", name, c.ID, topic.attempts)
+		}
+	}
+}
+
+// AssertReport fails the test if the report says anything that is not so. The report must be about
+// all that the cluster was asked to do.
+func (c *Cluster) AssertReport(t testing.TB, r *mirror.Report) {
+	t.Helper()
+	if err := c.CheckReport(r); err != nil {
+		t.Errorf("mirrortest: %v", err)
+	}
+}
+
+// CheckReport is AssertReport for those without a test: it returns what is not so, or nil.
+func (c *Cluster) CheckReport(r *mirror.Report) error {
+	c.pair.mu.Lock()
+	defer c.pair.mu.Unlock()
+	var wrong []error
+	for _, res := range r.Results {
+		applied := 0
+		if t := c.topics[res.Topic]; t != nil {
+			applied = t.applied
+		}
+		switch {
+		case r.DryRun && applied > 0:
+			wrong = append(wrong, fmt.Errorf("%s: the report is of a dry run, and the topic was reversed", res.Topic))
+		case res.Outcome == mirror.Accepted && applied == 0 && !r.DryRun:
+			wrong = append(wrong, fmt.Errorf("%s: the report says accepted, and the topic was not reversed", res.Topic))
+		case res.Outcome == mirror.Untouched && applied > 0:
+			wrong = append(wrong, fmt.Errorf("%s: the report says untouched, and the topic was reversed", res.Topic))
+		}
+	}
+	return errors.Join(wrong...)
+}

@@ -1,0 +1,262 @@
+package mirrortest
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/seed25095279/clusterlink-go/pkg/mirror"
+)
+
+// Options say what a Pair is like. Every field does well at zero.
+type Options struct {
+	// Link is the name of the cluster link, the same on both clusters; "" is dr-link.
+	Link string
+	// Topics are the mirror topics on the local cluster; nil is topic-1 and topic-2. Topics without
+	// partitions get three, with lags drawn from Seed.
+	Topics []Topic
+	// Seed is for what is drawn.
+	Seed uint64
+	// Settle is how long a reversal stays PENDING_* after it was accepted; 0 is not at all.
+	Settle time.Duration
+	// Rate is the rate filter of each cluster; the zero Rate filters nothing.
+	Rate Rate
+	// Assumed are the switches for what is not known of the real server.
+	Assumed Assumed
+	// InMemory puts the endpoints on a network in memory in place of loopback.
+	InMemory bool
+}
+
+// Topic is a mirror topic as it is at first.
+type Topic struct {
+	Name string
+	// Status is the mirror's; "" is Active.
+	Status Status
+	// Partitions are numbered from 0.
+	Partitions []Partition
+}
+
+// Partition is how far one partition of a mirror topic is behind its source.
+type Partition struct {
+	// Lag is in messages.
+	Lag int64
+	// LastSourceFetchOffset is -1 if nothing has been fetched yet.
+	LastSourceFetchOffset int64
+}
+
+// Rate is a rate filter: after a burst, only so many requests a second come through, and the others
+// are turned away with an HTML page.
+type Rate struct {
+	// PerSecond is how many requests a second come through in the long run; 0 filters nothing.
+	PerSecond float64
+	// Burst is how many come through at once; 0 is 1.
+	Burst int
+}
+
+// Assumed are switches for what the real server does and nobody has documented. The zero value is
+// what seems likely.
+type Assumed struct {
+	// BothAreUnited makes names and a pattern in one request select what either selects; otherwise
+	// the request gets a 400.
+	BothAreUnited bool
+	// NeitherIsEmpty makes a request with neither get a 200 without rows; otherwise a 400.
+	NeitherIsEmpty bool
+	// NoMatchIsNotFound makes a pattern that matches nothing get a 404; otherwise a 200 without rows.
+	NoMatchIsNotFound bool
+	// UnknownTopicIsNotFound makes a request that names a topic the cluster does not have get a 404
+	// with 40403 as a whole; otherwise that topic gets a row with that code.
+	UnknownTopicIsNotFound bool
+	// PatternSearches makes a pattern select every topic in which it finds a match; otherwise it must
+	// match the whole name.
+	PatternSearches bool
+}
+
+// Pair is two linked clusters. The local one holds the mirror topics at first.
+type Pair struct {
+	Local, Remote *Cluster
+
+	link string
+	opts Options
+
+	mu      sync.Mutex // for all state, of both clusters
+	journal []Request
+	closed  chan struct{}
+	close   func() error
+}
+
+// NewPair starts a pair for the length of a test. At its end the pair is closed, and the test fails
+// if something was left running.
+func NewPair(t testing.TB, o Options) *Pair {
+	t.Helper()
+	p, err := Start(o)
+	if err != nil {
+		t.Fatalf("mirrortest: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := p.Close(); err != nil {
+			t.Errorf("mirrortest: %v", err)
+		}
+	})
+	return p
+}
+
+// Start starts a pair, which the caller must Close. It fails if the Options are wrong or loopback
+// cannot be listened on.
+func Start(o Options) (*Pair, error) {
+	if o.Link == "" {
+		o.Link = "dr-link"
+	}
+	if o.Topics == nil {
+		o.Topics = []Topic{{Name: "topic-1"}, {Name: "topic-2"}}
+	}
+	p := &Pair{link: o.Link, opts: o, closed: make(chan struct{})}
+	p.Local = newCluster(p, "lkc-local")
+	p.Remote = newCluster(p, "lkc-remote")
+	p.Local.peer, p.Remote.peer = p.Remote, p.Local
+	draw := rand.New(rand.NewPCG(o.Seed, 0)) //nolint:gosec // it draws lags
+	for _, t := range o.Topics {
+		if t.Name == "" || p.Local.topics[t.Name] != nil {
+			return nil, fmt.Errorf("topic %q is without a name or there twice", t.Name)
+		}
+		if t.Status == "" {
+			t.Status = Active
+		}
+		if t.Partitions == nil {
+			for range 3 {
+				offset := draw.Int64N(100_000)
+				t.Partitions = append(t.Partitions, Partition{Lag: draw.Int64N(1000), LastSourceFetchOffset: offset})
+			}
+		}
+		p.Local.topics[t.Name] = &topic{status: t.Status, partitions: t.Partitions}
+		p.Remote.topics[t.Name] = &topic{partitions: make([]Partition, len(t.Partitions))}
+	}
+	var network memory
+	stopLocal, err := p.Local.serve(o.InMemory, &network)
+	if err != nil {
+		return nil, err
+	}
+	stopRemote, err := p.Remote.serve(o.InMemory, &network)
+	if err != nil {
+		return nil, errors.Join(err, stopLocal())
+	}
+	p.close = sync.OnceValue(func() error {
+		close(p.closed)
+		return errors.Join(stopLocal(), stopRemote())
+	})
+	return p, nil
+}
+
+// Close stops both clusters, ends what hangs, and waits until nothing of the pair is running. The
+// oracle still answers afterwards. Closing it again does nothing.
+func (p *Pair) Close() error { return p.close() }
+
+// Link returns the name of the cluster link.
+func (p *Pair) Link() string { return p.link }
+
+// Cluster is one of a pair's clusters.
+type Cluster struct {
+	// ID is the cluster's id.
+	ID string
+	// Endpoint is the URL that it is served at.
+	Endpoint string
+
+	pair   *Pair
+	peer   *Cluster
+	client *http.Client // for the network in memory; nil on loopback
+
+	// Under the pair's mu.
+	topics map[string]*topic
+	faults []*armed
+	tokens map[string]string // bearer token to the identity pool it needs
+	bucket bucket
+}
+
+func newCluster(p *Pair, id string) *Cluster {
+	return &Cluster{
+		ID: id, pair: p, topics: map[string]*topic{}, tokens: map[string]string{},
+		bucket: bucket{rate: p.opts.Rate},
+	}
+}
+
+// Config returns a Config that is ready to use with the cluster: its endpoint, id and API key, and
+// for a network in memory the HTTPClient that gets there.
+func (c *Cluster) Config() mirror.Config {
+	return mirror.Config{
+		Endpoint:   c.Endpoint,
+		ClusterID:  c.ID,
+		Credential: mirror.APIKey(c.key(), c.secret()),
+		HTTPClient: c.client,
+		AllowHTTP:  c.client != nil, // no wire, so nothing on it in the clear
+	}
+}
+
+// key and secret are the API key that may do everything on this cluster, and only there.
+func (c *Cluster) key() string    { return c.ID + "-key" }
+func (c *Cluster) secret() string { return c.ID + "-secret" }
+
+// APIKey returns the cluster's API key and secret, for clients that are not in Go.
+func (c *Cluster) APIKey() (key, secret string) { return c.key(), c.secret() }
+
+// Forbidden returns a credential that the cluster knows and that has no right to reverse: it gets a
+// 403 with 40301.
+func (c *Cluster) Forbidden() mirror.Credential { return mirror.APIKey("forbidden-key", c.secret()) }
+
+// AcceptToken makes the cluster accept a bearer token, from now on. With an identity pool that is
+// not "", the request must name that pool too.
+func (c *Cluster) AcceptToken(token, identityPool string) {
+	c.pair.mu.Lock()
+	defer c.pair.mu.Unlock()
+	c.tokens[token] = identityPool
+}
+
+// RevokeToken makes the cluster refuse a bearer token, from now on.
+func (c *Cluster) RevokeToken(token string) {
+	c.pair.mu.Lock()
+	defer c.pair.mu.Unlock()
+	delete(c.tokens, token)
+}
+
+// serve starts the cluster's endpoint. The function that it returns stops it and waits for all of it
+// to end.
+func (c *Cluster) serve(inMemory bool, network *memory) (stop func() error, err error) {
+	var listener net.Listener
+	if inMemory {
+		listener = network.listen(c.ID)
+		c.Endpoint = "http://" + c.ID + ".localhost"
+		c.client = &http.Client{Transport: &http.Transport{DialContext: network.dial, DisableKeepAlives: true}}
+	} else {
+		listener, err = net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it does not wait
+		if err != nil {
+			return nil, err
+		}
+		c.Endpoint = "http://" + listener.Addr().String()
+	}
+	var running sync.WaitGroup
+	server := &http.Server{
+		Handler:           c,
+		ReadHeaderTimeout: time.Minute,
+		ConnState: func(_ net.Conn, s http.ConnState) {
+			switch s {
+			case http.StateNew:
+				running.Add(1)
+			case http.StateClosed, http.StateHijacked: // who hijacks closes it
+				running.Done()
+			}
+		},
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	return func() error {
+		err := server.Close()
+		if end := <-served; !errors.Is(end, http.ErrServerClosed) {
+			err = errors.Join(err, end)
+		}
+		running.Wait()
+		return err
+	}, nil
+}

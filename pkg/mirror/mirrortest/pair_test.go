@@ -1,0 +1,528 @@
+package mirrortest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed25095279/clusterlink-go/pkg/mirror"
+	"github.com/seed25095279/clusterlink-go/pkg/mirror/mirrortest"
+)
+
+var ctx = context.Background()
+
+func client(t testing.TB, c *mirrortest.Cluster, edit ...func(*mirror.Config)) *mirror.Client {
+	t.Helper()
+	cfg := c.Config()
+	for _, e := range edit {
+		e(&cfg)
+	}
+	m, err := mirror.NewClient(cfg)
+	require.NoError(t, err)
+	return m
+}
+
+func reverse(t testing.TB, c *mirrortest.Cluster, topics ...string) (*mirror.Report, error) {
+	t.Helper()
+	return client(t, c).ReverseAndPause(ctx, "dr-link", mirror.Topics(topics...))
+}
+
+// raw sends a request of the test's own making, with the cluster's API key unless it has another
+// Authorization, and returns the answer with its body.
+func raw(t testing.TB, c *mirrortest.Cluster, method, path, body string, header ...string) (*http.Response, string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(ctx, method, c.Endpoint+path, strings.NewReader(body))
+	require.NoError(t, err)
+	r.SetBasicAuth(c.APIKey())
+	r.Header.Set("Content-Type", "application/json")
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Del(header[i])
+		if header[i+1] != "" {
+			r.Header.Set(header[i], header[i+1])
+		}
+	}
+	resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(r)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	return resp, string(text)
+}
+
+func path(c *mirrortest.Cluster) string {
+	return "/kafka/v3/clusters/" + c.ID + "/links/dr-link/mirrors:reverse-and-pause-mirror"
+}
+
+func TestReversal_MovesBothSides(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mirrortest.NewPair(t, mirrortest.Options{InMemory: true, Settle: time.Minute})
+		statuses := func() string {
+			return fmt.Sprintf("%s/%s", p.Local.Status("topic-1"), p.Remote.Status("topic-1"))
+		}
+		require.Equal(t, "ACTIVE/", statuses())
+		report, err := reverse(t, p.Local, "topic-1")
+		require.NoError(t, err)
+		p.Local.AssertReport(t, report)
+		require.Equal(t, "PENDING_STOPPED/PENDING_MIRROR", statuses(), "accepted, not done")
+		require.Equal(t, "ACTIVE", string(p.Local.Status("topic-2")))
+
+		_, err = reverse(t, p.Local, "topic-1")
+		require.ErrorContains(t, err, "topic-1: 400: Topic 'topic-1' has already stopped its mirror from 'dr-link'", "pending counts as stopped")
+		time.Sleep(time.Minute - 1)
+		require.Equal(t, "PENDING_STOPPED/PENDING_MIRROR", statuses())
+		_, err = reverse(t, p.Remote, "topic-1")
+		require.ErrorContains(t, err, "cannot be reversed while its mirror is PENDING_MIRROR")
+		time.Sleep(time.Nanosecond)
+		require.Equal(t, "STOPPED/PAUSED", statuses())
+
+		_, err = reverse(t, p.Remote, "topic-1")
+		require.NoError(t, err, "and back again")
+		time.Sleep(time.Minute)
+		require.Equal(t, "PAUSED/STOPPED", statuses())
+		require.Equal(t, 1, p.Local.Applied("topic-1"))
+		require.Equal(t, 2, p.Local.Attempts("topic-1"))
+		require.Equal(t, 1, p.Remote.Applied("topic-1"))
+	})
+}
+
+func TestReversal_RefusesByRow(t *testing.T) {
+	p := mirrortest.NewPair(t, mirrortest.Options{Link: "dr-link", Topics: []mirrortest.Topic{
+		{Name: "active"}, {Name: "paused", Status: mirrortest.Paused}, {Name: "stopped", Status: mirrortest.Stopped},
+		{Name: "failed", Status: "LINK_FAILED"}, {Name: "pending", Status: mirrortest.PendingStopped},
+		{Name: "lagging", Partitions: []mirrortest.Partition{{Lag: 7, LastSourceFetchOffset: 3}, {LastSourceFetchOffset: -1}}},
+	}})
+	for _, dryRun := range []bool{true, false} {
+		call := client(t, p.Local).ReverseAndPause
+		if dryRun {
+			call = client(t, p.Local).ValidateReverseAndPause
+		}
+		report, err := call(ctx, "dr-link", mirror.Topics("active", "paused", "stopped", "failed", "pending", "lagging", "nowhere"))
+		require.Error(t, err)
+		var got []string
+		for _, r := range report.Results {
+			got = append(got, fmt.Sprintf("%s %v %d", r.Topic, r.Outcome, r.Code))
+		}
+		require.Equal(t, []string{
+			"active accepted 0", "paused accepted 0", "stopped failed 400", "failed failed 400", "pending failed 400", "lagging accepted 0", "nowhere failed 40403",
+		}, got)
+		lagging, _ := report.Result("lagging")
+		require.Equal(t, []mirror.PartitionLag{{Lag: 7, LastSourceFetchOffset: 3}, {Partition: 1, LastSourceFetchOffset: -1}}, lagging.Lags)
+		require.Nil(t, lagging.MessagesTruncated)
+		p.Local.AssertReport(t, report)
+		if dryRun {
+			require.Equal(t, mirrortest.Active, p.Local.Status("active"), "a dry run changes nothing")
+			require.Zero(t, p.Local.Applied("active")+p.Local.Attempts("active"))
+		}
+	}
+	require.Equal(t, mirrortest.Stopped, p.Local.Status("active"))
+	require.Equal(t, mirrortest.Paused, p.Remote.Status("active"))
+	require.Equal(t, mirrortest.Status("LINK_FAILED"), p.Local.Status("failed"))
+	require.Zero(t, p.Local.Applied("failed"))
+	require.Empty(t, p.Remote.Status("failed"), "a refused topic changes on neither side")
+	_, err := reverse(t, p.Remote, "failed")
+	require.ErrorContains(t, err, "failed: 404: Topic 'failed' is not a mirror topic")
+	require.Empty(t, p.Local.Status("nowhere"))
+}
+
+func TestSelection(t *testing.T) {
+	topics := []mirrortest.Topic{{Name: "b.eu"}, {Name: "a.eu"}, {Name: "a.us"}}
+	for _, c := range []struct {
+		name    string
+		assumed mirrortest.Assumed
+		body    string
+		status  int
+		want    string // topics of the rows, or a part of the error
+	}{
+		{"names, in their order", mirrortest.Assumed{}, `{"mirror_topic_names":["b.eu","a.us","b.eu"]}`, 200, "b.eu a.us"},
+		{"pattern, sorted", mirrortest.Assumed{}, `{"mirror_topic_name_pattern":".*\\.eu"}`, 200, "a.eu b.eu"},
+		{"pattern matches the whole name", mirrortest.Assumed{}, `{"mirror_topic_name_pattern":"eu"}`, 200, ""},
+		{"pattern is searched for", mirrortest.Assumed{PatternSearches: true}, `{"mirror_topic_name_pattern":"eu"}`, 200, "a.eu b.eu"},
+		{"no match", mirrortest.Assumed{}, `{"mirror_topic_name_pattern":"x.*"}`, 200, ""},
+		{"no match, otherwise", mirrortest.Assumed{NoMatchIsNotFound: true}, `{"mirror_topic_name_pattern":"x.*"}`, 404, `"error_code":404`},
+		{"both", mirrortest.Assumed{}, `{"mirror_topic_names":["b.eu"],"mirror_topic_name_pattern":"a.*"}`, 400, "Only one of"},
+		{"both, otherwise", mirrortest.Assumed{BothAreUnited: true}, `{"mirror_topic_names":["b.eu","a.us"],"mirror_topic_name_pattern":"a.*"}`, 200, "b.eu a.us a.eu"},
+		{"neither", mirrortest.Assumed{}, `{}`, 400, "must be given"},
+		{"neither, otherwise", mirrortest.Assumed{NeitherIsEmpty: true}, `{"mirror_topic_names":[]}`, 200, ""},
+		{"unknown topic", mirrortest.Assumed{}, `{"mirror_topic_names":["x","b.eu"]}`, 200, "x b.eu"},
+		{"unknown topic, otherwise", mirrortest.Assumed{UnknownTopicIsNotFound: true}, `{"mirror_topic_names":["b.eu","x"]}`, 404, `"error_code":40403`},
+		{"not a list", mirrortest.Assumed{}, `{"mirror_topic_names":"b.eu"}`, 400, "Cannot deserialize"},
+		{"not JSON", mirrortest.Assumed{}, `topics=b.eu`, 400, "Cannot deserialize"},
+		{"a pattern that Java and Go may differ on", mirrortest.Assumed{}, `{"mirror_topic_name_pattern":"[a-z&&[^b]].*"}`, 400, "Java and Go may differ"},
+		{"a pattern of Java's only", mirrortest.Assumed{}, `{"mirror_topic_name_pattern":"(?!a).*"}`, 400, "does not evaluate"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := mirrortest.NewPair(t, mirrortest.Options{Topics: topics, Assumed: c.assumed})
+			resp, body := raw(t, p.Local, "POST", path(p.Local)+"?validate_only=true", c.body)
+			require.Equal(t, c.status, resp.StatusCode, body)
+			if c.status != 200 {
+				require.Contains(t, body, c.want)
+				return
+			}
+			var names []string
+			for _, part := range strings.Split(body, `"mirror_topic_name":"`)[1:] {
+				name, _, _ := strings.Cut(part, `"`)
+				names = append(names, name)
+			}
+			require.Equal(t, c.want, strings.Join(names, " "))
+		})
+	}
+}
+
+func TestPattern_OnlyWhatIsTheSameInJavaAndGo(t *testing.T) {
+	p := mirrortest.NewPair(t, mirrortest.Options{})
+	ask := func(expression string) int {
+		body := fmt.Sprintf(`{"mirror_topic_name_pattern":%q}`, expression)
+		resp, _ := raw(t, p.Local, "POST", path(p.Local)+"?validate_only=true", body)
+		return resp.StatusCode
+	}
+	for _, same := range []string{`.*`, `^(?:topic-.*)$`, `topic-\d`, `[a-z-]+\w`, `(?<n>topic).+`, `(?i)TOPIC-1`, `t?o+p{1}i{1,}c{1,2}.*?`, `a|\.`} {
+		require.Equal(t, 200, ask(same), same)
+	}
+	for _, differs := range []string{
+		`[a-z&&[^bc]]`, `[a-d[m-p]]`, `[[:alpha:]]`, `\0101`, `(?U)\w+`, `(?P<n>x)`, `x{,3}`, `(?=x)`, `(?>x)`, `x++`, `(x)\1`, `\Qx\E`, `\p{L}`, `[]x]`, `a)(b`,
+	} {
+		require.Equal(t, 400, ask(differs), differs)
+	}
+}
+
+func TestServer_CredentialsBeforeAnythingElse(t *testing.T) {
+	p := mirrortest.NewPair(t, mirrortest.Options{Rate: mirrortest.Rate{PerSecond: 1e-9, Burst: 3}})
+	p.Local.AcceptToken("tok", "pool-1")
+	p.Local.AcceptToken("free", "")
+	p.Local.Inject(mirrortest.Fault{Do: mirrortest.Error(500, 500, "not for the unauthenticated")})
+	_, remoteSecret := p.Remote.APIKey()
+	for _, header := range [][]string{
+		{"Authorization", ""},
+		{"Authorization", "Basic x"},
+		{"Authorization", "Bearer nope"},
+		{"Authorization", "Bearer tok"}, // without the pool
+		{"Authorization", "Bearer tok", "Confluent-Identity-Pool-Id", "pool-2"},
+		{"Authorization", "Digest tok"},
+	} {
+		for _, where := range []string{path(p.Local), "/kafka/v3/clusters/unknown", "/"} {
+			resp, body := raw(t, p.Local, "POST", where, `{`, header...)
+			require.Equal(t, 401, resp.StatusCode)
+			require.JSONEq(t, `{"error_code":40101,"message":"Authentication failed"}`, body)
+		}
+	}
+	cfg := p.Local.Config()
+	cfg.Credential = mirror.APIKey("lkc-local-key", remoteSecret)
+	m, err := mirror.NewClient(cfg)
+	require.NoError(t, err)
+	_, err = m.ReverseAndPause(ctx, "dr-link", mirror.Topics("topic-1"))
+	require.ErrorIs(t, err, mirror.ErrUnauthenticated, "the other cluster's secret")
+
+	_, err = client(t, p.Local, func(c *mirror.Config) { c.Credential = p.Local.Forbidden() }).ReverseAndPause(ctx, "dr-link", mirror.Topics("topic-1"))
+	var api *mirror.APIError
+	require.ErrorAs(t, err, &api)
+	require.Equal(t, []int{403, 40301}, []int{api.Status, api.Code})
+
+	resp, _ := raw(t, p.Local, "POST", path(p.Local), `{`) // takes the fault
+	require.Equal(t, 500, resp.StatusCode)
+	for _, header := range [][]string{
+		{"Authorization", "Bearer tok", "Confluent-Identity-Pool-Id", "pool-1"}, {"Authorization", "Bearer free"},
+	} {
+		resp, body := raw(t, p.Local, "POST", path(p.Local)+"?validate_only=true", `{"mirror_topic_names":["topic-1"]}`, header...)
+		require.Equal(t, 200, resp.StatusCode, body)
+	}
+	p.Local.RevokeToken("free")
+	resp, _ = raw(t, p.Local, "POST", path(p.Local), `{`, "Authorization", "Bearer free")
+	require.Equal(t, 401, resp.StatusCode)
+	require.Zero(t, p.Local.Attempts("topic-1"))
+}
+
+func TestServer_NotFoundAndBadRequest(t *testing.T) {
+	p := mirrortest.NewPair(t, mirrortest.Options{})
+	const names = `{"mirror_topic_names":["topic-1"]}`
+	for _, c := range []struct {
+		method, path, body string
+		header             []string
+		status             int
+	}{
+		{"GET", path(p.Local), "", nil, 404},
+		{"POST", path(p.Remote), names, nil, 404},
+		{"POST", strings.Replace(path(p.Local), "dr-link", "other", 1), names, nil, 404},
+		{"POST", strings.TrimPrefix(path(p.Local), "/kafka"), names, nil, 404},
+		{"POST", path(p.Local) + "?validate_only=maybe", names, nil, 400},
+		{"POST", path(p.Local), names, []string{"Content-Type", "text/plain"}, 400},
+		{"POST", path(p.Local), names, []string{"Content-Type", ""}, 400},
+		{"POST", path(p.Local), names, nil, 200}, // validate_only is false by default
+	} {
+		resp, body := raw(t, p.Local, c.method, c.path, c.body, c.header...)
+		require.Equal(t, c.status, resp.StatusCode, body)
+		require.Equal(t, c.status == 200, p.Local.Applied("topic-1") == 1)
+	}
+}
+
+func TestServer_RateFilter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mirrortest.NewPair(t, mirrortest.Options{InMemory: true, Rate: mirrortest.Rate{PerSecond: 2, Burst: 3}})
+		through := func() (n int) {
+			for range 10 {
+				_, err := client(t, p.Local).ValidateReverseAndPause(ctx, "dr-link", mirror.Topics("topic-1"))
+				if err == nil {
+					n++
+					continue
+				}
+				require.ErrorIs(t, err, mirror.ErrRateLimited)
+				var api *mirror.APIError
+				require.ErrorAs(t, err, &api)
+				require.Equal(t, "HTTP 429 Too Many Requests: Error 429 Too Many Requests", api.Error(), "no Retry-After")
+			}
+			return n
+		}
+		require.Equal(t, 3, through(), "the burst")
+		require.Equal(t, 0, through())
+		time.Sleep(time.Second)
+		require.Equal(t, 2, through(), "what a second lets in")
+		time.Sleep(time.Hour)
+		require.Equal(t, 3, through(), "no more than the burst is saved up")
+	})
+}
+
+func TestFault_BeforeAndAfterApply(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		do    mirrortest.Action
+		want  mirror.Outcome
+		cause string
+	}{
+		{"cut", mirrortest.Cut(0), mirror.Unknown, "EOF"},
+		{"cut in the head", mirrortest.Cut(20), mirror.Unknown, "connection broken"},
+		{"cut in the body", mirrortest.Cut(150), mirror.Unknown, "the answer could not be read to its end"},
+		{"reset", mirrortest.Reset(0), mirror.Unknown, "reset"},
+		{"cut behind the end", mirrortest.Cut(1 << 20), mirror.Accepted, ""},
+		{"error", mirrortest.Error(500, 50003, "timed out"), mirror.Unknown, "HTTP 500 Internal Server Error, code 50003: timed out"},
+		{"answer", mirrortest.Answer(503, "<title>busy</title>", "Content-Type", "text/html", "Retry-After", "3"), mirror.Unknown, "busy (retry after 3s)"},
+		{"raw", mirrortest.Raw("HTTP/1.1 999 What\r\nContent-Length: 0\r\n\r\n"), mirror.Unknown, "HTTP 999"},
+		{"filtered", mirrortest.Filtered(), mirror.Untouched, "429"},
+	} {
+		for _, after := range []bool{false, true} {
+			t.Run(fmt.Sprint(c.name, after), func(t *testing.T) {
+				p := mirrortest.NewPair(t, mirrortest.Options{})
+				p.Local.Inject(mirrortest.Fault{AfterApply: after, Do: c.do})
+				once := client(t, p.Local)
+				report, err := once.ReverseAndPause(ctx, "dr-link", mirror.Topics("topic-1", "topic-2"))
+				require.Equal(t, c.want, report.Results[1].Outcome)
+				if c.cause != "" {
+					require.ErrorContains(t, err, c.cause)
+				}
+				applied := 0
+				if after {
+					applied = 1
+				}
+				require.Equal(t, applied, p.Local.Applied("topic-1"))
+				require.Equal(t, applied, p.Local.Attempts("topic-2"))
+				lies := c.want == mirror.Accepted && !after || c.want == mirror.Untouched && after
+				require.Equal(t, lies, p.Local.CheckReport(report) != nil)
+				_, err = once.ValidateReverseAndPause(ctx, "dr-link", mirror.Topics("topic-1"))
+				require.Equal(t, after, err != nil, "it acts once")
+			})
+		}
+	}
+}
+
+func TestFault_WhichRequest(t *testing.T) {
+	p := mirrortest.NewPair(t, mirrortest.Options{})
+	fails := func(topic string) bool {
+		_, err := client(t, p.Local).ValidateReverseAndPause(ctx, "dr-link", mirror.Topics(topic))
+		return err != nil
+	}
+	p.Local.Inject(mirrortest.Fault{Nth: 3, Do: mirrortest.Error(400, 400, "x")})
+	require.Equal(t, []bool{false, false, true, false}, []bool{fails("topic-1"), fails("topic-1"), fails("topic-1"), fails("topic-1")})
+
+	p.Local.Inject(mirrortest.Fault{Nth: 2, Topic: "topic-2", Do: mirrortest.Error(400, 400, "x")})
+	require.Equal(t, []bool{false, false, false, true, false}, []bool{fails("topic-1"), fails("topic-2"), fails("topic-1"), fails("topic-2"), fails("topic-2")})
+
+	p.Local.Inject(mirrortest.Fault{Do: mirrortest.Error(400, 400, "x")})
+	p.Local.Inject(mirrortest.Fault{Do: mirrortest.Error(400, 400, "y")})
+	require.Equal(t, []bool{true, true, false}, []bool{fails("topic-1"), fails("topic-1"), fails("topic-1")}, "one after the other")
+
+	p.Local.Inject(mirrortest.Fault{Nth: 2, Every: true, Do: mirrortest.Error(400, 400, "x")})
+	require.Equal(t, []bool{false, true, true}, []bool{fails("topic-1"), fails("topic-1"), fails("topic-1")})
+}
+
+func TestFault_OfOneTopic(t *testing.T) {
+	for _, after := range []bool{false, true} {
+		p := mirrortest.NewPair(t, mirrortest.Options{Topics: []mirrortest.Topic{{Name: "a"}, {Name: "b"}, {Name: "c"}}})
+		p.Local.Inject(mirrortest.Fault{Topic: "b", AfterApply: after, Do: mirrortest.Row(`{"mirror_topic_name":"b","error_code":50003,"error_message":null}`)})
+		report, err := reverse(t, p.Local, "a", "b", "c")
+		require.EqualError(t, errors.Join(err), `link "dr-link": 2 accepted, 1 failed, 0 unknown, 0 untouched: b: code 50003, no message`)
+		require.Equal(t, map[bool]int{true: 1}[after], p.Local.Applied("b"))
+		require.Equal(t, 1, p.Local.Applied("c"))
+		p.Local.AssertReport(t, report)
+	}
+	p := mirrortest.NewPair(t, mirrortest.Options{})
+	p.Local.Inject(mirrortest.Fault{Topic: "topic-2", AfterApply: true, Do: mirrortest.LeaveOut()})
+	report, _ := reverse(t, p.Local, "topic-1", "topic-2")
+	require.Equal(t, []string{"topic-2"}, report.Topics(mirror.Unknown))
+	require.Equal(t, 1, p.Local.Applied("topic-2"))
+}
+
+func TestHang_EndsWithTheClientOrThePair(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mirrortest.NewPair(t, mirrortest.Options{InMemory: true})
+		p.Local.Inject(mirrortest.Fault{AfterApply: true, Do: mirrortest.Hang()})
+		start := time.Now()
+		report, err := reverse(t, p.Local, "topic-1")
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorContains(t, err, "no answer came: no answer within 1m0s")
+		require.Equal(t, time.Minute, time.Since(start))
+		require.Equal(t, []string{"topic-1"}, report.Topics(mirror.Unknown))
+		p.Local.AssertReport(t, report)
+
+		p.Local.Inject(mirrortest.Fault{Do: mirrortest.Hang()})
+		go func() {
+			synctest.Wait()
+			_ = p.Close()
+		}()
+		_, err = reverse(t, p.Local, "topic-2")
+		require.ErrorIs(t, err, mirror.ErrOutcomeUnknown)
+	})
+}
+
+func TestOracle_Journal(t *testing.T) {
+	p := mirrortest.NewPair(t, mirrortest.Options{})
+	_, err := client(t, p.Local).ValidateReverseAndPause(ctx, "dr-link", mirror.Topics("topic-1"))
+	require.NoError(t, err)
+	p.Local.Inject(mirrortest.Fault{AfterApply: true})
+	_, err = reverse(t, p.Local, "topic-2", "topic-1")
+	require.Error(t, err)
+	raw(t, p.Remote, "POST", "/", "hello", "Authorization", "Bearer s3cret")
+
+	journal := p.Journal()
+	require.Len(t, journal, 3)
+	first, second, third := journal[0], journal[1], journal[2]
+	require.Equal(t, "lkc-local", first.Cluster)
+	require.Equal(t, "POST "+path(p.Local)+"?validate_only=true", first.Method+" "+first.URI)
+	require.JSONEq(t, `{"mirror_topic_names":["topic-1"]}`, first.Body)
+	require.Equal(t, "Basic (redacted)", first.Header.Get("Authorization"))
+	require.True(t, first.ValidateOnly)
+	require.Equal(t, []string{"topic-1"}, first.Topics)
+	require.Empty(t, first.Applied)
+	require.Equal(t, 200, first.Status)
+	require.False(t, first.At.After(second.At))
+	require.Equal(t, []string{"topic-2", "topic-1"}, second.Applied)
+	require.Zero(t, second.Status, "the answer was lost")
+	require.Equal(t, "lkc-remote", third.Cluster)
+	require.Equal(t, 401, third.Status)
+	_, secret := p.Local.APIKey()
+	require.NotContains(t, fmt.Sprint(journal), secret)
+	require.NotContains(t, fmt.Sprint(journal), "s3cret")
+}
+
+// recorder is a test that only notes its failures.
+type recorder struct {
+	testing.TB
+	errors []string
+	fatal  bool
+	ends   []func()
+}
+
+func (*recorder) Helper()            {}
+func (r *recorder) Cleanup(f func()) { r.ends = append(r.ends, f) }
+func (r *recorder) Errorf(format string, a ...any) {
+	r.errors = append(r.errors, fmt.Sprintf(format, a...))
+}
+func (r *recorder) Fatalf(format string, a ...any) { r.fatal = true; panic(fmt.Sprintf(format, a...)) }
+
+func TestOracle_Assertions(t *testing.T) {
+	p := mirrortest.NewPair(t, mirrortest.Options{Link: "dr-link"})
+	require.Equal(t, "dr-link", p.Link())
+	r := &recorder{}
+	report, err := reverse(t, p.Local, "topic-1")
+	require.NoError(t, err)
+	p.Local.AssertReport(r, report)
+	p.Local.AssertSentOnce(r)
+	require.Empty(t, r.errors)
+
+	_, err = reverse(t, p.Local, "topic-1")
+	require.Error(t, err)
+	p.Local.AssertSentOnce(r)
+	require.Equal(t, []string{"mirrortest: the reversal of topic-1 was sent to lkc-local 2 times"}, r.errors)
+
+	for _, c := range []struct {
+		lie  mirror.Report
+		want string
+	}{
+		{mirror.Report{Results: []mirror.Result{{Topic: "topic-2", Outcome: mirror.Accepted}}}, "topic-2: the report says accepted, and the topic was not reversed"},
+		{mirror.Report{Results: []mirror.Result{{Topic: "nowhere", Outcome: mirror.Accepted}}}, "nowhere: the report says accepted, and the topic was not reversed"},
+		{mirror.Report{Results: []mirror.Result{{Topic: "topic-1", Outcome: mirror.Untouched}}}, "topic-1: the report says untouched, and the topic was reversed"},
+		{mirror.Report{DryRun: true, Results: []mirror.Result{{Topic: "topic-1"}}}, "topic-1: the report is of a dry run, and the topic was reversed"},
+	} {
+		r.errors = nil
+		p.Local.AssertReport(r, &c.lie)
+		require.Equal(t, []string{"mirrortest: " + c.want}, r.errors)
+	}
+	unknown := mirror.Report{Results: []mirror.Result{{Topic: "topic-1"}, {Topic: "topic-2"}}}
+	require.NoError(t, p.Local.CheckReport(&unknown), "unknown is never wrong")
+}
+
+func TestStart_RefusesWhatItCannotBe(t *testing.T) {
+	for _, topics := range [][]mirrortest.Topic{{{}}, {{Name: "a"}, {Name: "a"}}} {
+		_, err := mirrortest.Start(mirrortest.Options{Topics: topics})
+		require.ErrorContains(t, err, "without a name or there twice")
+		require.Panics(t, func() { mirrortest.NewPair(&recorder{}, mirrortest.Options{Topics: topics}) })
+	}
+	r := &recorder{}
+	p := mirrortest.NewPair(r, mirrortest.Options{})
+	for _, end := range r.ends {
+		end()
+	}
+	require.Empty(t, r.errors)
+	_, err := reverse(t, p.Local, "topic-1")
+	require.ErrorContains(t, err, "refused", "it is closed when the test ends")
+	require.NoError(t, p.Close(), "closing again does nothing")
+}
+
+func TestPair_IsDeterministic(t *testing.T) {
+	run := func(seed uint64) string {
+		p, err := mirrortest.Start(mirrortest.Options{Seed: seed, InMemory: true})
+		require.NoError(t, err)
+		defer p.Close()
+		report, err := client(t, p.Local).ReverseAndPause(ctx, "dr-link", mirror.All())
+		require.NoError(t, err)
+		var b strings.Builder
+		for _, r := range report.Results {
+			fmt.Fprintln(&b, r)
+		}
+		return b.String()
+	}
+	first, again := run(1), run(1)
+	require.Equal(t, first, again)
+	require.NotEqual(t, first, run(2))
+}
+
+func TestPair_IsSafeForConcurrentUse(t *testing.T) {
+	var topics []mirrortest.Topic
+	for i := range 50 {
+		topics = append(topics, mirrortest.Topic{Name: fmt.Sprint("t", i)})
+	}
+	p := mirrortest.NewPair(t, mirrortest.Options{Topics: topics})
+	m := client(t, p.Local)
+	var all sync.WaitGroup
+	for i := range 50 {
+		all.Go(func() {
+			report, err := m.ReverseAndPause(ctx, "dr-link", mirror.Topics(fmt.Sprint("t", i)))
+			if err != nil {
+				t.Error(err)
+			}
+			p.Local.Status("t1")
+			p.Local.Inject(mirrortest.Fault{Nth: 1000})
+			p.Local.AcceptToken("t", "")
+			p.Local.AssertReport(t, report)
+		})
+	}
+	all.Wait()
+	p.Local.AssertSentOnce(t)
+	require.Len(t, p.Journal(), 50)
+}

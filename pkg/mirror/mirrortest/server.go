@@ -1,0 +1,289 @@
+package mirrortest
+
+import (
+	"bytes"
+	"crypto/subtle"
+	"encoding/json"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/seed25095279/clusterlink-go/gen"
+)
+
+const maxBody = 16 << 20
+
+// ServeHTTP answers one request, as the real server would as far as that is known.
+func (c *Cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody))
+	if err != nil {
+		panic(http.ErrAbortHandler) // the client broke off: there is no request
+	}
+	a, fault := c.answer(r, body)
+	var do *Action
+	if fault != nil {
+		do = &fault.Do
+	}
+	a.send(w, r, do, c.pair.closed)
+}
+
+// answer does what the request asks for, with the fault that acts on it, and notes it in the
+// journal. All of it happens at one moment, as far as anybody can see.
+func (c *Cluster) answer(r *http.Request, body []byte) (a answer, fault *Fault) {
+	c.pair.mu.Lock()
+	defer c.pair.mu.Unlock()
+	entry := Request{
+		Cluster: c.ID, At: time.Now(), Method: r.Method, URI: r.RequestURI,
+		Header: redacted(r.Header), Body: string(body),
+	}
+	defer func() {
+		entry.Status = a.status
+		if fault != nil && !fault.Do.onRow() {
+			entry.Status = fault.Do.answer.status
+		}
+		c.pair.journal = append(c.pair.journal, entry)
+	}()
+
+	if refused := c.authenticate(r.Header); refused != nil {
+		return *refused, nil
+	}
+	q, refused := c.read(r, body)
+	fault = c.trigger(q.topics)
+	if fault == nil && !c.bucket.take(time.Now()) {
+		return filtered, nil
+	}
+	if refused != nil {
+		return *refused, fault
+	}
+	entry.ValidateOnly, entry.Topics = q.validateOnly, q.topics
+	a, entry.Applied = c.alter(q, fault)
+	return a, fault
+}
+
+func redacted(h http.Header) http.Header {
+	h = h.Clone()
+	for i, value := range h["Authorization"] {
+		scheme, _, _ := strings.Cut(value, " ")
+		h["Authorization"][i] = scheme + " (redacted)"
+	}
+	return h
+}
+
+// authenticate checks the credential; nil lets the request in.
+func (c *Cluster) authenticate(h http.Header) *answer {
+	scheme, value, _ := strings.Cut(h.Get("Authorization"), " ")
+	switch {
+	case strings.EqualFold(scheme, "Basic"):
+		r := http.Request{Header: h}
+		key, secret, _ := r.BasicAuth()
+		if subtle.ConstantTimeCompare([]byte(secret), []byte(c.secret())) == 1 {
+			switch key {
+			case c.key():
+				return nil
+			case "forbidden-key":
+				a := errorAnswer(http.StatusForbidden, 40301, "Authorization failed")
+				return &a
+			}
+		}
+	case strings.EqualFold(scheme, "Bearer"):
+		if pool, known := c.tokens[value]; known && (pool == "" || pool == h.Get("Confluent-Identity-Pool-Id")) {
+			return nil
+		}
+	}
+	a := errorAnswer(http.StatusUnauthorized, 40101, "Authentication failed")
+	return &a
+}
+
+// query is a request that could be read.
+type query struct {
+	validateOnly bool
+	topics       []string // selected, in the order of the answer
+}
+
+// read makes out what the request asks for, or why it is refused. The pair's mu is held.
+func (c *Cluster) read(r *http.Request, body []byte) (query, *answer) {
+	refuse := func(status, code int, format string, args ...any) (query, *answer) {
+		a := errorAnswer(status, code, fmt.Sprintf(format, args...))
+		return query{}, &a
+	}
+	path := "/kafka/v3/clusters/" + url.PathEscape(c.ID) + "/links/" + url.PathEscape(c.pair.link) + "/mirrors:reverse-and-pause-mirror"
+	if r.Method != http.MethodPost || r.URL.EscapedPath() != path {
+		return refuse(http.StatusNotFound, 404, "HTTP 404 Not Found: no such cluster, link or operation")
+	}
+	var q query
+	switch v := r.URL.Query().Get("validate_only"); v {
+	case "true", "false", "":
+		q.validateOnly = v == "true"
+	default:
+		return refuse(http.StatusBadRequest, 400, "validate_only is not a boolean: '%s'", v)
+	}
+	var data gen.AlterMirrorsRequestData
+	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || mediaType != "application/json" {
+		return refuse(http.StatusBadRequest, 400, "The body is not application/json")
+	}
+	if err := json.Unmarshal(body, &data); err != nil {
+		return refuse(http.StatusBadRequest, 400, "Cannot deserialize the body: %v", err)
+	}
+	is := c.pair.opts.Assumed
+	byName, byPattern := len(data.MirrorTopicNames) > 0, data.MirrorTopicNamePattern != nil
+	switch {
+	case byName && byPattern && !is.BothAreUnited:
+		return refuse(http.StatusBadRequest, 400, "Only one of mirror_topic_names and mirror_topic_name_pattern may be given")
+	case !byName && !byPattern && !is.NeitherIsEmpty:
+		return refuse(http.StatusBadRequest, 400, "One of mirror_topic_names and mirror_topic_name_pattern must be given")
+	}
+	for _, name := range data.MirrorTopicNames {
+		if c.topics[name] == nil && is.UnknownTopicIsNotFound {
+			return refuse(http.StatusNotFound, 40403, "Topic '%s' is not on cluster '%s'", name, c.ID)
+		}
+		if !slices.Contains(q.topics, name) {
+			q.topics = append(q.topics, name)
+		}
+	}
+	if byPattern {
+		re, err := compile(*data.MirrorTopicNamePattern, is.PatternSearches)
+		if err != nil {
+			return refuse(http.StatusBadRequest, 400, "%v", err)
+		}
+		matched := false
+		for _, name := range c.names() {
+			if re.MatchString(name) {
+				matched = true
+				if !slices.Contains(q.topics, name) {
+					q.topics = append(q.topics, name)
+				}
+			}
+		}
+		if !matched && is.NoMatchIsNotFound {
+			return refuse(http.StatusNotFound, 404, "No mirror topic matches '%s'", *data.MirrorTopicNamePattern)
+		}
+	}
+	return q, nil
+}
+
+// alter reverses the selected topics that it can and may, and answers with a row for each. The
+// pair's mu is held.
+func (c *Cluster) alter(q query, fault *Fault) (a answer, applied []string) {
+	self := c.Endpoint + "/kafka/v3/clusters/" + url.PathEscape(c.ID) + "/links/" + url.PathEscape(c.pair.link) + "/mirrors"
+	rows := [][]byte{}
+	for _, name := range q.topics {
+		row := c.row(self, name)
+		spared := fault != nil && !fault.AfterApply && (!fault.Do.onRow() || fault.Topic == name)
+		if t := c.topics[name]; t != nil && !q.validateOnly && !spared {
+			t.attempts++
+			if row.ErrorCode == nil {
+				c.reverse(name)
+				applied = append(applied, name)
+			}
+		}
+		text := mustJSON(row)
+		if fault != nil && fault.Topic == name {
+			switch fault.Do.kind {
+			case doRow:
+				text = []byte(fault.Do.text)
+			case doLeaveOut:
+				continue
+			}
+		}
+		rows = append(rows, text)
+	}
+	// The rows are joined by hand, for one that was injected need not be JSON.
+	head := mustJSON(gen.ResourceCollection{Kind: "KafkaMirrorDataList", Metadata: gen.ResourceCollectionMetadata{Self: self}})
+	body := fmt.Sprintf(`%s,"data":[%s]}`, bytes.TrimSuffix(head, []byte("}")), bytes.Join(rows, []byte(",")))
+	return jsonAnswer(http.StatusOK, []byte(body)), applied
+}
+
+// row is the answer's row for a topic as it is before anything is done to it. The pair's mu is held.
+func (c *Cluster) row(self, name string) gen.AlterMirrorStatusResponseData {
+	notApplicable := int64(-1)
+	crn := "crn:///kafka=" + c.ID
+	row := gen.AlterMirrorStatusResponseData{
+		Kind:                         "KafkaMirrorData",
+		Metadata:                     gen.ResourceMetadata{Self: self + "/" + url.PathEscape(name), ResourceName: &crn},
+		MirrorTopicName:              name,
+		MirrorLags:                   gen.MirrorLags{},
+		MessagesTruncated:            &notApplicable,
+		PartitionLevelTruncationData: &gen.PartitionLevelTruncationDataList{},
+	}
+	if no := c.refuse(name); no != nil {
+		row.ErrorCode, row.ErrorMessage = &no.code, &no.message
+	}
+	if t := c.topics[name]; t != nil {
+		for i, p := range t.partitions {
+			row.MirrorLags = append(row.MirrorLags, gen.MirrorLag{Partition: i, Lag: p.Lag, LastSourceFetchOffset: p.LastSourceFetchOffset})
+		}
+	}
+	return row
+}
+
+func errorAnswer(status, code int, message string) answer {
+	number := int32(code) //nolint:gosec // codes are five digits at most
+	return jsonAnswer(status, mustJSON(gen.Error{ErrorCode: &number, Message: &message}))
+}
+
+func jsonAnswer(status int, body []byte) answer {
+	return answer{status, http.Header{"Content-Type": {"application/json"}}, body}
+}
+
+// mustJSON encodes what the generated models hold, which cannot fail.
+func mustJSON(v any) []byte {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return text
+}
+
+// wire returns the answer as it is on the wire.
+func (a answer) wire() []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "HTTP/1.1 %d %s\r\n", a.status, http.StatusText(a.status))
+	h := a.header.Clone()
+	h.Set("Content-Length", strconv.Itoa(len(a.body)))
+	h.Set("Connection", "close")
+	_ = h.Write(&b) // memory does not fail
+	b.WriteString("\r\n")
+	b.Write(a.body)
+	return b.Bytes()
+}
+
+// filtered is what the rate filter answers: a page of HTML, with its own header and no Retry-After.
+var filtered = answer{
+	status: http.StatusTooManyRequests,
+	header: http.Header{"Content-Type": {"text/html;charset=utf-8"}, "DoSFilter": {"unavailable"}},
+	body: []byte(`<html><head><title>Error 429 Too Many Requests</title></head>` +
+		`<body><h2>HTTP ERROR 429 Too Many Requests</h2></body></html>`),
+}
+
+// bucket is the token bucket behind a Rate.
+type bucket struct {
+	rate Rate
+	fill float64
+	last time.Time
+}
+
+// take tells whether a request comes through at the given time.
+func (b *bucket) take(now time.Time) bool {
+	if b.rate.PerSecond == 0 {
+		return true
+	}
+	burst := float64(max(b.rate.Burst, 1))
+	if b.last.IsZero() {
+		b.fill = burst
+	} else {
+		b.fill = min(burst, b.fill+b.rate.PerSecond*now.Sub(b.last).Seconds())
+	}
+	b.last = now
+	if b.fill < 1 {
+		return false
+	}
+	b.fill--
+	return true
+}
