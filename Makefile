@@ -30,6 +30,21 @@ test: ## run all tests, with the race detector where there is a C compiler
 	@$(if $(RACE),,echo 'no cgo or no C compiler: testing without the race detector')
 	go test $(RACE) ./...
 
+.PHONY: faults
+faults: ## print the fault table: what goes wrong, what came to the server, and what came of it
+	@go test $(RACE) -count=1 -run '^TestFaults$$' -v ./pkg/mirror | grep -v '^ *\(---\|===\)'
+
+.PHONY: model
+model: ## walk at random against a faulty cluster: WALKS=10000 SEED=0
+	go test $(RACE) -count=1 -run '^TestModel$$' -v ./pkg/mirror -walks $(or $(WALKS),10000) -seed $(or $(SEED),0)
+
+.PHONY: fuzz
+fuzz: ## fuzz each target for FUZZTIME=60s
+	@grep -Hno '^func Fuzz[A-Za-z]*' -r --include='*_test.go' pkg | while IFS=: read -r file _ target; do \
+		echo "$${target#func }"; \
+		go test -run '^$$' -fuzz "^$${target#func }\$$" -fuzztime $(or $(FUZZTIME),60s) "./$$(dirname "$$file")"; \
+	done
+
 .PHONY: generate
 generate: ## make gen/ from api/openapi.yaml
 	go generate ./...

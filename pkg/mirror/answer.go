@@ -26,7 +26,8 @@ type answer struct {
 // Where a member is not of its type, that member is passed over and the walk goes on: one bad row
 // costs one topic. Only what breaks the syntax of JSON ends the walk.
 func readAnswer(body io.Reader, enter func(row)) (answer, error) {
-	w := walk{enter: enter, dec: jsontext.NewDecoder(body,
+	in := &stepped{r: body, limit: maxValue}
+	w := walk{enter: enter, in: in, dec: jsontext.NewDecoder(in,
 		// Both would end the walk otherwise; a row's own checks are finer.
 		jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))}
 	err := w.document()
@@ -42,6 +43,7 @@ type row struct {
 
 // walk holds the state of one walk through an answer.
 type walk struct {
+	in     *stepped
 	dec    *jsontext.Decoder
 	enter  func(row)
 	answer answer
@@ -133,6 +135,7 @@ func (w *walk) object(member func(name string) error) error {
 		return err
 	}
 	for w.dec.PeekKind() != '}' {
+		w.in.step(w.dec.InputOffset())
 		v, err := w.dec.ReadValue()
 		if err != nil {
 			return err
@@ -235,6 +238,7 @@ func (s *memberState) give(now memberState) {
 
 func (w *walk) row() error {
 	w.answer.rows++
+	w.in.step(w.dec.InputOffset())
 	if w.dec.PeekKind() != '{' {
 		if err := w.dec.SkipValue(); err != nil {
 			return err
@@ -502,5 +506,29 @@ func (b *bounded) Read(p []byte) (int, error) {
 	}
 	n, err := b.r.Read(p)
 	b.left -= int64(n)
+	return n, err
+}
+
+// maxValue bounds one value of an answer, in bytes: the decoder has to hold a string whole, and a
+// server might send nothing but one.
+const maxValue = 16 << 20
+
+// stepped fails where more than limit bytes are read without a step.
+type stepped struct {
+	r     io.Reader
+	read  int64
+	last  int64 // where the latest step was
+	limit int64
+}
+
+// step says that the walk has come as far as this.
+func (s *stepped) step(offset int64) { s.last = offset }
+
+func (s *stepped) Read(p []byte) (int, error) {
+	if s.read-s.last > s.limit {
+		return 0, fmt.Errorf("a value in it is longer than %d bytes", s.limit)
+	}
+	n, err := s.r.Read(p)
+	s.read += int64(n)
 	return n, err
 }

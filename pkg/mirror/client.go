@@ -1,13 +1,14 @@
 package mirror
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -23,10 +24,19 @@ type Client struct {
 	clusterID  string
 	credential Credential
 	http       *http.Client
+	reports    bool // the transport is net/http's own, which reports to httptrace
 	logger     *slog.Logger
 	userAgent  string
 	timeout    time.Duration
 	maxAnswer  int64
+
+	maxAttempts         int
+	batchSize, parallel int
+	keepGoing           bool
+	beforeBatch         func(context.Context, Batch) error
+	afterBatch          func(context.Context, Batch, []Result)
+
+	pause pause
 }
 
 // NewClient checks the Config and returns a Client for it. It sends nothing. Its error matches
@@ -41,39 +51,32 @@ func NewClient(cfg Config) (*Client, error) {
 	}
 	c := &Client{
 		server:     server,
-		prefix:     defaultPrefix,
+		prefix:     strings.TrimSuffix(cmp.Or(cfg.PathPrefix, defaultPrefix), "/"),
 		clusterID:  cfg.ClusterID,
 		credential: cfg.Credential,
-		http:       cfg.httpClient(),
 		logger:     cfg.Logger,
-		userAgent:  cfg.UserAgent,
-		timeout:    cfg.Timeout,
-		maxAnswer:  cfg.MaxAnswer,
+		userAgent:  cmp.Or(cfg.UserAgent, "clusterlink-go"),
+		timeout:    cmp.Or(cfg.Timeout, defaultTimeout),
+		maxAnswer:  cmp.Or(cfg.MaxAnswer, defaultMaxAnswer),
+
+		maxAttempts: cmp.Or(cfg.MaxAttempts, defaultMaxAttempts),
+		batchSize:   cmp.Or(cfg.BatchSize, defaultBatchSize),
+		parallel:    cmp.Or(cfg.Parallel, 1),
+		keepGoing:   cfg.KeepGoing,
+		beforeBatch: cfg.BeforeBatch,
+		afterBatch:  cfg.AfterBatch,
 	}
-	switch cfg.PathPrefix {
-	case "":
-	case "/":
-		c.prefix = ""
-	default:
-		c.prefix = cfg.PathPrefix
-	}
+	c.http, c.reports = cfg.httpClient()
 	if c.logger == nil {
 		c.logger = slog.New(slog.DiscardHandler)
-	}
-	if c.userAgent == "" {
-		c.userAgent = "clusterlink-go"
-	}
-	if c.timeout == 0 {
-		c.timeout = defaultTimeout
-	}
-	if c.maxAnswer == 0 {
-		c.maxAnswer = defaultMaxAnswer
 	}
 	return c, nil
 }
 
 // ReverseAndPause makes the selected local mirror topics writable and leaves their former sources
-// as paused mirrors. It is called on the cluster that holds the mirror topics now.
+// as paused mirrors. It is called on the cluster that holds the mirror topics now. Names are sent
+// in batches (Config.BatchSize); a request is sent again by itself only if the server provably did
+// not process it.
 //
 // The Report is never nil, and accounts for every topic selected by name. The error is nil only
 // if all of them were accepted; otherwise it is an *IncompleteError. It matches
@@ -93,29 +96,24 @@ func (c *Client) ValidateReverseAndPause(ctx context.Context, link string, s Sel
 }
 
 func (c *Client) reverseAndPause(ctx context.Context, link string, s Selection, dryRun bool) (*Report, error) {
-	return c.alter(ctx, link, s, dryRun, "mirrors:reverse-and-pause-mirror",
+	return c.alter(ctx, link, s, dryRun, operation{"mirrors:reverse-and-pause-mirror",
 		func(ctx context.Context, g *gen.Client, body io.Reader, edit gen.RequestEditorFn) (*http.Response, error) {
 			params := gen.UpdateKafkaMirrorTopicsReverseAndPauseMirrorParams{ValidateOnly: &dryRun}
 			return g.UpdateKafkaMirrorTopicsReverseAndPauseMirrorWithBody(ctx, c.clusterID, link, &params, jsonType, body, edit)
-		})
+		}})
 }
 
 const jsonType = "application/json"
 
-// send sends one operation's request through the generated client.
-type send func(ctx context.Context, g *gen.Client, body io.Reader, edit gen.RequestEditorFn) (*http.Response, error)
-
-// request is what each attempt at it sends.
-type request struct {
-	link   string
-	action string // the last segment of the path
-	body   []byte
-	send   send
+// operation is one of those that alter mirror topics: they take an AlterMirrorsRequestData and
+// answer with an AlterMirrorStatusResponseDataList.
+type operation struct {
+	action string // the last segment of its path
+	send   func(ctx context.Context, g *gen.Client, body io.Reader, edit gen.RequestEditorFn) (*http.Response, error)
 }
 
-// alter makes a call of one of the operations that alter mirror topics: those that take an
-// AlterMirrorsRequestData and answer with an AlterMirrorStatusResponseDataList.
-func (c *Client) alter(ctx context.Context, link string, s Selection, dryRun bool, action string, send send) (*Report, error) {
+// alter makes a call of an operation.
+func (c *Client) alter(ctx context.Context, link string, s Selection, dryRun bool, op operation) (*Report, error) {
 	bad := &argumentError{}
 	if c == nil || c.http == nil {
 		c = &Client{logger: slog.New(slog.DiscardHandler)}
@@ -125,29 +123,15 @@ func (c *Client) alter(ctx context.Context, link string, s Selection, dryRun boo
 	s.check(bad)
 
 	l := newLedger(c.clusterID, link, s, dryRun)
+	whole := Batch{ClusterID: c.clusterID, Link: link, DryRun: dryRun}
 	if err := bad.err(); err != nil {
-		l.settle(Untouched, err)
-		l.problem(err)
-		return c.finish(ctx, l)
-	}
-	body, err := json.Marshal(s.body())
-	if err != nil {
-		l.settle(Untouched, cause("the request could not be encoded", err))
-		return c.finish(ctx, l)
-	}
-	a, v := c.attempt(ctx, request{link: link, action: action, body: body, send: send}, l.enter)
-	l.report.Next = a.next
-	l.report.Complete = v.err == nil && a.next == ""
-	if v.err != nil {
-		l.problem(v.err)
-		l.settle(v.outcome, v.err)
+		l.refuse(nil, err)
+		for i := range l.report.Results {
+			l.report.Results[i].cause = err
+		}
 	} else {
-		l.settle(Unknown, cause("the answer has no row for this topic", nil))
+		c.run(ctx, l, op, s.batches(whole, c.batchSize))
 	}
-	return c.finish(ctx, l)
-}
-
-func (c *Client) finish(ctx context.Context, l *ledger) (*Report, error) {
 	report, err := l.finish()
 	if err != nil {
 		c.logger.WarnContext(ctx, "mirror topics not all accepted", slog.Any("report", report), slog.Any("error", err))
@@ -155,15 +139,6 @@ func (c *Client) finish(ctx context.Context, l *ledger) (*Report, error) {
 		c.logger.InfoContext(ctx, "mirror topics accepted", slog.Any("report", report))
 	}
 	return report, err
-}
-
-// body is the request's body: names or a pattern, never both.
-func (s Selection) body() gen.AlterMirrorsRequestData {
-	if s.kind == selectTopics {
-		return gen.AlterMirrorsRequestData{MirrorTopicNames: s.names}
-	}
-	pattern := s.expression()
-	return gen.AlterMirrorsRequestData{MirrorTopicNamePattern: &pattern}
 }
 
 // checkID notes what is wrong with the name of a cluster or a link, which becomes one segment of a
@@ -181,8 +156,9 @@ func checkID(bad *argumentError, field, id string) {
 	}
 }
 
-// httpClient returns the client to send through: a copy of the caller's, or one of our own.
-func (cfg Config) httpClient() *http.Client {
+// httpClient returns the client to send through, a copy of the caller's or one of our own, and
+// whether its transport is known to report to httptrace.
+func (cfg Config) httpClient() (*http.Client, bool) {
 	c := &http.Client{}
 	if cfg.HTTPClient != nil {
 		*c = *cfg.HTTPClient
@@ -194,7 +170,8 @@ func (cfg Config) httpClient() *http.Client {
 		base = http.DefaultTransport
 	}
 	c.Transport = unfollowed{base}
-	return c
+	_, reports := base.(*http.Transport)
+	return c, reports
 }
 
 // unfollowed hides from http.Client where a redirect points: following it would carry credential

@@ -1,8 +1,11 @@
 package mirror
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -11,6 +14,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
 )
 
 // What a Config's zero values stand for.
@@ -19,6 +24,9 @@ const (
 	defaultTimeout   = 60 * time.Second
 	defaultMaxAnswer = 256 << 20
 	connectTimeout   = 10 * time.Second
+
+	defaultMaxAttempts = 4
+	defaultBatchSize   = 500
 )
 
 // Config says which cluster a Client calls, and how. Endpoint, ClusterID and Credential are
@@ -60,6 +68,40 @@ type Config struct {
 	// MaxAnswer bounds an answer, in bytes after decompression; 0 is 256 MiB. Rows beyond it are
 	// not read, and their topics are Unknown.
 	MaxAnswer int64
+
+	// MaxAttempts is how often one request may be sent, the first time included; 0 is 4, and 1 is
+	// never again. Sent again by itself is only what provably was not processed: a request that
+	// never left for a passing cause, one that the rate filter turned away, and once one that got a
+	// 401 if the credential then writes another Authorization header. A dry run changes nothing, and
+	// is also sent again after a 5xx, a 408, any 429 and a lost answer.
+	MaxAttempts int
+	// BatchSize is how many names one request carries; 0 is 500.
+	BatchSize int
+	// Parallel is how many requests of a call may be under way at once; 0 is 1.
+	Parallel int
+	// KeepGoing goes on with the next batch after one that was turned away as a whole or has a topic
+	// of Unknown outcome. Otherwise no more is sent, and the topics not yet sent are Untouched.
+	KeepGoing bool
+	// BeforeBatch, if set, is called before each batch is sent the first time: the place to write
+	// down what is about to happen. If it fails, that batch and those after it are not sent.
+	BeforeBatch func(context.Context, Batch) error
+	// AfterBatch, if set, is called with what became of each batch that BeforeBatch was called for
+	// and let through: the place for a journal and for progress. The results are the hook's to keep.
+	//
+	// Both hooks are called on the goroutine that makes the call, one at a time, with its context.
+	// A panic in one ends the call, after what is under way was cancelled.
+	AfterBatch func(context.Context, Batch, []Result)
+}
+
+// String tells which cluster the Config is for, and nothing that could be a secret.
+func (cfg Config) String() string {
+	server := cfg.checkEndpoint(&argumentError{})
+	return fmt.Sprintf("{Endpoint:%s ClusterID:%s}", strings.TrimSuffix(server, "/"), printable.Line(cfg.ClusterID, maxText))
+}
+
+// Format writes the same for every verb: some would print the private keys in TLS.
+func (cfg Config) Format(f fmt.State, _ rune) {
+	_, _ = io.WriteString(f, cfg.String()) // f has no way to fail
 }
 
 // ConfigFromEnv returns a Config with endpoint, cluster and API key from the environment:
@@ -130,7 +172,7 @@ func (cfg Config) checkEndpoint(bad *argumentError) string {
 	if u.Scheme == "http" && !cfg.AllowHTTP && !isLoopback(u.Hostname()) {
 		bad.add(field, "http sends the credential in the clear; use https, or set AllowHTTP")
 	}
-	return u.Scheme + "://" + u.Host + "/"
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: "/"}).String()
 }
 
 func isLoopback(host string) bool {
@@ -157,8 +199,16 @@ func (cfg Config) checkRest(bad *argumentError) {
 	if cfg.Timeout < 0 {
 		bad.add("Timeout", "%v is negative", cfg.Timeout)
 	}
-	if cfg.MaxAnswer < 0 {
-		bad.add("MaxAnswer", "%d is negative", cfg.MaxAnswer)
+	for _, c := range []struct {
+		field string
+		n     int64
+	}{
+		{"MaxAnswer", cfg.MaxAnswer}, {"MaxAttempts", int64(cfg.MaxAttempts)},
+		{"BatchSize", int64(cfg.BatchSize)}, {"Parallel", int64(cfg.Parallel)},
+	} {
+		if c.n < 0 {
+			bad.add(c.field, "%d is negative", c.n)
+		}
 	}
 	for i := range len(cfg.UserAgent) {
 		if c := cfg.UserAgent[i]; c < ' ' || c > '~' {

@@ -42,6 +42,10 @@ func (e *TopicError) Error() string {
 	return e.Topic + ": " + codeAndMessage(e.Code, e.Message)
 }
 
+// Retriable tells whether the code is Kafka's for a passing error (contract: 50003). It is no proof
+// that nothing was done: time-outs have that code too.
+func (e *TopicError) Retriable() bool { return e.Code == 50003 }
+
 func codeAndMessage(code int, message string) string {
 	switch {
 	case code == 0 && message == "":

@@ -1,6 +1,7 @@
 package mirror_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -157,4 +158,119 @@ func ExampleReport_Table() {
 	// lag        12 messages in 1 partition; the largest is 12, orders partition 0; not known for 1 topic
 	// truncated  nothing that is known of
 	// <nil> 12 messages in 1 partition; the largest is 12, orders partition 0; not known for 1 topic
+}
+
+// A run whose process died between sending a batch and its answer is taken up again from its
+// journal: what was done, what may have been done, and what was never sent.
+func ExampleReport_Merge() {
+	type line struct {
+		Index int
+		Sent  *mirror.Batch  `json:",omitempty"`
+		Done  *mirror.Report `json:",omitempty"`
+	}
+	cluster, stop := dr()
+	defer stop()
+	all := []string{"orders", "refunds", "payments"}
+
+	// The first run. Its journal ends with a batch that was sent, and the process with it.
+	var journal bytes.Buffer
+	enc := json.NewEncoder(&journal)
+	cfg := cluster.Config()
+	cfg.BatchSize = 1
+	cfg.BeforeBatch = func(_ context.Context, b mirror.Batch) error { return enc.Encode(line{b.Index, &b, nil}) }
+	cfg.AfterBatch = func(_ context.Context, b mirror.Batch, results []mirror.Result) {
+		if b.Index == 1 {
+			panic("the process died")
+		}
+		if err := enc.Encode(line{b.Index, nil, b.Report(results)}); err != nil {
+			log.Fatal(err)
+		}
+	}
+	client, err := mirror.NewClient(cfg)
+	if err != nil {
+		log.Fatal(err)
+	}
+	func() {
+		defer func() { _ = recover() }()
+		_, _ = client.ReverseAndPause(context.Background(), "dr-link", mirror.Topics(all...))
+	}()
+
+	// The next process reads it. A batch that was sent and is not done is of unknown outcome.
+	report := &mirror.Report{ClusterID: cfg.ClusterID, Link: "dr-link"}
+	open := map[int]*mirror.Batch{}
+	for dec := json.NewDecoder(&journal); dec.More(); {
+		var l line
+		if err := dec.Decode(&l); err != nil {
+			log.Fatal(err)
+		}
+		if l.Sent != nil {
+			open[l.Index] = l.Sent
+			continue
+		}
+		delete(open, l.Index)
+		if err := report.Merge(l.Done); err != nil {
+			log.Fatal(err)
+		}
+	}
+	for _, b := range open {
+		if err := report.Merge(b.Report(nil)); err != nil {
+			log.Fatal(err)
+		}
+	}
+	fmt.Println(report)
+	var never []string
+	for _, name := range all {
+		if _, known := report.Result(name); !known {
+			never = append(never, name)
+		}
+	}
+	fmt.Println("look at", report.Topics(mirror.Unknown), "and send", never)
+	// Output:
+	// link "dr-link": 1 accepted, 0 failed, 1 unknown, 0 untouched
+	// look at [refunds] and send [payments]
+}
+
+// To look first is to ask with a dry run. That a topic has already stopped its mirror suggests that
+// the lost call reversed it; that it can be reversed, that it did not (both assumed). The mirror's
+// status on the cluster is what decides.
+func ExampleClient_ValidateReverseAndPause_lookFirst() {
+	cluster, stop := dr()
+	defer stop()
+	client, err := mirror.NewClient(cluster.Config())
+	if err != nil {
+		log.Fatal(err)
+	}
+	cluster.Inject(mirrortest.Fault{AfterApply: true, Do: mirrortest.Cut(0)}) // a lost answer
+	report, err := client.ReverseAndPause(context.Background(), "dr-link", mirror.Topics("orders"))
+	if errors.Is(err, mirror.ErrOutcomeUnknown) {
+		look, _ := client.ValidateReverseAndPause(context.Background(), "dr-link", mirror.Topics(report.Topics(mirror.Unknown)...))
+		for _, f := range look.Failures() {
+			fmt.Println("very likely reversed:", f.Topics, f.Message)
+		}
+		fmt.Println("very likely not:", look.Topics(mirror.Accepted))
+	}
+	// Output:
+	// very likely reversed: [orders] Topic 'orders' has already stopped its mirror from 'dr-link'
+	// very likely not: []
+}
+
+// Progress and journal in one: AfterBatch is called with what became of each batch.
+func ExampleConfig_batches() {
+	cluster, stop := dr()
+	defer stop()
+	cfg := cluster.Config()
+	cfg.BatchSize = 2 // 500 if it is not set
+	cfg.AfterBatch = func(_ context.Context, b mirror.Batch, results []mirror.Result) {
+		fmt.Printf("batch %d of %d: %v\n", b.Index+1, b.Of, b.Report(results))
+	}
+	client, err := mirror.NewClient(cfg)
+	if err != nil {
+		log.Fatal(err)
+	}
+	report, _ := client.ReverseAndPause(context.Background(), "dr-link", mirror.Topics("orders", "payments", "refunds"))
+	fmt.Println(report)
+	// Output:
+	// batch 1 of 2: link "dr-link": 1 accepted, 1 failed, 0 unknown, 0 untouched
+	// batch 2 of 2: link "dr-link": 0 accepted, 0 failed, 1 unknown, 0 untouched
+	// link "dr-link": 1 accepted, 1 failed, 1 unknown, 0 untouched
 }

@@ -99,7 +99,7 @@ func (r *Report) Table(w io.Writer) error {
 	for i := range r.Results {
 		told[r.Results[i].cause] = true
 	}
-	for _, p := range r.problems {
+	for _, p := range r.runProblems() {
 		if !told[p] {
 			line("note\t%s", p)
 		}

@@ -27,6 +27,7 @@ type reportJSON struct {
 	UnexpectedCount int             `json:"unexpected_count"`
 	Next            string          `json:"next,omitempty"`
 	// Causes are all there are; a result names its own by its place here, from 0.
+	Attempts []Attempt   `json:"attempts,omitempty"`
 	Causes   []causeJSON `json:"causes,omitempty"`
 	Problems []int       `json:"problems,omitempty"`
 }
@@ -99,7 +100,7 @@ func (r Report) MarshalJSON() ([]byte, error) {
 	out := reportJSON{
 		Version: reportVersion, DryRun: r.DryRun, ClusterID: r.ClusterID, Link: r.Link, Pattern: r.Pattern,
 		Complete: r.Complete, Rest: r.Rest, Counts: map[Outcome]int{}, Results: []resultJSON{},
-		UnexpectedCount: r.UnexpectedCount, Next: r.Next,
+		UnexpectedCount: r.UnexpectedCount, Next: r.Next, Attempts: r.Attempts,
 	}
 	if r.DryRun {
 		out.Note = dryRunNote
@@ -196,7 +197,7 @@ func (r *Report) UnmarshalJSON(data []byte) error {
 	}
 	out := Report{
 		ClusterID: in.ClusterID, Link: in.Link, DryRun: in.DryRun, Pattern: in.Pattern, Complete: in.Complete,
-		Rest: in.Rest, UnexpectedCount: in.UnexpectedCount, Next: in.Next,
+		Rest: in.Rest, UnexpectedCount: in.UnexpectedCount, Next: in.Next, Attempts: in.Attempts,
 	}
 	for _, i := range in.Problems {
 		out.problems = append(out.problems, at(i))

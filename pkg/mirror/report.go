@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 )
 
 // An Outcome says what became of one topic, and so what to do next. Its text forms are
@@ -158,8 +159,35 @@ type Report struct {
 	// rows are missing.
 	Next string
 
-	// problems are causes that bear on the run and not on one topic alone.
+	// Attempts are the requests that were sent, or that it was tried to send, in the order of the
+	// batches and then of time.
+	Attempts []Attempt
+
+	// problems are causes that bear on the run, beside those that the fields above tell.
 	problems []error
+}
+
+// Attempt is one attempt at sending one request.
+type Attempt struct {
+	// Batch is the index of the batch that it sent, from 0.
+	Batch int `json:"batch"`
+	// Topics is how many names it carried; 0 for a pattern.
+	Topics int `json:"topics"`
+	// Start is when it began, and Duration how long it took, to the last byte read.
+	Start    time.Time     `json:"start"`
+	Duration time.Duration `json:"duration_ns"`
+	// Status is the HTTP status; 0 if there was no answer.
+	Status int `json:"status,omitempty"`
+	// RequestID is the answer's X-Request-Id; "" if it had none.
+	RequestID string `json:"request_id,omitempty"`
+	// Outcome is what the attempt proves of topics that it brought no row for: Untouched or Unknown;
+	// Accepted if the answer was read to its end.
+	Outcome Outcome `json:"outcome"`
+	// Sends is how often the request may have been on the wire. More than one is the doing of the
+	// caller's own transport, as far as that reports it.
+	Sends int `json:"sends"`
+	// Error is why the answer was not read to its end, on one printable line; "" if it was.
+	Error string `json:"error,omitempty"`
 }
 
 // Err returns nil only if every topic asked for was accepted, there was at least one, the answer
@@ -174,7 +202,7 @@ func (r *Report) Err() error {
 			e.causes = append(e.causes, cause)
 		}
 	}
-	for _, p := range r.problems {
+	for _, p := range r.runProblems() {
 		add(p)
 	}
 	for i := range r.Results {
@@ -182,13 +210,29 @@ func (r *Report) Err() error {
 			add(err)
 		}
 	}
-	if len(r.Results) == 0 && len(e.causes) == 0 {
-		add(ErrNoTopics)
-	}
-	if len(e.causes) == 0 && r.Complete && r.UnexpectedCount == 0 && r.Next == "" {
+	if len(e.causes) == 0 && r.Complete {
 		return nil
 	}
 	return e
+}
+
+// runProblems returns the causes that bear on the run and not on one topic alone.
+func (r *Report) runProblems() []error {
+	problems := slices.Clip(r.problems)
+	if r.UnexpectedCount > 0 {
+		text := fmt.Sprintf("the answer has %s that nobody asked for", count(r.UnexpectedCount, "row"))
+		if len(r.Unexpected) > 0 && r.Unexpected[0].Topic != "" {
+			text += ", the first " + quote(r.Unexpected[0].Topic)
+		}
+		problems = append(problems, cause(text, nil))
+	}
+	if r.Next != "" {
+		problems = append(problems, cause("the answer goes on at "+quote(r.Next)+", so rows are missing", nil))
+	}
+	if len(r.Results) == 0 && len(problems) == 0 {
+		problems = append(problems, cause("nothing came of it", ErrNoTopics))
+	}
+	return problems
 }
 
 // Result returns the Result of a topic, and whether there is one.

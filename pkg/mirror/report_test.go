@@ -112,6 +112,9 @@ func TestReport_JSON(t *testing.T) {
 		`{"mirror_topic_name":"c","error_code":null}`, `{"mirror_topic_name":"c","error_code":1}`, `{"mirror_topic_name":"z","error_code":null}`,
 	}, ",") + `]}`
 	report, callErr := reverse(t, serve(t, ok(body)).client(t), "a", "b", "c", "d")
+	attempts := report.Attempts
+	require.Len(t, attempts, 1)
+	report.Attempts = nil // they have times in them
 	text, err := json.Marshal(report)
 	require.NoError(t, err)
 	require.JSONEq(t, `{
@@ -121,16 +124,13 @@ func TestReport_JSON(t *testing.T) {
 			{"topic":"a","outcome":"accepted","lags":[{"partition":1,"lag":null,"last_source_fetch_offset":-1}],"messages_truncated":0,
 			 "notes":["mirror_lags has something that cannot be read"]},
 			{"topic":"b","outcome":"failed","code":400,"message":"no","lags":[],"truncations":[{"partition":0,"offset_truncated_to":5,"messages_truncated":2}]},
-			{"topic":"c","outcome":"unknown","cause":2,"notes":["the answer has more than one row for this topic"],
+			{"topic":"c","outcome":"unknown","cause":0,"notes":["the answer has more than one row for this topic"],
 			 "rows":[{"topic":"c","outcome":"accepted"},{"topic":"c","outcome":"failed","code":1}]},
-			{"topic":"d","outcome":"unknown","cause":3}],
+			{"topic":"d","outcome":"unknown","cause":1}],
 		"unexpected":[{"topic":"z","outcome":"accepted","notes":["nobody asked for this topic"]}],"unexpected_count":1,"next":"p2",
 		"causes":[
-			{"text":"the answer has 1 row that nobody asked for, the first \"z\""},
-			{"text":"the answer goes on at \"p2\", so rows are missing"},
 			{"text":"the answer has rows for this topic that disagree"},
-			{"text":"the answer has no row for this topic"}],
-		"problems":[0,1]}`, string(text))
+			{"text":"the answer has no row for this topic"}]}`, string(text))
 
 	var back mirror.Report
 	require.NoError(t, json.Unmarshal(text, &back))

@@ -109,7 +109,7 @@ func TestSurface_NoGeneratedTypes(t *testing.T) {
 }
 
 // Methods that fmt, slog, errors and the encoders call; tests reach them through those.
-var calledByOthers = regexp.MustCompile(`^(Error|Is|Unwrap|String|LogValue|(Unm|M)arshal(JSON|Text)|RoundTrip|Read|Close|Do)$`)
+var calledByOthers = regexp.MustCompile(`^(Error|Is|Unwrap|String|LogValue|Format|(Unm|M)arshal(JSON|Text)|RoundTrip|Read|Close|Do)$`)
 
 func TestSurface_EveryExportedNameIsUsedFromOutside(t *testing.T) {
 	used := map[string]bool{}

@@ -31,6 +31,7 @@ type Action struct {
 	answer answer
 	text   string
 	at     int
+	every  time.Duration
 }
 
 type actionKind uint8
@@ -43,6 +44,7 @@ const (
 	doRaw
 	doRow
 	doLeaveOut
+	doDrip
 )
 
 // Cut ends the connection in an orderly way after the first n bytes of the proper answer, its head
@@ -54,6 +56,9 @@ func Reset(n int) Action { return Action{kind: doReset, at: n} }
 
 // Hang sends nothing and keeps the connection until the client or the pair closes it.
 func Hang() Action { return Action{kind: doHang} }
+
+// Drip sends the proper answer n bytes at a time, and waits for d before each but the first.
+func Drip(n int, d time.Duration) Action { return Action{kind: doDrip, at: n, every: d} }
 
 // Answer answers with a status, a body, and headers given as name, value, name, value.
 func Answer(status int, body string, header ...string) Action {
@@ -146,6 +151,9 @@ func (a answer) send(w http.ResponseWriter, r *http.Request, do *Action, closed 
 		case <-closed:
 		}
 		panic(http.ErrAbortHandler)
+	case doDrip:
+		a.drip(w, r, do, closed)
+		return
 	}
 	bytes := []byte(do.text)
 	if do.kind != doRaw {
@@ -162,4 +170,26 @@ func (a answer) send(w http.ResponseWriter, r *http.Request, do *Action, closed 
 	_ = conn.SetWriteDeadline(time.Now().Add(time.Minute))
 	_, _ = conn.Write(bytes) // the client may have gone
 	_ = conn.Close()
+}
+
+func (a answer) drip(w http.ResponseWriter, r *http.Request, do *Action, closed <-chan struct{}) {
+	for name, values := range a.header {
+		w.Header()[name] = values
+	}
+	w.WriteHeader(a.status)
+	flush := http.NewResponseController(w).Flush
+	for piece := range slices.Chunk(a.body, max(do.at, 1)) {
+		_, _ = w.Write(piece) // the client may have gone
+		_ = flush()
+		timer := time.NewTimer(do.every)
+		select {
+		case <-timer.C:
+		case <-r.Context().Done():
+		case <-closed:
+		}
+		timer.Stop()
+		if r.Context().Err() != nil {
+			return
+		}
+	}
 }

@@ -4,12 +4,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
 	"github.com/seed25095279/clusterlink-go/pkg/mirror/mirrortest"
@@ -33,12 +35,12 @@ var partitions = []mirrortest.Partition{
 }
 
 func run(ctx context.Context, w io.Writer) (err error) {
-	pair, err := mirrortest.Start(mirrortest.Options{Link: link, Topics: []mirrortest.Topic{
+	pair, err := mirrortest.Start(mirrortest.Options{Link: link, Topics: append(bulk(), []mirrortest.Topic{
 		{Name: "topic-1"},
 		{Name: "topic-2", Partitions: partitions, Status: mirrortest.Stopped},
 		{Name: "topic-sb", Partitions: partitions},
 		{Name: "orders.eu"}, {Name: "orders.us"}, {Name: "payments"}, {Name: "refunds"},
-	}})
+	}...)})
 	if err != nil {
 		return err
 	}
@@ -47,7 +49,7 @@ func run(ctx context.Context, w io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	d := demo{w: w}
+	d := demo{w: w, bar: isTerminal(w)}
 	contracts := mirrortest.Answer(200, example, "Content-Type", "application/json")
 
 	d.step("1. A dry run. The server checks, and changes nothing.",
@@ -82,13 +84,70 @@ func run(ctx context.Context, w io.Writer) (err error) {
 	d.step("   Look before you send again: a dry run says that they have stopped already, so the call very likely did it.",
 		`client.ValidateReverseAndPause(ctx, link, mirror.Topics(report.Topics(mirror.Unknown)...))`)
 	d.show(client.ValidateReverseAndPause(ctx, link, mirror.Topics(report.Topics(mirror.Unknown)...)))
+
+	d.step("6. Many topics, in batches. The rate filter turns one batch away, and it is sent again; nothing else is.",
+		`client.ReverseAndPause(ctx, link, mirror.Topics(many...)) // BatchSize: 10, AfterBatch: progress`)
+	var many []string
+	for _, t := range bulk() {
+		many = append(many, t.Name)
+	}
+	cfg := pair.Local.Config()
+	cfg.BatchSize = 10
+	done := 0
+	cfg.AfterBatch = func(_ context.Context, b mirror.Batch, results []mirror.Result) {
+		done += len(results)
+		d.progress(b, done, len(many))
+	}
+	if client, err = mirror.NewClient(cfg); err != nil {
+		return err
+	}
+	pair.Local.Inject(mirrortest.Fault{Nth: 3, Do: mirrortest.Filtered()})
+	report = d.show(client.ReverseAndPause(ctx, link, mirror.Topics(many...)))
+	for _, a := range report.Attempts {
+		d.print("batch %d: %d topics, %s", a.Batch+1, a.Topics, cmp.Or(a.Error, fmt.Sprint("HTTP ", a.Status)))
+	}
 	return d.err
+}
+
+// bulk is what makes a progress bar worth while.
+func bulk() (topics []mirrortest.Topic) {
+	for i := range 60 {
+		topics = append(topics, mirrortest.Topic{Name: fmt.Sprintf("bulk.%02d", i)})
+	}
+	return topics
 }
 
 // demo prints, and keeps the first error in doing so.
 type demo struct {
 	w   io.Writer
+	bar bool // w is a terminal, where a line can be written over
 	err error
+}
+
+func isTerminal(w io.Writer) bool {
+	f, isFile := w.(*os.File)
+	if !isFile {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// progress shows how far a run is: a bar on a terminal, a line elsewhere.
+func (d *demo) progress(b mirror.Batch, done, all int) {
+	if !d.bar {
+		d.print("batch %d of %d: %d of %d topics", b.Index+1, b.Of, done, all)
+		return
+	}
+	const width = 40
+	end := ""
+	if done == all {
+		end = "\n\n"
+	}
+	full := done * width / all
+	if d.err == nil {
+		_, d.err = fmt.Fprintf(d.w, "\r[%s%s] %d of %d topics%s", strings.Repeat("#", full), strings.Repeat(".", width-full), done, all, end)
+	}
 }
 
 func (d *demo) print(format string, args ...any) {

@@ -15,7 +15,7 @@ func TestDemo(t *testing.T) {
 	var b strings.Builder
 	require.NoError(t, run(context.Background(), &b))
 	steps := strings.Split(b.String(), "report, err := ")
-	require.Len(t, steps, 8)
+	require.Len(t, steps, 9)
 	for step, lines := range [][]string{
 		1: {
 			"dry run: nothing was changed", "1 accepted, 1 failed, 0 unknown, 0 untouched", "lag        100000 messages",
@@ -46,6 +46,10 @@ func TestDemo(t *testing.T) {
 		},
 		7: {
 			"payments  failed   ", "400: Topic 'payments' has already stopped its mirror",
+		},
+		8: {
+			"batch 1 of 6: 10 of 60 topics\n", "batch 6 of 6: 60 of 60 topics\n", "60 accepted, 0 failed, 0 unknown, 0 untouched",
+			"batch 3: 10 topics, HTTP 429 Too Many Requests", "batch 3: 10 topics, HTTP 200", "err: <nil>",
 		},
 	} {
 		for _, line := range lines {
