@@ -32,8 +32,19 @@
 //
 // # Safety
 //
-// A request is sent at most once. Redirects are not followed, and nothing is kept of the
-// connection. Credentials are in no error, log or report, and go to the configured host only.
+// Sent again by itself is only what the server provably did not process: a request that never left
+// for a passing cause, one that the rate filter turned away (a 429 as HTML or with the header
+// DoSFilter: observed), and once one that got a 401 if the credential then writes another
+// Authorization header. Never a 5xx, never after a lost answer. A dry run changes nothing, and is
+// sent again after those too. Redirects are not followed, and each request has a connection of its
+// own. Credentials are in no error, log or report, and go to the configured host only.
+//
+// # Batches and journals
+//
+// Names are sent in batches, one at a time unless [Config].Parallel says otherwise. A batch that was
+// turned away as a whole or has an Unknown topic stops those not yet sent, unless KeepGoing is set.
+// BeforeBatch and AfterBatch are the place for a write-ahead journal and for progress. Reports
+// marshal to JSON and back, and [Report.Merge] puts together what several calls came to.
 //
 // Statements about the server are marked: (contract) is from its published specification,
 // (observed) was seen of running servers, (assumed) is reasoned and not known.

@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -97,7 +98,7 @@ func (e *env) listen(f func(net.Conn)) (address string) {
 	return l.Addr().String()
 }
 
-// tls makes the pair's place be taken by a TLS server that accepts the topics a and b.
+// tls has a TLS server take the pair's place, which accepts the topics a and b.
 func (e *env) tls(server *tls.Config, client func(roots *tls.Config) *tls.Config) {
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		e.seen.Add(1)
@@ -114,7 +115,7 @@ func (e *env) tls(server *tls.Config, client func(roots *tls.Config) *tls.Config
 	}
 }
 
-// wants a proxy between the client and its endpoint.
+// proxy puts a proxy between the client and its endpoint; without an answer it refuses connections.
 func (e *env) proxy(endpoint string, answer http.HandlerFunc) {
 	p := httptest.NewServer(answer)
 	e.Cleanup(p.Close)
@@ -153,7 +154,7 @@ func longToken(e *env) {
 func maxAttempts(n int) func(*env) { return func(e *env) { e.cfg.MaxAttempts = n } }
 
 func TestFaults(t *testing.T) {
-	cases := slicesConcat(faultsBeforeTheWire(), faultsOnTheWire(), faultsOfStatus(), faultsOfBody(), faultsOfARun())
+	cases := slices.Concat(faultsBeforeTheWire(), faultsOnTheWire(), faultsOfStatus(), faultsOfBody(), faultsOfARun())
 	rowsSeen := map[int]bool{}
 	for _, f := range cases {
 		rowsSeen[f.row] = true
@@ -194,13 +195,6 @@ func requireNothingRunning(t *testing.T) {
 		}
 	}
 	t.Errorf("this is left running:\n%s", left)
-}
-
-func slicesConcat(lists ...[]fault) (all []fault) {
-	for _, l := range lists {
-		all = append(all, l...)
-	}
-	return all
 }
 
 func (f fault) run(t *testing.T) {
@@ -370,13 +364,13 @@ func faultsBeforeTheWire() []fault {
 		}, outcomes: "KK", or: "UU", check: tries(1)},
 		{row: 10, name: "proxy refused", config: func(e *env) { e.proxy("https://rest.invalid", nil) }, outcomes: "UU", is: []error{syscall.ECONNREFUSED}},
 		{row: 10, name: "proxy answers CONNECT with 407", config: func(e *env) {
-			e.proxy("https://rest.invalid", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(407) })
+			e.proxy("https://rest.invalid", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusProxyAuthRequired) })
 		}, outcomes: "UU", text: "Proxy Authentication Required"},
 		{row: 10, name: "proxy answers CONNECT with 502", config: func(e *env) {
-			e.proxy("https://rest.invalid", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(502) })
+			e.proxy("https://rest.invalid", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) })
 		}, outcomes: "UU", text: "Bad Gateway"},
 		{row: 11, name: "plain-HTTP proxy answers 407", config: func(e *env) {
-			e.proxy("http://rest.invalid", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(407) })
+			e.proxy("http://rest.invalid", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusProxyAuthRequired) })
 		}, outcomes: "UU", text: "HTTP 407"},
 		{row: 12, name: "context cancelled before sending", ctx: func(ctx context.Context, _ *env) context.Context {
 			ctx, cancel := context.WithCancelCause(ctx)

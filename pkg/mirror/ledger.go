@@ -49,7 +49,7 @@ func (l *ledger) part(b Batch) *part {
 
 // book enters what became of a batch that was sent, and tells whether that is a reason not to send
 // another.
-func (l *ledger) book(b Batch, p *part, v verdict) (stop error) {
+func (l *ledger) book(p *part, v verdict) (stop error) {
 	r := l.report
 	if v.err != nil {
 		l.problem(v.err)

@@ -171,7 +171,7 @@ func TestI13_Batches(t *testing.T) {
 			return nil
 		}
 		cfg.AfterBatch = func(_ context.Context, b mirror.Batch, results []mirror.Result) {
-			require.Equal(t, len(b.Topics), len(results))
+			require.Len(t, results, len(b.Topics))
 			for i, r := range results {
 				require.Equal(t, b.Topics[i], r.Topic)
 				require.Equal(t, mirror.Accepted, r.Outcome)

@@ -99,7 +99,7 @@ func (c *Client) run(ctx context.Context, l *ledger, op operation, batches []Bat
 		if s.panicked != nil {
 			panic(s.panicked) // as if it had happened here
 		}
-		why := l.book(s.batch, s.part, s.verdict)
+		why := l.book(s.part, s.verdict)
 		if c.afterBatch != nil {
 			c.afterBatch(ctx, s.batch, slices.Clone(s.part.results))
 		}

@@ -31,6 +31,9 @@ func client(t testing.TB, c *mirrortest.Cluster, edit ...func(*mirror.Config)) *
 	return m
 }
 
+// once makes a client send nothing again by itself.
+func once(c *mirror.Config) { c.MaxAttempts = 1 }
+
 func reverse(t testing.TB, c *mirrortest.Cluster, topics ...string) (*mirror.Report, error) {
 	t.Helper()
 	return client(t, c).ReverseAndPause(ctx, "dr-link", mirror.Topics(topics...))
@@ -268,7 +271,7 @@ func TestServer_RateFilter(t *testing.T) {
 		p := mirrortest.NewPair(t, mirrortest.Options{InMemory: true, Rate: mirrortest.Rate{PerSecond: 2, Burst: 3}})
 		through := func() (n int) {
 			for range 10 {
-				_, err := client(t, p.Local).ValidateReverseAndPause(ctx, "dr-link", mirror.Topics("topic-1"))
+				_, err := client(t, p.Local, once).ValidateReverseAndPause(ctx, "dr-link", mirror.Topics("topic-1"))
 				if err == nil {
 					n++
 					continue
@@ -310,8 +313,8 @@ func TestFault_BeforeAndAfterApply(t *testing.T) {
 			t.Run(fmt.Sprint(c.name, after), func(t *testing.T) {
 				p := mirrortest.NewPair(t, mirrortest.Options{})
 				p.Local.Inject(mirrortest.Fault{AfterApply: after, Do: c.do})
-				once := client(t, p.Local)
-				report, err := once.ReverseAndPause(ctx, "dr-link", mirror.Topics("topic-1", "topic-2"))
+				m := client(t, p.Local, once)
+				report, err := m.ReverseAndPause(ctx, "dr-link", mirror.Topics("topic-1", "topic-2"))
 				require.Equal(t, c.want, report.Results[1].Outcome)
 				if c.cause != "" {
 					require.ErrorContains(t, err, c.cause)
@@ -324,7 +327,7 @@ func TestFault_BeforeAndAfterApply(t *testing.T) {
 				require.Equal(t, applied, p.Local.Attempts("topic-2"))
 				lies := c.want == mirror.Accepted && !after || c.want == mirror.Untouched && after
 				require.Equal(t, lies, p.Local.CheckReport(report) != nil)
-				_, err = once.ValidateReverseAndPause(ctx, "dr-link", mirror.Topics("topic-1"))
+				_, err = m.ValidateReverseAndPause(ctx, "dr-link", mirror.Topics("topic-1"))
 				require.Equal(t, after, err != nil, "it acts once")
 			})
 		}
