@@ -149,7 +149,7 @@ func (cfg Config) checkEndpoint(bad *argumentError) string {
 		return ""
 	}
 	if u.User != nil {
-		bad.add(field, "it has user info; use Credential for that")
+		bad.add(field, "it has user info, which belongs in Credential")
 	}
 	if u.RawQuery != "" || u.ForceQuery {
 		bad.add(field, "it has a query")
@@ -160,17 +160,17 @@ func (cfg Config) checkEndpoint(bad *argumentError) string {
 	switch path := strings.TrimRight(u.Path, "/"); path {
 	case "":
 	case defaultPrefix, defaultPrefix + "/v3":
-		bad.add(field, "it ends in %s; leave that out, the library adds it", path)
+		bad.add(field, "it ends in %s, which the library adds: leave that out", path)
 	case "/v3":
-		bad.add(field, `it ends in /v3; leave that out, and set PathPrefix to "/" if the API has no /kafka`)
+		bad.add(field, `it ends in /v3, which the library adds: leave that out, and set PathPrefix to "/" if the API has no /kafka`)
 	default:
-		bad.add(field, "it has a path; use PathPrefix for that")
+		bad.add(field, "it has a path, which belongs in PathPrefix")
 	}
 	if u.Port() == "9092" {
-		bad.add(field, "port 9092 is that of a bootstrap server, which speaks Kafka's protocol; the REST endpoint is another, on Confluent Cloud without a port")
+		bad.add(field, "port 9092 is that of a bootstrap server, which speaks Kafka's protocol, not HTTP (the REST endpoint is another address, on Confluent Cloud without a port)")
 	}
 	if u.Scheme == "http" && !cfg.AllowHTTP && !isLoopback(u.Hostname()) {
-		bad.add(field, "http sends the credential in the clear; use https, or set AllowHTTP")
+		bad.add(field, "http sends the credential in the clear: use https, or set AllowHTTP")
 	}
 	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: "/"}).String()
 }
@@ -185,7 +185,7 @@ var prefixForm = regexp.MustCompile(`^(/[A-Za-z0-9_~.-]*[A-Za-z0-9_~-])+$`)
 // checkRest notes what is wrong with the fields that have no check of their own.
 func (cfg Config) checkRest(bad *argumentError) {
 	if cfg.Credential == nil {
-		bad.add("Credential", "there is none; NoCredential says so on purpose")
+		bad.add("Credential", "there is none (NoCredential says that on purpose)")
 	}
 	if cfg.PathPrefix != "" && cfg.PathPrefix != "/" && !prefixForm.MatchString(cfg.PathPrefix) {
 		bad.add("PathPrefix", `%s is not "/" or of the form /a or /a/b`, quote(cfg.PathPrefix))
@@ -194,7 +194,7 @@ func (cfg Config) checkRest(bad *argumentError) {
 		bad.add("PathPrefix", "it ends in /v3, which the library adds")
 	}
 	if cfg.HTTPClient != nil && cfg.TLS != nil {
-		bad.add("TLS", "it has no effect beside HTTPClient; set it on that client's Transport")
+		bad.add("TLS", "it has no effect beside HTTPClient: set it on that client's Transport")
 	}
 	if cfg.Timeout < 0 {
 		bad.add("Timeout", "%v is negative", cfg.Timeout)

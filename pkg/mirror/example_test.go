@@ -124,7 +124,7 @@ func ExampleAll() {
 	fmt.Println(err)
 	fmt.Println(mirror.All())
 	// Output:
-	// invalid argument: Pattern: ".*" selects every mirror topic (was a variable empty?); to mean that, use All
+	// invalid argument: Pattern: ".*" selects every mirror topic (was a variable empty?): to mean that, use All
 	// pattern ".*"
 }
 

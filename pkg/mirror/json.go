@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -20,7 +21,7 @@ type reportJSON struct {
 	Link            string          `json:"link"`
 	Pattern         string          `json:"pattern,omitempty"`
 	Complete        bool            `json:"complete"`
-	Rest            Outcome         `json:"rest"`
+	Rest            *Outcome        `json:"rest,omitempty"` // of a pattern that is not complete
 	Counts          map[Outcome]int `json:"counts"`
 	Results         []resultJSON    `json:"results"`
 	Unexpected      []resultJSON    `json:"unexpected,omitempty"`
@@ -84,14 +85,16 @@ type causeJSON struct {
 	RequestID  string        `json:"request_id,omitempty"`
 	RetryAfter time.Duration `json:"retry_after_ns,omitempty"`
 	Filtered   bool          `json:"rate_limited,omitempty"`
-	// Kind names the sentinel that the cause matches, if it does.
-	Kind string `json:"kind,omitempty"`
+	// Kinds name the sentinels that the cause matches, of those below.
+	Kinds []string `json:"kinds,omitempty"`
 }
 
-// kinds are the names of the sentinels in the JSON form.
-var kinds = map[string]error{
-	"invalid_argument": ErrInvalidArgument,
-	"no_topics":        ErrNoTopics,
+var kinds = []struct {
+	name     string
+	sentinel error
+}{
+	{"invalid_argument", ErrInvalidArgument},
+	{"no_topics", ErrNoTopics},
 }
 
 // MarshalJSON writes the report in a form that has a version and stable names, and that
@@ -99,11 +102,14 @@ var kinds = map[string]error{
 func (r Report) MarshalJSON() ([]byte, error) {
 	out := reportJSON{
 		Version: reportVersion, DryRun: r.DryRun, ClusterID: r.ClusterID, Link: r.Link, Pattern: r.Pattern,
-		Complete: r.Complete, Rest: r.Rest, Counts: map[Outcome]int{}, Results: []resultJSON{},
+		Complete: r.Complete, Counts: map[Outcome]int{}, Results: []resultJSON{},
 		UnexpectedCount: r.UnexpectedCount, Next: r.Next, Attempts: r.Attempts,
 	}
 	if r.DryRun {
 		out.Note = dryRunNote
+	}
+	if r.Pattern != "" && !r.Complete {
+		out.Rest = &r.Rest
 	}
 	places := map[error]int{}
 	place := func(err error) int {
@@ -164,9 +170,9 @@ func causeToJSON(err error) causeJSON {
 		out.Status, out.Code, out.Message = api.Status, api.Code, api.Message
 		out.RequestID, out.RetryAfter, out.Filtered = api.RequestID, api.RetryAfter, api.filtered
 	}
-	for name, sentinel := range kinds {
-		if errors.Is(err, sentinel) {
-			out.Kind = name
+	for _, k := range kinds {
+		if errors.Is(err, k.sentinel) {
+			out.Kinds = append(out.Kinds, k.name)
 		}
 	}
 	return out
@@ -197,7 +203,10 @@ func (r *Report) UnmarshalJSON(data []byte) error {
 	}
 	out := Report{
 		ClusterID: in.ClusterID, Link: in.Link, DryRun: in.DryRun, Pattern: in.Pattern, Complete: in.Complete,
-		Rest: in.Rest, UnexpectedCount: in.UnexpectedCount, Next: in.Next, Attempts: in.Attempts,
+		Rest: Accepted, UnexpectedCount: in.UnexpectedCount, Next: in.Next, Attempts: in.Attempts,
+	}
+	if in.Rest != nil {
+		out.Rest = *in.Rest
 	}
 	for _, i := range in.Problems {
 		out.problems = append(out.problems, at(i))
@@ -242,7 +251,12 @@ func resultFromJSON(in *resultJSON, at func(int) error) Result {
 }
 
 func causeFromJSON(in causeJSON) error {
-	below := kinds[in.Kind]
+	var below error
+	for _, k := range kinds {
+		if slices.Contains(in.Kinds, k.name) {
+			below = errors.Join(below, k.sentinel)
+		}
+	}
 	if in.Status != 0 {
 		api := &APIError{
 			Status: in.Status, Code: in.Code, Message: in.Message,

@@ -117,7 +117,7 @@ func (s Selection) checkPattern(bad *argumentError) {
 	case !utf8.ValidString(expression):
 		bad.add("Pattern", "the expression is not UTF-8")
 	case matchesEverything(expression):
-		bad.add("Pattern", "%s selects every mirror topic (was a variable empty?); to mean that, use All", quote(expression))
+		bad.add("Pattern", "%s selects every mirror topic (was a variable empty?): to mean that, use All", quote(expression))
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
+	"github.com/seed25095279/clusterlink-go/pkg/mirror/mirrortest"
 )
 
 func TestReport_FailuresAreGroupedByCode(t *testing.T) {
@@ -118,7 +119,7 @@ func TestReport_JSON(t *testing.T) {
 	text, err := json.Marshal(report)
 	require.NoError(t, err)
 	require.JSONEq(t, `{
-		"version":1,"dry_run":false,"cluster_id":"lkc-local","link":"link","complete":false,"rest":"accepted",
+		"version":1,"dry_run":false,"cluster_id":"lkc-local","link":"link","complete":false,
 		"counts":{"accepted":1,"failed":1,"unknown":2,"untouched":0},
 		"results":[
 			{"topic":"a","outcome":"accepted","lags":[{"partition":1,"lag":null,"last_source_fetch_offset":-1}],"messages_truncated":0,
@@ -168,6 +169,19 @@ func TestReport_JSONKeepsCauses(t *testing.T) {
 	report, callErr = serve(t, ok("")).client(t).ReverseAndPause(context.Background(), "", mirror.Topics("a"))
 	require.EqualError(t, readBack(report), callErr.Error())
 	require.ErrorIs(t, readBack(report), mirror.ErrInvalidArgument)
+
+	report, callErr = serve(t, ok("")).client(t).ReverseAndPause(context.Background(), "l", mirror.Selection{})
+	require.EqualError(t, readBack(report), callErr.Error())
+	require.ErrorIs(t, readBack(report), mirror.ErrInvalidArgument)
+	require.ErrorIs(t, readBack(report), mirror.ErrNoTopics)
+
+	report, callErr = serve(t, mirrortest.Cut(0)).client(t).ReverseAndPause(context.Background(), "l", mirror.All())
+	require.EqualError(t, readBack(report), callErr.Error())
+	require.ErrorIs(t, readBack(report), mirror.ErrOutcomeUnknown)
+
+	report, callErr = serve(t, status(403, "", "")).client(t).ReverseAndPause(context.Background(), "l", mirror.All())
+	require.EqualError(t, readBack(report), callErr.Error())
+	require.NotErrorIs(t, readBack(report), mirror.ErrOutcomeUnknown)
 }
 
 func TestReport_JSONThatCannotBeRead(t *testing.T) {
