@@ -1,0 +1,117 @@
+// Package contract checks real traffic against the contract, api/openapi.yaml: for tests of clients
+// and servers, and for continuous integration.
+//
+// It is a package of its own because it links an OpenAPI parser, which users of pkg/mirror should not
+// have to carry. NewTransport checks every exchange that goes through it and hands out Findings; Test
+// does the same for a test, which fails on a violation, and which cannot reverse anything by mistake.
+//
+// Beyond what the schema says there are rules that know what the members mean: every topic asked for
+// is answered once, code and message go together, partitions are there once, totals add up, and more;
+// see the Rule constants. Bytes are never changed, bodies are never logged, and no credential is in a
+// Finding.
+package contract
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
+)
+
+// Severity says how bad a Finding is. Its text forms are "note", "drift" and "violation".
+type Severity uint8
+
+const (
+	// Note is worth knowing, and neither side's fault: the contract's own example does so.
+	Note Severity = iota
+	// Drift is what real servers are known to do outside the contract: 403 and 404, a 429 as JSON,
+	// an error page as HTML. With Strict it is a Violation.
+	Drift
+	// Violation is against the contract.
+	Violation
+)
+
+// String returns the severity's name.
+func (s Severity) String() string {
+	switch s {
+	case Note:
+		return "note"
+	case Drift:
+		return "drift"
+	case Violation:
+		return "violation"
+	}
+	return fmt.Sprintf("severity(%d)", uint8(s))
+}
+
+// Finding is one thing that was found. It holds no credential and no body.
+type Finding struct {
+	// Rule is the rule's id, one of the Rule constants.
+	Rule string
+	// Severity is how bad it is.
+	Severity Severity
+	// Pointer is the JSON Pointer of what it is about, in the request's body if Request is set, else in
+	// the answer's; "" if it is about the whole.
+	Pointer string
+	// Request says that it is about the request.
+	Request bool
+	// Status is the answer's HTTP status.
+	Status int
+	// Detail says it in words, on one printable line.
+	Detail string
+}
+
+// String returns the finding on one printable line.
+func (f Finding) String() string {
+	where := fmt.Sprintf("answer %d", f.Status)
+	if f.Request {
+		where = "request"
+	}
+	return strings.TrimSuffix(fmt.Sprintf("%v %s: %s%s: %s", f.Severity, f.Rule, where, prefixed(" at ", printable.Line(f.Pointer, 256)), f.Detail), ": ")
+}
+
+func prefixed(prefix, s string) string {
+	if s == "" {
+		return ""
+	}
+	return prefix + s
+}
+
+// The rules.
+const (
+	// RuleRequest: the request is not as the contract has it.
+	RuleRequest = "request"
+	// RuleStatus: the status is not declared.
+	RuleStatus = "status"
+	// RuleMediaType: the status is declared, and not with this media type.
+	RuleMediaType = "media-type"
+	// RuleSyntax: the body is not one JSON document.
+	RuleSyntax = "syntax"
+	// RuleSchema: the body is not as its schema says.
+	RuleSchema = "schema"
+	// RuleDuplicate: an object has a member twice.
+	RuleDuplicate = "duplicate-member"
+	// RuleInteger: an integer does not fit its format, or is not written as one.
+	RuleInteger = "integer"
+	// RuleMissing: a topic that was asked for by name has no row.
+	RuleMissing = "topic-missing"
+	// RuleUnasked: a row is about a topic that was not asked for by name.
+	RuleUnasked = "topic-unasked"
+	// RuleTwice: a topic has more than one row.
+	RuleTwice = "topic-twice"
+	// RuleVerdict: a row has a code without a message, or a message without a code.
+	RuleVerdict = "verdict"
+	// RulePartition: a partition is negative, or there twice in one list.
+	RulePartition = "partition"
+	// RuleLag: a lag or a last fetched offset is less than -1.
+	RuleLag = "lag"
+	// RuleTruncation: the total of truncated messages is not the sum of the partitions'.
+	RuleTruncation = "truncation"
+	// RuleNext: metadata.next is set, and there is no way to get what comes next.
+	RuleNext = "next"
+	// RuleSelf: a self link names another cluster or link than the request. A note.
+	RuleSelf = "self"
+	// RuleUnchecked: something could not be checked: a body that was too long, or not read to its end.
+	// A note.
+	RuleUnchecked = "unchecked"
+)

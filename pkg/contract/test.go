@@ -1,0 +1,94 @@
+package contract
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Option is a choice for Test.
+type Option func(*guard)
+
+// AllowReversal lets calls through Test that are not dry runs, for one link of one cluster that is
+// not on loopback. Without it, no test reverses a real link by mistake.
+func AllowReversal(clusterID, link string) Option {
+	return func(g *guard) { g.allowed = append(g.allowed, [2]string{clusterID, link}) }
+}
+
+// Strictly makes the test fail on a Drift too.
+func Strictly() Option { return func(g *guard) { g.options.Strict = true } }
+
+// Covering notes in c what the traffic has exercised.
+func Covering(c *Coverage) Option { return func(g *guard) { g.options.Coverage = c } }
+
+// Test returns a transport, over base or http.DefaultTransport if that is nil, with which the test
+// fails on each Violation and logs every other Finding. It refuses to send anything but reads and dry
+// runs to a host that is not loopback, unless AllowReversal says so: such a request fails, and the
+// test with it, before a byte is sent.
+func Test(t testing.TB, base http.RoundTripper, options ...Option) http.RoundTripper {
+	t.Helper()
+	g := &guard{t: t}
+	for _, o := range options {
+		o(g)
+	}
+	transport, err := NewTransport(base, func(f Finding) {
+		if f.Severity == Violation {
+			t.Errorf("contract: %v", f)
+		} else {
+			t.Logf("contract: %v", f)
+		}
+	}, g.options)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	g.transport = transport
+	return g
+}
+
+type guard struct {
+	t         testing.TB
+	transport *Transport
+	options   Options
+	allowed   [][2]string
+}
+
+func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
+	if !g.lets(r) {
+		err := fmt.Errorf("contract: refused to send %s %s: it is not a dry run, %s is not loopback, and AllowReversal does not name its cluster and link",
+			r.Method, quote(r.URL.Path), quote(r.URL.Host))
+		g.t.Errorf("%v", err)
+		if r.Body != nil {
+			_ = r.Body.Close() // as a RoundTripper does
+		}
+		return nil, err
+	}
+	return g.transport.RoundTrip(r)
+}
+
+// lets tells whether a request may be sent.
+func (g *guard) lets(r *http.Request) bool {
+	if r.Method == http.MethodGet || r.Method == http.MethodHead || isLoopback(r.URL.Hostname()) {
+		return true
+	}
+	if only := r.URL.Query()["validate_only"]; len(only) == 1 && only[0] == "true" {
+		return true
+	}
+	parts := where.FindStringSubmatch(r.URL.EscapedPath())
+	return parts != nil && slices.ContainsFunc(g.allowed, func(a [2]string) bool {
+		return parts[1] == url.PathEscape(a[0]) && parts[2] == url.PathEscape(a[1])
+	})
+}
+
+// isLoopback tells whether a host is this machine: by its address, or by a name that is reserved for
+// it.
+func isLoopback(host string) bool {
+	if ip := net.ParseIP(host); ip != nil {
+		return ip.IsLoopback()
+	}
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	return host == "localhost" || strings.HasSuffix(host, ".localhost")
+}
