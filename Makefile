@@ -45,6 +45,18 @@ fuzz: ## fuzz each target for FUZZTIME=60s
 		go test -run '^$$' -fuzz "^$${target#func }\$$" -fuzztime $(or $(FUZZTIME),60s) "./$$(dirname "$$file")"; \
 	done
 
+# oasdiff compares specifications; it is run at this version.
+OASDIFF := go run github.com/oasdiff/oasdiff@v1.35.0
+
+.PHONY: contract
+contract: check-generate ## check code, requests and answers against the contract, and the comparison of contracts
+	go test -count=1 ./pkg/contract/...
+	OASDIFF='$(OASDIFF)' go test -count=1 -tags oasdiff ./pkg/contract/internal/specdiff
+
+.PHONY: contract-diff
+contract-diff: ## say what another specification would mean for us: SPEC=file-or-URL (exit 2 if it breaks us)
+	@go run ./pkg/contract/internal/specdiff -oasdiff '$(OASDIFF)' '$(SPEC)'
+
 .PHONY: generate
 generate: ## make gen/ from api/openapi.yaml
 	go generate ./...

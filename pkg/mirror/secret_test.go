@@ -51,7 +51,7 @@ func TestI11_EveryTypeInEveryForm(t *testing.T) {
 		"LagSummary": {report.Lag()}, "TruncationSummary": {report.Truncation()}, "FailureGroup": {report.Failures()[:0:0], mirror.FailureGroup{}},
 		"TopicError": {topic, *topic}, "APIError": {api, *api, argument}, "IncompleteError": {incomplete, *incomplete, err},
 	}
-	exported(t, func(name string, seen ast.Node) {
+	exported(t, ".", func(name string, seen ast.Node) {
 		if _, isType := seen.(*ast.Ident); isType && name != "" && ast.IsExported(name) && isTypeName(t, name) {
 			require.NotEmpty(t, values[name], "the type %s is not looked at", name)
 		}
@@ -91,7 +91,7 @@ func TestI11_EveryTypeInEveryForm(t *testing.T) {
 
 func isTypeName(t *testing.T, name string) bool {
 	found := false
-	for _, file := range parse(t, func(file string) bool { return !strings.HasSuffix(file, "_test.go") }) {
+	for _, file := range parse(t, ".", func(file string) bool { return !strings.HasSuffix(file, "_test.go") }) {
 		ast.Inspect(file, func(n ast.Node) bool {
 			if spec, ok := n.(*ast.TypeSpec); ok && spec.Name.Name == name {
 				found = true

@@ -4,44 +4,39 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
 
-// parse reads the package's Go files whose names match.
-func parse(t *testing.T, match func(name string) bool) []*ast.File {
+// parse reads the Go files in dir whose names match.
+func parse(t *testing.T, dir string, match func(name string) bool) []*ast.File {
 	t.Helper()
+	all, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	require.NoError(t, err)
 	var files []*ast.File
-	require.NoError(t, filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			if path != "." && d.IsDir() {
-				return filepath.SkipDir
-			}
-			return err
+	for _, name := range all {
+		if match(name) {
+			f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+			require.NoError(t, err)
+			files = append(files, f)
 		}
-		if !strings.HasSuffix(path, ".go") || !match(path) {
-			return nil
-		}
-		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
-		files = append(files, f)
-		return err
-	}))
+	}
 	require.NotEmpty(t, files)
 	return files
 }
 
-// exported calls f with each exported name of the package, and with the part of the syntax that a
+// exported calls f with each exported name of the package in dir, and with the part of the syntax that a
 // user sees of it.
-func exported(t *testing.T, f func(name string, seen ast.Node)) {
+func exported(t *testing.T, dir string, f func(name string, seen ast.Node)) {
 	t.Helper()
-	for _, file := range parse(t, func(name string) bool { return !strings.HasSuffix(name, "_test.go") }) {
+	for _, file := range parse(t, dir, func(name string) bool { return !strings.HasSuffix(name, "_test.go") }) {
 		for _, decl := range file.Decls {
 			switch d := decl.(type) {
 			case *ast.FuncDecl:
@@ -96,7 +91,7 @@ func receiver(d *ast.FuncDecl) string {
 }
 
 func TestSurface_NoGeneratedTypes(t *testing.T) {
-	exported(t, func(name string, seen ast.Node) {
+	exported(t, ".", func(name string, seen ast.Node) {
 		ast.Inspect(seen, func(n ast.Node) bool {
 			if sel, ok := n.(*ast.SelectorExpr); ok {
 				if pkg, ok := sel.X.(*ast.Ident); ok {
@@ -109,13 +104,25 @@ func TestSurface_NoGeneratedTypes(t *testing.T) {
 }
 
 // Methods that fmt, slog, errors and the encoders call; tests reach them through those.
-var calledByOthers = regexp.MustCompile(`^(Error|Is|Unwrap|String|LogValue|Format|(Unm|M)arshal(JSON|Text)|RoundTrip|Read|Close|Do)$`)
+var calledByOthers = regexp.MustCompile(`^(Error|Is|Unwrap|String|LogValue|Format|(Unm|M)arshal(JSON|Text)|RoundTrip|ServeHTTP|Read|Close|Do)$`)
 
 func TestSurface_EveryExportedNameIsUsedFromOutside(t *testing.T) {
+	for dir, outside := range map[string][]string{".": {"."}, "mirrortest": {"mirrortest", ".", "../contract"}, "../contract": {"../contract"}, "../../api": {"../contract", "../contract/internal/specdiff"}} {
+		t.Run(dir, func(t *testing.T) { everyNameIsUsed(t, dir, outside) })
+	}
+}
+
+func everyNameIsUsed(t *testing.T, dir string, outside []string) {
 	used := map[string]bool{}
-	for _, file := range parse(t, func(name string) bool { return strings.HasSuffix(name, "_test.go") }) {
-		if file.Name.Name != "mirror_test" {
-			continue
+	var tests []*ast.File
+	for _, from := range outside {
+		tests = append(tests, parse(t, from, func(name string) bool {
+			return strings.HasSuffix(name, "_test.go") || from != dir // another package is outside too
+		})...)
+	}
+	for _, file := range tests {
+		if !strings.HasSuffix(file.Name.Name, "_test") && slices.Contains(outside, dir) {
+			continue // a test from inside
 		}
 		ast.Inspect(file, func(n ast.Node) bool {
 			switch n := n.(type) {
@@ -129,7 +136,7 @@ func TestSurface_EveryExportedNameIsUsedFromOutside(t *testing.T) {
 			return true
 		})
 	}
-	exported(t, func(name string, _ ast.Node) {
+	exported(t, dir, func(name string, _ ast.Node) {
 		require.True(t, used[name] || calledByOthers.MatchString(name), "no test and no example outside the package uses %s", name)
 	})
 }
@@ -162,7 +169,7 @@ func TestSurface_ReadmeShowsTheExamples(t *testing.T) {
 		}
 		return strings.Join(lines, "\n")
 	}
-	examples := flat("example_test.go") + flat("mirrortest/example_test.go")
+	examples := flat("example_test.go") + flat("mirrortest/example_test.go") + flat("../contract/example_test.go")
 	snippets := strings.Split(flat("../../README.md"), "```go\n")[1:]
 	require.NotEmpty(t, snippets)
 	for _, snippet := range snippets {

@@ -76,6 +76,7 @@ func TestReversal_MovesBothSides(t *testing.T) {
 		require.NoError(t, err)
 		p.Local.AssertReport(t, report)
 		require.Equal(t, "PENDING_STOPPED/PENDING_MIRROR", statuses(), "accepted, not done")
+		require.Equal(t, []mirrortest.Status{mirrortest.PendingStopped, mirrortest.PendingMirror}, []mirrortest.Status{p.Local.Status("topic-1"), p.Remote.Status("topic-1")})
 		require.Equal(t, "ACTIVE", string(p.Local.Status("topic-2")))
 
 		_, err = reverse(t, p.Local, "topic-1")
