@@ -45,6 +45,14 @@ fuzz: ## fuzz each target for FUZZTIME=60s
 		go test -run '^$$' -fuzz "^$${target#func }\$$" -fuzztime $(or $(FUZZTIME),60s) "./$$(dirname "$$file")"; \
 	done
 
+.PHONY: bench
+bench: ## measure reading, memory and whole runs beside the alternatives; the ratios come last
+	@go run ./pkg/mirror/internal/bench -rounds $(or $(ROUNDS),10)
+
+.PHONY: bench-full
+bench-full: ## the same at all sizes
+	@go run ./pkg/mirror/internal/bench -full -rounds $(or $(ROUNDS),10)
+
 # oasdiff compares specifications; it is run at this version.
 OASDIFF := go run github.com/oasdiff/oasdiff@v1.35.0
 

@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -181,7 +182,7 @@ const (
 // other name is "". Names are told apart by case, as JSON does.
 func memberName(v jsontext.Value) string {
 	raw := []byte(v)
-	if slices.Contains(raw, '\\') {
+	if bytes.IndexByte(raw, '\\') >= 0 {
 		raw, _ = jsontext.AppendUnquote(nil, v)
 		raw = slices.Concat([]byte{'"'}, raw, []byte{'"'})
 	}
@@ -414,17 +415,17 @@ func readList[T comparable](w *walk, r *row, member string, kept []T, unknown T,
 		kept = []T{}
 	}
 	readable := true
+	inLast := func(name string) error { return field(&kept[len(kept)-1], name, &readable) }
 	err := w.array(func() error {
 		if w.dec.PeekKind() != '{' {
 			readable = false
 			return w.dec.SkipValue()
 		}
-		element := unknown
-		err := w.object(func(name string) error { return field(&element, name, &readable) })
-		if element == unknown {
+		kept = append(kept, unknown)
+		err := w.object(inLast)
+		if last := len(kept) - 1; kept[last] == unknown {
 			readable = false
-		} else {
-			kept = append(kept, element)
+			kept = kept[:last]
 		}
 		return err
 	})

@@ -107,6 +107,7 @@ func TestI2_ReportIsNeverNilAndTravelsWithTheError(t *testing.T) {
 	})
 	t.Run("the zero report is no success", func(t *testing.T) {
 		require.ErrorIs(t, (&mirror.Report{}).Err(), mirror.ErrNoTopics)
+		require.ErrorIs(t, (&mirror.Report{Results: []mirror.Result{{Topic: "a", Outcome: mirror.Accepted}}}).Err(), mirror.ErrOutcomeUnknown)
 	})
 }
 

@@ -89,6 +89,16 @@ func TestI14_Merge(t *testing.T) {
 	}
 }
 
+func TestI14_MergeKeepsWhatWasKept(t *testing.T) {
+	accepted := said(t, ok(rows(`{"mirror_topic_name":"x","error_code":null}`)))
+	report := said(t, ok(rows(`{"mirror_topic_name":"x","error_code":null}`)))
+	require.NoError(t, report.Merge(said(t, ok(rows(`{"mirror_topic_name":"x","error_code":400}`)))))
+	require.Len(t, report.Results[0].Rows, 2)
+	require.NoError(t, report.Merge(accepted))
+	require.Len(t, report.Results[0].Rows, 2)
+	require.Empty(t, accepted.Results[0].Rows)
+}
+
 func TestI14_MergeOfMoreTopics(t *testing.T) {
 	pair := mirrortest.NewPair(t, mirrortest.Options{Topics: []mirrortest.Topic{{Name: "a"}, {Name: "b"}, {Name: "c"}, {Name: "d"}}})
 	pair.Local.Inject(mirrortest.Fault{Nth: 2, Do: mirrortest.Error(404, 404, "no link")})

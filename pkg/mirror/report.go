@@ -210,8 +210,11 @@ func (r *Report) Err() error {
 			add(err)
 		}
 	}
-	if len(e.causes) == 0 && r.Complete {
-		return nil
+	if len(e.causes) == 0 {
+		if r.Complete {
+			return nil
+		}
+		add(cause("the answer was not read to its end", ErrOutcomeUnknown))
 	}
 	return e
 }

@@ -26,6 +26,11 @@ type Options struct {
 	Settle time.Duration
 	// Rate is the rate filter of each cluster; the zero Rate filters nothing.
 	Rate Rate
+	// Latency is between what, and what again, an answer is longer on its way, drawn from Seed; and
+	// PerTopic is how long a cluster works at each topic it is asked for, one after another across
+	// all requests. Both are 0 if they are not set.
+	Latency  [2]time.Duration
+	PerTopic time.Duration
 	// Assumed are the switches for what is not known of the real server.
 	Assumed Assumed
 	// InMemory puts the endpoints on a network in memory in place of loopback.
@@ -174,12 +179,17 @@ type Cluster struct {
 	faults []*armed
 	tokens map[string]string // bearer token to the identity pool it needs
 	bucket bucket
+	draw   *rand.Rand
+
+	busy chan struct{} // held by the one request that is worked at
 }
 
 func newCluster(p *Pair, id string) *Cluster {
 	return &Cluster{
 		ID: id, pair: p, topics: map[string]*topic{}, tokens: map[string]string{},
 		bucket: bucket{rate: p.opts.Rate},
+		draw:   rand.New(rand.NewPCG(p.opts.Seed, 1)), //nolint:gosec // it draws latencies
+		busy:   make(chan struct{}, 1),
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -392,6 +393,24 @@ func TestHang_EndsWithTheClientOrThePair(t *testing.T) {
 		_, err = reverse(t, p.Local, "topic-2")
 		require.ErrorIs(t, err, mirror.ErrOutcomeUnknown)
 	})
+}
+
+func TestClose_LeavesNothingRunning(t *testing.T) {
+	p := mirrortest.NewPair(t, mirrortest.Options{})
+	p.Local.Inject(mirrortest.Fault{Every: true, Do: mirrortest.Hang()})
+	var all sync.WaitGroup
+	for range 50 {
+		all.Go(func() { _, _ = client(t, p.Local).ReverseAndPause(ctx, "dr-link", mirror.Topics("topic-1")) })
+	}
+	for len(p.Journal()) < 50 {
+		runtime.Gosched()
+	}
+	require.NoError(t, p.Close())
+	stacks := make([]byte, 4<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	require.NotContains(t, string(stacks), "mirrortest.(*Cluster).ServeHTTP")
+	require.NotContains(t, string(stacks), "net/http.(*Server).Serve(")
+	all.Wait()
 }
 
 func TestOracle_Journal(t *testing.T) {

@@ -25,7 +25,8 @@ func (c *Cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		panic(http.ErrAbortHandler) // the client broke off: there is no request
 	}
-	a, fault := c.answer(r, body)
+	a, fault, topics := c.answer(r, body)
+	c.takeTime(topics)
 	var do *Action
 	if fault != nil {
 		do = &fault.Do
@@ -35,7 +36,7 @@ func (c *Cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // answer does what the request asks for, with the fault that acts on it, and notes it in the
 // journal. All of it happens at one moment, as far as anybody can see.
-func (c *Cluster) answer(r *http.Request, body []byte) (a answer, fault *Fault) {
+func (c *Cluster) answer(r *http.Request, body []byte) (a answer, fault *Fault, topics int) {
 	c.pair.mu.Lock()
 	defer c.pair.mu.Unlock()
 	entry := Request{
@@ -51,19 +52,39 @@ func (c *Cluster) answer(r *http.Request, body []byte) (a answer, fault *Fault) 
 	}()
 
 	if refused := c.authenticate(r.Header); refused != nil {
-		return *refused, nil
+		return *refused, nil, 0
 	}
 	q, refused := c.read(r, body)
 	fault = c.trigger(q.topics)
 	if fault == nil && !c.bucket.take(time.Now()) {
-		return filtered, nil
+		return filtered, nil, 0
 	}
 	if refused != nil {
-		return *refused, fault
+		return *refused, fault, 0
 	}
 	entry.ValidateOnly, entry.Topics = q.validateOnly, q.topics
 	a, entry.Applied = c.alter(q, fault)
-	return a, fault
+	return a, fault, len(q.topics)
+}
+
+// takeTime lets the time pass that Options say an answer about so many topics takes. What it changed
+// is changed already.
+func (c *Cluster) takeTime(topics int) {
+	o := c.pair.opts
+	if work := time.Duration(topics) * o.PerTopic; work > 0 {
+		c.busy <- struct{}{}
+		time.Sleep(work)
+		<-c.busy
+	}
+	latency := o.Latency[0]
+	if spread := o.Latency[1] - o.Latency[0]; spread > 0 {
+		c.pair.mu.Lock()
+		latency += time.Duration(c.draw.Int64N(int64(spread)))
+		c.pair.mu.Unlock()
+	}
+	if latency > 0 {
+		time.Sleep(latency)
+	}
 }
 
 func redacted(h http.Header) http.Header {

@@ -1,0 +1,95 @@
+package mirror_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed25095279/clusterlink-go/pkg/mirror"
+	"github.com/seed25095279/clusterlink-go/pkg/mirror/mirrortest"
+)
+
+// simulation is a run of many topics in virtual time, against a cluster behind a rate filter.
+type simulation struct {
+	topics, batch, parallel int
+	perSecond               float64 // with a burst of 10
+	perTopic                time.Duration
+	lost                    int // answers lost after the change was applied
+}
+
+// floor is the time that no policy can beat: the cluster's own work, one topic after another, or what
+// the filter lets through.
+func (s simulation) floor() time.Duration {
+	requests := (s.topics + s.batch - 1) / s.batch
+	byRate := time.Duration(float64(requests-10) / s.perSecond * float64(time.Second))
+	return max(time.Duration(s.topics)*s.perTopic, byRate)
+}
+
+const (
+	leastLatency = 30 * time.Millisecond
+	mostLatency  = 80 * time.Millisecond
+)
+
+func (s simulation) run(t *testing.T) (took time.Duration, report *mirror.Report) {
+	synctest.Test(t, func(t *testing.T) {
+		topics := make([]mirrortest.Topic, s.topics)
+		names := make([]string, s.topics)
+		for i := range topics {
+			names[i] = fmt.Sprintf("topic-%05d", i)
+			topics[i] = mirrortest.Topic{Name: names[i], Partitions: []mirrortest.Partition{{}}}
+		}
+		pair := mirrortest.NewPair(t, mirrortest.Options{
+			InMemory: true, Topics: topics, Rate: mirrortest.Rate{PerSecond: s.perSecond, Burst: 10},
+			Latency: [2]time.Duration{leastLatency, mostLatency}, PerTopic: s.perTopic,
+		})
+		for i := range s.lost {
+			pair.Local.Inject(mirrortest.Fault{Nth: 3 + 4*i, AfterApply: true, Do: mirrortest.Cut(0)})
+		}
+		cfg := pair.Local.Config()
+		cfg.BatchSize, cfg.Parallel, cfg.KeepGoing = s.batch, s.parallel, true
+		client, err := mirror.NewClient(cfg)
+		require.NoError(t, err)
+		start := time.Now()
+		report, err = client.ReverseAndPause(context.Background(), pair.Link(), mirror.Topics(names...))
+		took = time.Since(start)
+		require.Equal(t, s.lost > 0, err != nil, "%v", err)
+		require.Len(t, report.Results, s.topics)
+		require.Equal(t, s.lost*s.batch, report.Count(mirror.Unknown))
+		require.Equal(t, s.topics-s.lost*s.batch, report.Count(mirror.Accepted), "no topic is lost")
+		pair.Local.AssertSentOnce(t)
+		pair.Local.AssertReport(t, report)
+		for _, name := range names {
+			require.Equal(t, 1, pair.Local.Applied(name))
+		}
+	})
+	return took, report
+}
+
+// The documented settings finish at the floor.
+func TestSimulation_DocumentedSettings(t *testing.T) {
+	for _, topics := range []int{10_000, 50_000} {
+		for _, perSecond := range []float64{10, 25} {
+			s := simulation{topics: topics, batch: 500, parallel: 4, perSecond: perSecond, perTopic: time.Millisecond}
+			took, _ := s.run(t)
+			require.LessOrEqual(t, took, s.floor()*105/100+mostLatency, "%+v", s)
+			if testing.Verbose() {
+				s.print(took)
+			}
+		}
+	}
+	s := simulation{topics: 10_000, batch: 500, parallel: 4, perSecond: 10, perTopic: time.Millisecond, lost: 2}
+	took, _ := s.run(t)
+	require.LessOrEqual(t, took, s.floor()*105/100+mostLatency, "%+v", s)
+	if testing.Verbose() {
+		s.print(took)
+	}
+}
+
+func (s simulation) print(took time.Duration) {
+	fmt.Printf("%6d topics  batch %5d  parallel %2d  %2.0f requests/s  %v a topic  %d lost  took %8v  floor %8v  %.2f\n",
+		s.topics, s.batch, s.parallel, s.perSecond, s.perTopic, s.lost, took.Round(time.Millisecond), s.floor().Round(time.Millisecond), float64(took)/float64(s.floor()))
+}
