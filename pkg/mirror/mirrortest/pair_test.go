@@ -413,6 +413,19 @@ func TestClose_LeavesNothingRunning(t *testing.T) {
 	all.Wait()
 }
 
+func TestClose_WaitsForWhatIsUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mirrortest.NewPair(t, mirrortest.Options{InMemory: true, PerTopic: time.Hour})
+		start := time.Now()
+		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		_, err := client(t, p.Local).ReverseAndPause(ctx, "dr-link", mirror.Topics("topic-1"))
+		require.ErrorIs(t, err, mirror.ErrOutcomeUnknown)
+		require.NoError(t, p.Close())
+		require.Equal(t, time.Hour, time.Since(start), "the request was worked at until then")
+	})
+}
+
 func TestOracle_Journal(t *testing.T) {
 	p := mirrortest.NewPair(t, mirrortest.Options{})
 	_, err := client(t, p.Local).ValidateReverseAndPause(ctx, "dr-link", mirror.Topics("topic-1"))
