@@ -85,7 +85,7 @@ func run(ctx context.Context, full bool, rounds int) error {
 		}
 	}
 	fmt.Println("\n# runs in virtual time")
-	if err := lines(ctx, binary, []string{"-test.run", "Simulation", "-test.v"}, func(line string) {
+	if err := lines(ctx, binary, []string{"-test.run", "Simulation", "-test.v", "-simulate"}, func(line string) {
 		if strings.Contains(line, "floor") {
 			fmt.Println(line)
 		}
