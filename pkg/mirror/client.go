@@ -36,7 +36,7 @@ type Client struct {
 	beforeBatch         func(context.Context, Batch) error
 	afterBatch          func(context.Context, Batch, []Result)
 
-	pause pause
+	throttle throttle
 }
 
 // NewClient checks the Config and returns a Client for it. It sends nothing. Its error matches

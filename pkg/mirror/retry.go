@@ -37,21 +37,17 @@ func (c *Client) send(ctx context.Context, l *ledger, op operation, b Batch) (*p
 	last := verdict{outcome: Untouched}
 	for {
 		p := l.part(b)
-		if err := c.pause.wait(ctx); err != nil {
+		if err := c.throttle.enter(ctx); err != nil {
 			p.attempts = attempts
 			return p, verdict{outcome: last.outcome, err: stopped(ctx, "the call ended before the rate filter's pause", last.err)}
 		}
-		v := c.attempt(ctx, &q, p)
+		v, wait, again := c.throttled(ctx, &q, p, len(attempts)+1)
 		if errors.Is(v.err, errSameCredential) {
 			p.attempts = attempts
 			return p, last
 		}
 		attempts = append(attempts, p.attempts...)
 		p.attempts = attempts
-		wait, again := v.again(len(attempts), b.DryRun)
-		if v.filtered() {
-			c.pause.until(time.Now().Add(wait))
-		}
 		if v.unauthenticated() {
 			// A token may have been renewed. If it was not, the next attempt ends before it sends.
 			wait, again = 0, !q.unauthenticated
@@ -62,6 +58,14 @@ func (c *Client) send(ctx context.Context, l *ledger, op operation, b Batch) (*p
 		}
 		last = v
 	}
+}
+
+// throttled makes the n-th attempt, in the turn that was waited for.
+func (c *Client) throttled(ctx context.Context, q *request, p *part, n int) (v verdict, wait time.Duration, again bool) {
+	defer func() { c.throttle.leave(v.filtered(), wait) }()
+	v = c.attempt(ctx, q, p)
+	wait, again = v.again(n, q.batch.DryRun)
+	return v, wait, again
 }
 
 // again tells whether the batch may be sent again after its n-th attempt came to this, and after
@@ -106,33 +110,72 @@ func isPassing(err error) bool {
 		errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// pause is the time before which a client sends nothing, because the rate filter has had enough. It
-// is one for all batches of the client, so that they do not take turns at being turned away.
-type pause struct {
-	mu sync.Mutex
-	to time.Time
+// throttle holds a client's requests back when the rate filter has had enough. It is one for all
+// batches of the client, so that they do not take turns at being turned away: a 429 pauses them all,
+// and lets half as many be under way afterwards; after some that came through it is one more again.
+type throttle struct {
+	mu      sync.Mutex
+	to      time.Time     // nothing is sent before
+	limit   int           // how many may be under way; 0 is any number
+	under   int           // how many are
+	through int           // how many came through since limit was last changed
+	change  chan struct{} // closed when one may have become free; nil if nobody waits
 }
 
-func (p *pause) until(t time.Time) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if t.After(p.to) {
-		p.to = t
+// throughBeforeMore is how many requests in a row must come through before one more may be under way.
+const throughBeforeMore = 5
+
+// enter waits for the turn of one request. It fails if ctx is done, or would be before the end of a
+// pause. Who entered must leave.
+func (t *throttle) enter(ctx context.Context) error {
+	for {
+		t.mu.Lock()
+		left := time.Until(t.to)
+		full := t.limit > 0 && t.under >= t.limit
+		if left <= 0 && !full {
+			t.under++
+			t.mu.Unlock()
+			return nil
+		}
+		if t.change == nil {
+			t.change = make(chan struct{})
+		}
+		change := t.change
+		t.mu.Unlock()
+		if left > 0 {
+			if !sleep(ctx, left) {
+				return errors.New("no time left")
+			}
+			continue
+		}
+		select {
+		case <-change:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 }
 
-// wait waits until the pause is over, as it may be prolonged meanwhile. It fails if ctx is done.
-func (p *pause) wait(ctx context.Context) error {
-	for {
-		p.mu.Lock()
-		left := time.Until(p.to)
-		p.mu.Unlock()
-		if left <= 0 {
-			return nil
+// leave says that a request is over, and whether the filter turned it away; if so, nothing is sent for
+// the given time.
+func (t *throttle) leave(filtered bool, wait time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if filtered {
+		now := time.Now()
+		if !now.Before(t.to) { // those turned away together count once
+			t.limit, t.through = max(1, t.under/2), 0
 		}
-		if !sleep(ctx, left) {
-			return errors.New("no time left")
+		if until := now.Add(wait); until.After(t.to) {
+			t.to = until
 		}
+	} else if t.through++; t.limit > 0 && t.through >= throughBeforeMore {
+		t.limit, t.through = t.limit+1, 0
+	}
+	t.under--
+	if t.change != nil {
+		close(t.change)
+		t.change = nil
 	}
 }
 

@@ -122,3 +122,43 @@ func (s simulation) print(took time.Duration, report *mirror.Report) {
 			took.Round(time.Millisecond), s.floor().Round(time.Millisecond), float64(took)/float64(s.floor()))
 	}
 }
+
+// A 429 pauses all batches of the client, and afterwards no more than half as many are under way, until
+// some have come through.
+func TestI7_A429HalvesWhatIsUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var topics []mirrortest.Topic
+		var names []string
+		for i := range 64 {
+			names = append(names, fmt.Sprint("t", i))
+			topics = append(topics, mirrortest.Topic{Name: names[i]})
+		}
+		pair := mirrortest.NewPair(t, mirrortest.Options{InMemory: true, Topics: topics, Latency: [2]time.Duration{time.Second, time.Second}})
+		for range 8 {
+			pair.Local.Inject(mirrortest.Fault{Do: mirrortest.Answer(429, "", "DoSFilter", "x", "Retry-After", "30")})
+		}
+		cfg := pair.Local.Config()
+		cfg.BatchSize, cfg.Parallel = 1, 8
+		client, err := mirror.NewClient(cfg)
+		require.NoError(t, err)
+		_, err = client.ReverseAndPause(context.Background(), pair.Link(), mirror.Topics(names...))
+		require.NoError(t, err)
+		pair.Local.AssertSentOnce(t)
+
+		at := map[time.Duration]int{}
+		most := 0
+		for _, r := range pair.Journal() {
+			since := r.At.Sub(pair.Journal()[0].At)
+			at[since]++
+			if since > 31*time.Second {
+				most = max(most, at[since])
+			}
+		}
+		require.Equal(t, 8, at[0])
+		for second := range 30 * time.Second / time.Second {
+			require.Zero(t, at[time.Second*(second+1)], "a pause for all")
+		}
+		require.Equal(t, 4, at[31*time.Second], "those turned away together count once")
+		require.Greater(t, most, 4, "and more again, as they come through")
+	})
+}
