@@ -6,6 +6,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"strings"
@@ -19,14 +20,14 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *link, *topics); err != nil {
+	if err := run(ctx, os.Stdout, *link, *topics); err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		stop()
 		os.Exit(1) //nolint:gocritic // stop has been called
 	}
 }
 
-func run(ctx context.Context, link, topics string) error {
+func run(ctx context.Context, w io.Writer, link, topics string) error {
 	cfg, err := mirror.ConfigFromEnv()
 	if err != nil {
 		return err
@@ -37,7 +38,7 @@ func run(ctx context.Context, link, topics string) error {
 	}
 	names := strings.FieldsFunc(topics, func(r rune) bool { return r == ',' || r <= ' ' })
 	report, err := client.ValidateReverseAndPause(ctx, link, mirror.Topics(names...))
-	if tableErr := report.Table(os.Stdout); tableErr != nil {
+	if tableErr := report.Table(w); tableErr != nil {
 		return tableErr
 	}
 	return err
