@@ -3,26 +3,18 @@ package mirror
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"html"
 	"io"
-	"mime"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/seed25095279/clusterlink-go/gen"
 	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
 )
-
-// maxErrorBody bounds what is read of an error page, in bytes.
-const maxErrorBody = 64 << 10
 
 // exchange is one attempt at a request, watched closely enough to tell whether the server can
 // have seen it. The request's body is read through it.
@@ -220,144 +212,4 @@ func stopped(ctx context.Context, where string, err error) error {
 	why := context.Cause(ctx)
 	text := where + ": " + printable.Line(why.Error(), maxText)
 	return &causeError{text: text, err: errors.Join(ctx.Err(), why, err)}
-}
-
-func isJSON(h http.Header) bool {
-	// A media type with bad parameters is still one.
-	mediaType, _, err := mime.ParseMediaType(h.Get("Content-Type"))
-	return mediaType == "application/json" && (err == nil || errors.Is(err, mime.ErrInvalidMediaParameter))
-}
-
-// judge says what an answer proves that is not a readable 200.
-func judge(resp *http.Response) verdict {
-	e := apiError(resp)
-	o := Unknown
-	switch s := resp.StatusCode; s {
-	case http.StatusBadRequest:
-		// 40002 can wrap an error of unknown origin, after dispatch.
-		if e.Code != 40002 {
-			o = Untouched
-		}
-	case http.StatusUnauthorized,
-		http.StatusForbidden, http.StatusNotFound, // assumed: they touch nothing
-		http.StatusMethodNotAllowed, http.StatusNotAcceptable, http.StatusProxyAuthRequired,
-		http.StatusRequestEntityTooLarge, http.StatusRequestURITooLong, http.StatusUnsupportedMediaType,
-		http.StatusUnprocessableEntity, http.StatusRequestHeaderFieldsTooLarge:
-		o = Untouched
-	case http.StatusTooManyRequests:
-		// The filter answers before dispatch, in HTML or with a header of its own; a broker's quota,
-		// in JSON, may answer after it.
-		if e.filtered {
-			o = Untouched
-		}
-	default:
-		if s/100 == 3 { // not followed
-			o = Untouched
-		}
-	}
-	return verdict{outcome: o, err: e}
-}
-
-// apiError reads an error page, as far as its bound.
-func apiError(resp *http.Response) *APIError {
-	e := &APIError{
-		Status:     resp.StatusCode,
-		RequestID:  requestID(resp.Header),
-		RetryAfter: retryAfter(resp.Header),
-	}
-	if l := resp.Header[hiddenLocation]; len(l) > 0 {
-		e.Message = "redirected to " + place(l[0]) + ", not followed"
-		return e
-	}
-	// What cannot be read of the page does not change what the status says.
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
-	mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	isHTML := mediaType == "text/html"
-	text := strings.TrimSpace(string(body))
-	switch {
-	case isHTML || strings.HasPrefix(text, "<"):
-		text = htmlTitle(text)
-	default:
-		text = e.readJSON(text)
-	}
-	if resp.StatusCode/100 == 2 {
-		kind := printable.Line(mediaType, 128)
-		if kind == "" {
-			kind = "of no type"
-		}
-		text = strings.TrimSuffix("the answer is "+kind+", not a 200 of application/json: "+text, ": ")
-	}
-	e.Message = printable.Line(text, maxText)
-	e.filtered = resp.StatusCode == http.StatusTooManyRequests && (isHTML || len(resp.Header.Values("DoSFilter")) > 0)
-	return e
-}
-
-// requestID is by which the server may know a request again. That it sends the header is assumed.
-func requestID(h http.Header) string { return printable.Line(h.Get("X-Request-Id"), 128) }
-
-// readJSON takes code and id from a body of either error shape, and returns its message, or the
-// body if it is of neither.
-func (e *APIError) readJSON(body string) string {
-	var page struct {
-		gen.Error
-		Errors []gen.Error `json:"errors"`
-	}
-	var wrongType *json.UnmarshalTypeError // the other members are read all the same
-	if err := json.Unmarshal([]byte(body), &page); err != nil && !errors.As(err, &wrongType) {
-		return body
-	}
-	first := page.Error
-	if len(page.Errors) > 0 {
-		first = page.Errors[0]
-	}
-	if first.ID != nil && e.RequestID == "" {
-		e.RequestID = printable.Line(*first.ID, 128)
-	}
-	if first.ErrorCode != nil {
-		e.Code = int(*first.ErrorCode)
-	} else if first.Code != nil {
-		if n, err := strconv.ParseInt(*first.Code, 10, 32); err == nil {
-			e.Code = int(n)
-		}
-	}
-	var parts []string
-	for _, p := range []*string{first.Message, first.Title, first.Detail} {
-		if p != nil && *p != "" {
-			parts = append(parts, *p)
-		}
-	}
-	if more := len(page.Errors) - 1; more > 0 {
-		parts = append(parts, count(more, "more error"))
-	}
-	if len(parts) == 0 && e.Code == 0 {
-		return body
-	}
-	return strings.Join(parts, ": ")
-}
-
-// htmlTitle returns the title of an HTML page; "an HTML page" if it has none.
-func htmlTitle(page string) string {
-	lower := strings.ToLower(page)
-	if len(lower) == len(page) { // else the places differ
-		if _, after, ok := strings.Cut(lower, "<title>"); ok {
-			if title, _, ok := strings.Cut(after, "</title>"); ok {
-				start := len(page) - len(after)
-				text := html.UnescapeString(page[start : start+len(title)])
-				if text = strings.Join(strings.Fields(text), " "); text != "" {
-					return text
-				}
-			}
-		}
-	}
-	return "an HTML page"
-}
-
-// place returns where a redirect points, without user, query and fragment, which may hold
-// secrets.
-func place(location string) string {
-	u, err := url.Parse(location)
-	if err != nil || u.Opaque != "" {
-		return "a place that cannot be read"
-	}
-	return printable.Line((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String(), maxText)
 }

@@ -3,14 +3,11 @@ package mirror
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/seed25095279/clusterlink-go/gen"
 )
@@ -101,111 +98,4 @@ func (c *Client) reverseAndPause(ctx context.Context, link string, s Selection, 
 			params := gen.UpdateKafkaMirrorTopicsReverseAndPauseMirrorParams{ValidateOnly: &dryRun}
 			return g.UpdateKafkaMirrorTopicsReverseAndPauseMirrorWithBody(ctx, c.clusterID, link, &params, jsonType, body, edit)
 		}})
-}
-
-const jsonType = "application/json"
-
-// operation is one of those that alter mirror topics: they take an AlterMirrorsRequestData and
-// answer with an AlterMirrorStatusResponseDataList.
-type operation struct {
-	action string // the last segment of its path
-	send   func(ctx context.Context, g *gen.Client, body io.Reader, edit gen.RequestEditorFn) (*http.Response, error)
-}
-
-// alter makes a call of an operation.
-func (c *Client) alter(ctx context.Context, link string, s Selection, dryRun bool, op operation) (*Report, error) {
-	bad := &argumentError{}
-	if c == nil || c.http == nil {
-		c = &Client{logger: slog.New(slog.DiscardHandler)}
-		bad.add("Client", "it was not made by NewClient")
-	}
-	checkID(bad, "link", link)
-	s.check(bad)
-
-	l := newLedger(c.clusterID, link, s, dryRun)
-	whole := Batch{ClusterID: c.clusterID, Link: link, DryRun: dryRun}
-	if err := bad.err(); err != nil {
-		l.refuse(nil, err)
-		for i := range l.report.Results {
-			l.report.Results[i].cause = err
-		}
-	} else {
-		c.run(ctx, l, op, s.batches(whole, c.batchSize))
-	}
-	report, err := l.finish()
-	if err != nil {
-		c.logger.WarnContext(ctx, "mirror topics not all accepted", slog.Any("report", report), slog.Any("error", err))
-	} else {
-		c.logger.InfoContext(ctx, "mirror topics accepted", slog.Any("report", report))
-	}
-	return report, err
-}
-
-// checkID notes what is wrong with the name of a cluster or a link, which becomes one segment of a
-// path.
-func checkID(bad *argumentError, field, id string) {
-	switch {
-	case id == "":
-		bad.add(field, "it is empty")
-	case id == "." || id == "..":
-		bad.add(field, "%s would change the request's path", quote(id))
-	case id == "-":
-		bad.add(field, `"-" is the API's wildcard, not a name`)
-	case !utf8.ValidString(id):
-		bad.add(field, "%s is not UTF-8", quote(id))
-	}
-}
-
-// httpClient returns the client to send through, a copy of the caller's or one of our own, and
-// whether its transport is known to report to httptrace.
-func (cfg Config) httpClient() (*http.Client, bool) {
-	c := &http.Client{}
-	if cfg.HTTPClient != nil {
-		*c = *cfg.HTTPClient
-	} else {
-		c.Transport = cfg.transport()
-	}
-	base := c.Transport
-	if base == nil {
-		base = http.DefaultTransport
-	}
-	c.Transport = unfollowed{base}
-	_, reports := base.(*http.Transport)
-	return c, reports
-}
-
-// unfollowed hides from http.Client where a redirect points: following it would carry credential
-// and order elsewhere, and an error about it would quote it whole.
-type unfollowed struct{ base http.RoundTripper }
-
-// hiddenLocation is where the Location header is kept. No header on the wire can have this name.
-const hiddenLocation = "Location, not followed"
-
-func (u unfollowed) RoundTrip(r *http.Request) (*http.Response, error) {
-	resp, err := u.base.RoundTrip(r)
-	if err == nil && resp.StatusCode/100 == 3 {
-		resp.Header[hiddenLocation] = resp.Header["Location"]
-		delete(resp.Header, "Location")
-	}
-	return resp, err
-}
-
-// transport returns our own transport. It speaks HTTP/1.1 on a fresh connection for each request:
-// a kept-alive one may have gone stale, and a request lost on it would be of unknown outcome.
-func (cfg Config) transport() *http.Transport {
-	t := &http.Transport{
-		Proxy:                  proxy,
-		DialContext:            (&net.Dialer{Timeout: connectTimeout}).DialContext,
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout:    connectTimeout,
-		DisableKeepAlives:      true,
-		MaxResponseHeaderBytes: 1 << 20,
-		Protocols:              &http.Protocols{},
-	}
-	t.Protocols.SetHTTP1(true)
-	if cfg.TLS != nil {
-		t.TLSClientConfig = cfg.TLS.Clone()
-		t.TLSClientConfig.MinVersion = max(t.TLSClientConfig.MinVersion, tls.VersionTLS12)
-	}
-	return t
 }

@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
 )
@@ -226,4 +227,73 @@ func proxy(r *http.Request) (*url.URL, error) {
 		return nil, errors.New("the environment's proxy setting is not a URL")
 	}
 	return u, nil
+}
+
+// httpClient returns the client to send through, a copy of the caller's or one of our own, and
+// whether its transport is known to report to httptrace.
+func (cfg Config) httpClient() (*http.Client, bool) {
+	c := &http.Client{}
+	if cfg.HTTPClient != nil {
+		*c = *cfg.HTTPClient
+	} else {
+		c.Transport = cfg.transport()
+	}
+	base := c.Transport
+	if base == nil {
+		base = http.DefaultTransport
+	}
+	c.Transport = unfollowed{base}
+	_, reports := base.(*http.Transport)
+	return c, reports
+}
+
+// unfollowed hides from http.Client where a redirect points: following it would carry credential
+// and order elsewhere, and an error about it would quote it whole.
+type unfollowed struct{ base http.RoundTripper }
+
+// hiddenLocation is where the Location header is kept. No header on the wire can have this name.
+const hiddenLocation = "Location, not followed"
+
+func (u unfollowed) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := u.base.RoundTrip(r)
+	if err == nil && resp.StatusCode/100 == 3 {
+		resp.Header[hiddenLocation] = resp.Header["Location"]
+		delete(resp.Header, "Location")
+	}
+	return resp, err
+}
+
+// transport returns our own transport. It speaks HTTP/1.1 on a fresh connection for each request:
+// a kept-alive one may have gone stale, and a request lost on it would be of unknown outcome.
+func (cfg Config) transport() *http.Transport {
+	t := &http.Transport{
+		Proxy:                  proxy,
+		DialContext:            (&net.Dialer{Timeout: connectTimeout}).DialContext,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:    connectTimeout,
+		DisableKeepAlives:      true,
+		MaxResponseHeaderBytes: 1 << 20,
+		Protocols:              &http.Protocols{},
+	}
+	t.Protocols.SetHTTP1(true)
+	if cfg.TLS != nil {
+		t.TLSClientConfig = cfg.TLS.Clone()
+		t.TLSClientConfig.MinVersion = max(t.TLSClientConfig.MinVersion, tls.VersionTLS12)
+	}
+	return t
+}
+
+// checkID notes what is wrong with the name of a cluster or a link, which becomes one segment of a
+// path.
+func checkID(bad *argumentError, field, id string) {
+	switch {
+	case id == "":
+		bad.add(field, "it is empty")
+	case id == "." || id == "..":
+		bad.add(field, "%s would change the request's path", quote(id))
+	case id == "-":
+		bad.add(field, `"-" is the API's wildcard, not a name`)
+	case !utf8.ValidString(id):
+		bad.add(field, "%s is not UTF-8", quote(id))
+	}
 }

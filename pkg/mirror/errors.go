@@ -3,9 +3,7 @@ package mirror
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
-	"time"
 
 	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
 )
@@ -56,91 +54,6 @@ func codeAndMessage(code int, message string) string {
 		return fmt.Sprintf("code %d, no message", code)
 	}
 	return fmt.Sprintf("%d: %s", code, message)
-}
-
-// An APIError is an answer to a whole request that was not a readable 200.
-type APIError struct {
-	// Status is the HTTP status code.
-	Status int
-	// Code is the error code from the body, Kafka's (40101) or the cloud's where that is a
-	// number; 0 if there was none.
-	Code int
-	// Message is what the body says, made printable and shortened: the message of Kafka's shape,
-	// title and detail of the cloud's, the title of an HTML page. It may be empty.
-	Message string
-	// RequestID is the X-Request-Id header or the id in the body; "" if there was neither. That
-	// the server sends the header is assumed.
-	RequestID string
-	// RetryAfter is how long the server asked to wait; 0 if it did not say, or not legibly.
-	RetryAfter time.Duration
-
-	// filtered says that the rate filter turned the request away before dispatch.
-	filtered bool
-}
-
-// Error gives the status, code, message and request id on one printable line.
-func (e *APIError) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "HTTP %d", e.Status)
-	if text := http.StatusText(e.Status); text != "" {
-		b.WriteString(" " + text)
-	}
-	if e.Code != 0 && e.Code != e.Status {
-		fmt.Fprintf(&b, ", code %d", e.Code)
-	}
-	if e.Message != "" && e.Message != http.StatusText(e.Status) {
-		b.WriteString(": " + e.Message)
-	}
-	if e.RetryAfter > 0 {
-		fmt.Fprintf(&b, " (retry after %v)", e.RetryAfter)
-	}
-	if e.RequestID != "" {
-		fmt.Fprintf(&b, " (request id %s)", e.RequestID)
-	}
-	return b.String()
-}
-
-// Is makes a 401 match ErrUnauthenticated, and a 429 of the rate filter ErrRateLimited.
-func (e *APIError) Is(target error) bool {
-	switch target {
-	case ErrUnauthenticated:
-		return e.Status == http.StatusUnauthorized
-	case ErrRateLimited:
-		return e.filtered
-	}
-	return false
-}
-
-// An IncompleteError says that a call fell short of 'all accepted'. Every error that a Client's
-// verb returns is one, bad arguments included, so that errors.As gets at the report anywhere up
-// the stack.
-type IncompleteError struct {
-	// Report is the report that the verb returned beside the error; never nil.
-	Report *Report
-
-	causes []error
-}
-
-// Error gives the counts and the first cause on one printable line.
-func (e *IncompleteError) Error() string {
-	s := e.Report.String()
-	if len(e.causes) > 0 {
-		s += ": " + e.causes[0].Error()
-	}
-	if n := len(e.causes) - 1; n > 0 {
-		s += fmt.Sprintf(" (and %s)", count(n, "other cause"))
-	}
-	return s
-}
-
-// Unwrap returns the distinct causes: what was wrong with the run first, then the topics' in the
-// order asked. A cause that many topics share is there once.
-func (e *IncompleteError) Unwrap() []error { return e.causes }
-
-// Is makes the error match ErrOutcomeUnknown where a topic, named or not, may have been reversed
-// without our knowing.
-func (e *IncompleteError) Is(target error) bool {
-	return target == ErrOutcomeUnknown && e.Report.unknown()
 }
 
 // argumentError is everything that is wrong with the arguments, in one error.

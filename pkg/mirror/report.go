@@ -413,3 +413,35 @@ func addSaturating(a, b int64) int64 {
 	}
 	return a + b
 }
+
+// An IncompleteError says that a call fell short of 'all accepted'. Every error that a Client's
+// verb returns is one, bad arguments included, so that errors.As gets at the report anywhere up
+// the stack.
+type IncompleteError struct {
+	// Report is the report that the verb returned beside the error; never nil.
+	Report *Report
+
+	causes []error
+}
+
+// Error gives the counts and the first cause on one printable line.
+func (e *IncompleteError) Error() string {
+	s := e.Report.String()
+	if len(e.causes) > 0 {
+		s += ": " + e.causes[0].Error()
+	}
+	if n := len(e.causes) - 1; n > 0 {
+		s += fmt.Sprintf(" (and %s)", count(n, "other cause"))
+	}
+	return s
+}
+
+// Unwrap returns the distinct causes: what was wrong with the run first, then the topics' in the
+// order asked. A cause that many topics share is there once.
+func (e *IncompleteError) Unwrap() []error { return e.causes }
+
+// Is makes the error match ErrOutcomeUnknown where a topic, named or not, may have been reversed
+// without our knowing.
+func (e *IncompleteError) Is(target error) bool {
+	return target == ErrOutcomeUnknown && e.Report.unknown()
+}
