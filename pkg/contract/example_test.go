@@ -19,7 +19,7 @@ import (
 func TestContract(t *testing.T) {
 	pair := mirrortest.NewPair(t, mirrortest.Options{})
 	cfg := pair.Local.Config()
-	cfg.HTTPClient = &http.Client{Transport: contract.Test(t, nil)}
+	cfg.Middleware = func(next http.RoundTripper) http.RoundTripper { return contract.Test(t, next) }
 	client, err := mirror.NewClient(cfg)
 	require.NoError(t, err)
 
@@ -36,16 +36,18 @@ func ExampleNewTransport() {
 	defer pair.Close()
 	pair.Local.Inject(mirrortest.Fault{Topic: "topic-2", Do: mirrortest.Row(`{"mirror_topic_name":"topic-2","error_code":400,"error_code":null}`)})
 
-	transport, err := contract.NewTransport(nil, func(f contract.Finding) {
-		if f.Rule == contract.RuleDuplicate {
-			fmt.Println(f)
-		}
-	}, contract.Options{})
-	if err != nil {
-		log.Fatal(err)
-	}
 	cfg := pair.Local.Config()
-	cfg.HTTPClient = &http.Client{Transport: transport}
+	cfg.Middleware = func(next http.RoundTripper) http.RoundTripper {
+		transport, err := contract.NewTransport(next, func(f contract.Finding) {
+			if f.Rule == contract.RuleDuplicate {
+				fmt.Println(f)
+			}
+		}, contract.Options{})
+		if err != nil {
+			log.Fatal(err)
+		}
+		return transport
+	}
 	client, err := mirror.NewClient(cfg)
 	if err != nil {
 		log.Fatal(err)

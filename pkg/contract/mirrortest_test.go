@@ -21,23 +21,25 @@ func TestMirrortest_KeepsToTheContract(t *testing.T) {
 	topics = append(topics, mirrortest.Topic{Name: "bare", Partitions: []mirrortest.Partition{}})
 	pair := mirrortest.NewPair(t, mirrortest.Options{Topics: topics, Rate: mirrortest.Rate{PerSecond: 1e-9, Burst: 8}})
 	drifts := map[string]int{}
-	checked, err := contract.NewTransport(nil, func(f contract.Finding) {
-		require.Equal(t, contract.Drift, f.Severity, "%v", f)
-		drifts[f.Detail]++
-	}, contract.Options{})
-	require.NoError(t, err)
 	statuses := map[int]bool{}
-	seen := roundTripper(func(r *http.Request) (*http.Response, error) {
-		resp, err := checked.RoundTrip(r)
-		if err == nil {
-			statuses[resp.StatusCode] = true
-		}
-		return resp, err
-	})
+	seen := func(next http.RoundTripper) http.RoundTripper {
+		checked, err := contract.NewTransport(next, func(f contract.Finding) {
+			require.Equal(t, contract.Drift, f.Severity, "%v", f)
+			drifts[f.Detail]++
+		}, contract.Options{})
+		require.NoError(t, err)
+		return roundTripper(func(r *http.Request) (*http.Response, error) {
+			resp, err := checked.RoundTrip(r)
+			if err == nil {
+				statuses[resp.StatusCode] = true
+			}
+			return resp, err
+		})
+	}
 	call := func(c *mirrortest.Cluster, link string, s mirror.Selection, edit func(*mirror.Config)) {
 		t.Helper()
 		cfg := c.Config()
-		cfg.HTTPClient, cfg.MaxAttempts = &http.Client{Transport: seen}, 1
+		cfg.RetryFor, cfg.Middleware = -1, seen
 		if edit != nil {
 			edit(&cfg)
 		}
@@ -60,10 +62,10 @@ func TestMirrortest_KeepsToTheContract(t *testing.T) {
 		call(pair.Local, pair.Link(), everything, nil)
 	}
 	for range 9 {
-		call(pair.Local, pair.Link(), mirror.Topics("bare"), nil) // until the filter has enough
+		call(pair.Local, pair.Link(), mirror.Topics("bare"), nil) // until the rate limiter has enough
 	}
 	require.Equal(t, map[int]bool{200: true, 400: true, 401: true, 403: true, 404: true, 429: true, 500: true, 503: true}, statuses)
 	require.Equal(t, map[string]int{
-		"the status 403 is not declared": 1, "the status 404 is not declared": 1, `"application/json" is not declared for the status 429`: 1,
+		"the status 403 is not declared": 1, "the status 404 is not declared": 1, `"application/json" is not declared for the status 429`: 8,
 	}, drifts, "this is beyond the contract, and nothing else")
 }

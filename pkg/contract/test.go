@@ -22,9 +22,6 @@ func AllowReversal(clusterID, link string) Option {
 // Strictly makes the test fail on a Drift too.
 func Strictly() Option { return func(g *guard) { g.options.Strict = true } }
 
-// Covering notes in c what the traffic has exercised.
-func Covering(c *Coverage) Option { return func(g *guard) { g.options.Coverage = c } }
-
 // Test returns a transport, over base or http.DefaultTransport if that is nil, with which the test
 // fails on each Violation and logs every other Finding. It refuses to send anything but reads and dry
 // runs to a host that is not loopback, unless AllowReversal says so: such a request fails, and the

@@ -31,10 +31,13 @@ func observe(t *testing.T, s mirror.Selection, o contract.Options, do *mirrortes
 		pair.Local.Inject(mirrortest.Fault{Do: *do})
 	}
 	var found []contract.Finding
-	transport, err := contract.NewTransport(nil, func(f contract.Finding) { found = append(found, f) }, o)
-	require.NoError(t, err)
 	cfg := pair.Local.Config()
-	cfg.HTTPClient, cfg.MaxAttempts = &http.Client{Transport: transport}, 1
+	cfg.RetryFor = -1
+	cfg.Middleware = func(next http.RoundTripper) http.RoundTripper {
+		transport, err := contract.NewTransport(next, func(f contract.Finding) { found = append(found, f) }, o)
+		require.NoError(t, err)
+		return transport
+	}
 	pair.Local.AcceptToken(secret, "")
 	cfg.Credential = func(_ context.Context, h http.Header) error { h.Set("Authorization", "Bearer "+secret); return nil }
 	client, err := mirror.NewClient(cfg)
@@ -291,7 +294,7 @@ func TestTransport_PassesOnErrorsAndTraces(t *testing.T) {
 	pair := mirrortest.NewPair(t, mirrortest.Options{})
 	pair.Local.Inject(mirrortest.Fault{AfterApply: true, Do: mirrortest.Cut(0)})
 	cfg := pair.Local.Config()
-	cfg.HTTPClient = &http.Client{Transport: contract.Test(t, nil)}
+	cfg.Middleware = func(next http.RoundTripper) http.RoundTripper { return contract.Test(t, next) }
 	client, err := mirror.NewClient(cfg)
 	require.NoError(t, err)
 	report, err := client.ReverseAndPause(t.Context(), pair.Link(), mirror.Topics("topic-1"))
@@ -306,10 +309,8 @@ func TestTransport_PassesOnErrorsAndTraces(t *testing.T) {
 
 func TestTransport_IsSafeForConcurrentUse(t *testing.T) {
 	pair := mirrortest.NewPair(t, mirrortest.Options{})
-	coverage, err := contract.NewCoverage()
-	require.NoError(t, err)
 	cfg := pair.Local.Config()
-	cfg.HTTPClient = &http.Client{Transport: contract.Test(t, nil, contract.Covering(coverage), contract.Strictly())}
+	cfg.Middleware = func(next http.RoundTripper) http.RoundTripper { return contract.Test(t, next, contract.Strictly()) }
 	client, err := mirror.NewClient(cfg)
 	require.NoError(t, err)
 	var all sync.WaitGroup
@@ -317,8 +318,10 @@ func TestTransport_IsSafeForConcurrentUse(t *testing.T) {
 		all.Go(func() { _, _ = client.ValidateReverseAndPause(t.Context(), pair.Link(), mirror.All()) })
 	}
 	all.Wait()
-	require.NotEmpty(t, coverage.Missing())
+	require.Len(t, pair.Journal(), 20)
 }
+
+var _ http.RoundTripper = (*contract.Transport)(nil)
 
 type roundTripper func(*http.Request) (*http.Response, error)
 
@@ -356,7 +359,7 @@ func TestTest_FailsOnViolationsOnly(t *testing.T) {
 		pair.Local.Inject(mirrortest.Fault{Do: do})
 		r := &recorder{}
 		cfg := pair.Local.Config()
-		cfg.HTTPClient = &http.Client{Transport: contract.Test(r, nil, c.options...)}
+		cfg.Middleware = func(next http.RoundTripper) http.RoundTripper { return contract.Test(r, next, c.options...) }
 		client, err := mirror.NewClient(cfg)
 		require.NoError(t, err)
 		_, _ = client.ReverseAndPause(t.Context(), "link-1", mirror.Topics("a"))

@@ -2,11 +2,13 @@ package mirror
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
-	"slices"
+	"runtime"
+	"time"
 
 	"github.com/seed25095279/clusterlink-go/gen"
 )
@@ -17,27 +19,30 @@ const jsonType = "application/json"
 // answer with an AlterMirrorStatusResponseDataList.
 type operation struct {
 	action string // the last segment of its path
-	send   func(ctx context.Context, g *gen.Client, body io.Reader, edit gen.RequestEditorFn) (*http.Response, error)
+	build  func(server, clusterID, link string, dryRun bool, body io.Reader) (*http.Request, error)
 }
+
+var reverseAndPause = operation{"mirrors:reverse-and-pause-mirror",
+	func(server, clusterID, link string, dryRun bool, body io.Reader) (*http.Request, error) {
+		params := gen.UpdateKafkaMirrorTopicsReverseAndPauseMirrorParams{ValidateOnly: &dryRun}
+		return gen.NewUpdateKafkaMirrorTopicsReverseAndPauseMirrorRequestWithBody(server, clusterID, link, &params, jsonType, body)
+	}}
 
 // alter makes a call of an operation.
 func (c *Client) alter(ctx context.Context, link string, s Selection, dryRun bool, op operation) (*Report, error) {
 	bad := &argumentError{}
-	if c == nil || c.http == nil {
+	if c == nil || c.roundTripper == nil {
 		c = &Client{logger: slog.New(slog.DiscardHandler)}
 		bad.add("Client", "it was not made by NewClient")
 	}
 	checkID(bad, "link", link)
-	s.check(bad)
+	s.checkTo(bad)
 
 	l := newLedger(c.clusterID, link, s, dryRun)
-	whole := Batch{ClusterID: c.clusterID, Link: link, DryRun: dryRun}
 	if err := bad.err(); err != nil {
 		l.refuse(nil, err)
-		for i := range l.report.Results {
-			l.report.Results[i].cause = err
-		}
 	} else {
+		whole := Batch{ClusterID: c.clusterID, Link: link, DryRun: dryRun, Run: Run{ID: rand.Text(), Start: time.Now()}}
 		c.run(ctx, l, op, s.batches(whole, c.batchSize))
 	}
 	report, err := l.finish()
@@ -49,49 +54,61 @@ func (c *Client) alter(ctx context.Context, link string, s Selection, dryRun boo
 	return report, err
 }
 
-// sent is what came back of a batch.
-type sent struct {
-	batch    Batch
+// batchDone is a batch that needs no further request.
+type batchDone struct {
 	part     *part
-	verdict  verdict
-	panicked any
+	endsRun  bool // also with KeepGoing
+	returned bool // if not, a credential or middleware panicked, or ended the goroutine
+	panicked any  // with this; nil if it ended the goroutine
 }
 
 // run sends the batches in order, at most parallel at a time, and books what becomes of them. The
 // hooks run here, on the caller's goroutine. When it returns, none of its goroutines is left.
 func (c *Client) run(ctx context.Context, l *ledger, op operation, batches []Batch) {
-	sending, cancel := context.WithCancel(ctx)
-	done := make(chan sent, c.parallel)
+	requests, cancel := context.WithCancel(ctx)
+	waits, endWaits := context.WithCancelCause(requests)
+	parallel := min(c.parallel, len(batches))
+	done := make(chan batchDone, parallel)
 	inFlight := 0
 	defer func() { // in case a hook panics
 		cancel()
+		endWaits(nil)
 		for ; inFlight > 0; inFlight-- {
 			<-done
 		}
 	}()
-	var stop error // why no more is sent
-	book := func(s sent) {
+	var stop error // why no further batch is sent
+	var hookErrs []error
+	var broken *batchDone
+	book := func(d batchDone) {
 		inFlight--
-		if s.panicked != nil {
-			panic(s.panicked) // as if it had happened here
+		why := l.book(d.part)
+		if why != nil && stop == nil && (!c.keepGoing || d.endsRun || !d.returned) {
+			stop = cause(fmt.Sprintf("not sent after batch %d of %d", d.part.batch.Index+1, d.part.batch.Of), why)
 		}
-		why := l.book(s.part, s.verdict)
-		if c.afterBatch != nil {
-			c.afterBatch(ctx, s.batch, slices.Clone(s.part.results))
+		if !d.returned && broken == nil {
+			broken = &d
 		}
-		if why != nil && stop == nil && !c.keepGoing {
-			stop = cause(fmt.Sprintf("not sent after batch %d of %d", s.batch.Index+1, s.batch.Of), why)
+		if c.afterBatch == nil {
+			return
+		}
+		if err := c.afterBatch(ctx, d.part.batch, l.batchReport(d.part)); err != nil {
+			err = cause(fmt.Sprintf("AfterBatch failed for batch %d of %d", d.part.batch.Index+1, d.part.batch.Of), foreign(err))
+			hookErrs = append(hookErrs, err)
+			if stop == nil {
+				stop = err
+			}
 		}
 	}
 	for len(batches) > 0 && stop == nil {
 		// What has come in is booked before more is sent: it may be a reason not to.
 		select {
-		case s := <-done:
-			book(s)
+		case d := <-done:
+			book(d)
 			continue
 		default:
 		}
-		if inFlight == c.parallel {
+		if inFlight == parallel {
 			book(<-done)
 			continue
 		}
@@ -102,19 +119,24 @@ func (c *Client) run(ctx context.Context, l *ledger, op operation, batches []Bat
 		}
 		if c.beforeBatch != nil {
 			if err := c.beforeBatch(ctx, b); err != nil {
-				stop = cause(fmt.Sprintf("BeforeBatch refused batch %d of %d", b.Index+1, b.Of), err)
+				stop = cause(fmt.Sprintf("BeforeBatch refused batch %d of %d", b.Index+1, b.Of), foreign(err))
 				break
 			}
 		}
 		batches = batches[1:]
 		inFlight++
+		d := batchDone{part: l.part(b)}
 		go func() {
-			s := sent{batch: b}
 			defer func() {
-				s.panicked = recover()
-				done <- s
+				if !d.returned {
+					d.panicked = recover()
+				}
+				done <- d
 			}()
-			s.part, s.verdict = c.send(sending, l, op, b)
+			if d.endsRun = c.send(requests, waits, op, d.part); d.endsRun {
+				endWaits(d.part.verdict.err)
+			}
+			d.returned = true
 		}()
 	}
 	for inFlight > 0 {
@@ -122,5 +144,17 @@ func (c *Client) run(ctx context.Context, l *ledger, op operation, batches []Bat
 	}
 	if len(batches) > 0 {
 		l.refuse(batches, stop)
+	}
+	for _, err := range hookErrs {
+		if err != stop || len(batches) == 0 { //nolint:errorlint // it is the same error, or topics do not tell it
+			l.problem(err)
+		}
+	}
+	switch {
+	case broken == nil:
+	case broken.panicked == nil:
+		runtime.Goexit() // as the credential or middleware did
+	default:
+		panic(broken.panicked) // as if it had happened here
 	}
 }

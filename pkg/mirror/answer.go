@@ -14,25 +14,25 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
 )
 
-// answer is what the body of a 200 holds beside its rows.
-type answer struct {
+// listMeta is what the body of a 200 holds beside its rows.
+type listMeta struct {
 	rows int
 	next string // metadata.next, printable; "" if it is not set
 }
 
-// readAnswer walks through the body of a 200 and hands each row to enter as soon as it is read;
+// readAnswer walks through the body of a 200 and hands each row to add as soon as it is read;
 // nothing of the body is kept. The error is nil only if the body was one well-formed answer, read
 // to its end. Rows handed over before an error stand.
 //
 // Where a member is not of its type, that member is passed over and the walk goes on: one bad row
 // costs one topic. Only what breaks the syntax of JSON ends the walk.
-func readAnswer(body io.Reader, enter func(row)) (answer, error) {
+func readAnswer(body io.Reader, add func(row)) (listMeta, error) {
 	in := &stepped{r: body, limit: maxValue}
-	w := walk{enter: enter, in: in, dec: jsontext.NewDecoder(in,
+	w := walk{add: add, in: in, dec: jsontext.NewDecoder(in,
 		// Both would end the walk otherwise; a row's own checks are finer.
 		jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))}
 	err := w.document()
-	return w.answer, err
+	return w.meta, err
 }
 
 // row is one element of the answer's data.
@@ -46,8 +46,8 @@ type row struct {
 type walk struct {
 	in     *stepped
 	dec    *jsontext.Decoder
-	enter  func(row)
-	answer answer
+	add    func(row)
+	meta   listMeta
 
 	// What a row's lists are gathered in, before they are copied at their exact length.
 	lags        []PartitionLag
@@ -122,10 +122,12 @@ func (w *walk) metadata(name string) error {
 	if err != nil {
 		return err
 	}
-	w.answer.next = printable.Line(string(v), maxText)
+	text := string(v)
 	if v.Kind() == '"' {
-		text, _ := unquote(v)
-		w.answer.next = printable.Line(text, maxText)
+		text, _ = unquote(v)
+	}
+	if w.meta.next == "" { // given twice, it is set if one of them is
+		w.meta.next = printable.Line(text, maxText)
 	}
 	return nil
 }
@@ -238,17 +240,26 @@ func (s *memberState) give(now memberState) {
 }
 
 func (w *walk) row() error {
-	w.answer.rows++
+	w.meta.rows++
 	w.in.step(w.dec.InputOffset())
 	if w.dec.PeekKind() != '{' {
 		if err := w.dec.SkipValue(); err != nil {
 			return err
 		}
-		w.enter(row{Result: Result{Notes: []string{"the row is not an object"}}})
+		w.add(row{Result: Result{Notes: []string{"the row is not an object"}}})
 		return nil
 	}
 	var r row
 	var name, code, message memberState
+	var lags, truncations, truncated bool
+	// again tells whether a member has come before; its first value stands.
+	again := func(seen *bool, member string) bool {
+		was := *seen
+		if *seen = true; was {
+			r.note(member + " is there twice")
+		}
+		return was
+	}
 	err := w.object(func(member string) error {
 		switch member {
 		case memberTopic:
@@ -258,11 +269,17 @@ func (w *walk) row() error {
 		case memberMessage:
 			return w.message(&r, &message)
 		case memberLags:
-			return w.lagList(&r)
+			if !again(&lags, member) {
+				return w.lagList(&r)
+			}
 		case memberTruncations:
-			return w.truncationList(&r)
+			if !again(&truncations, member) {
+				return w.truncationList(&r)
+			}
 		case memberTruncated:
-			return w.messagesTruncated(&r)
+			if !again(&truncated, member) {
+				return w.messagesTruncated(&r)
+			}
 		}
 		return w.dec.SkipValue()
 	})
@@ -277,13 +294,13 @@ func (w *walk) row() error {
 	default:
 		r.note("the row has no topic name")
 	}
-	r.judge(code, message)
-	w.enter(r)
+	r.decide(code, message)
+	w.add(r)
 	return nil
 }
 
-// judge gives the row its outcome. Code and message alone decide.
-func (r *row) judge(code, message memberState) {
+// decide gives the row its outcome. Code and message alone decide.
+func (r *row) decide(code, message memberState) {
 	switch {
 	case code == set || message == set:
 		r.Outcome = Failed
@@ -450,15 +467,16 @@ func (w *walk) messagesTruncated(r *row) error {
 	return err
 }
 
-// integer reads a number of 64 bits into n. What is none leaves n alone and clears readable.
+// integer reads a number of 64 bits into n, which is NotKnown. What is none leaves n alone and clears
+// readable; a number that is given again makes it NotKnown.
 func (w *walk) integer(n *int64, readable *bool) error {
 	v, err := w.dec.ReadValue()
 	if err != nil {
 		return err
 	}
 	parsed, err := strconv.ParseInt(string(v), 10, 64)
-	if err != nil || parsed == NotKnown {
-		*readable = false
+	if err != nil || parsed == NotKnown || *n != NotKnown {
+		*n, *readable = NotKnown, false
 		return nil
 	}
 	*n = parsed
@@ -471,8 +489,8 @@ func (w *walk) partition(n *int, readable *bool) error {
 	if err := w.integer(&wide, readable); err != nil {
 		return err
 	}
-	if wide < 0 || wide > math.MaxInt32 {
-		*readable = false
+	if wide < 0 || wide > math.MaxInt32 || *n >= 0 {
+		*n, *readable = -1, false
 		return nil
 	}
 	*n = int(wide)
@@ -483,31 +501,6 @@ func (w *walk) partition(n *int, readable *bool) error {
 func unquote(v jsontext.Value) (string, bool) {
 	text, err := jsontext.AppendUnquote(nil, v)
 	return string(text), err == nil
-}
-
-// bounded reads at most limit bytes and then fails, where io.LimitReader would feign an end.
-type bounded struct {
-	r     io.Reader
-	left  int64
-	limit int64
-}
-
-func (b *bounded) Read(p []byte) (int, error) {
-	if b.left <= 0 {
-		// The bound is overstepped only if there is one byte more.
-		var one [1]byte
-		n, err := b.r.Read(one[:])
-		if n > 0 {
-			return 0, fmt.Errorf("it is longer than %d bytes", b.limit)
-		}
-		return 0, err
-	}
-	if int64(len(p)) > b.left {
-		p = p[:b.left]
-	}
-	n, err := b.r.Read(p)
-	b.left -= int64(n)
-	return n, err
 }
 
 // maxValue bounds one value of an answer, in bytes: the decoder has to hold a string whole, and a

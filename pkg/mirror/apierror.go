@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,84 +11,323 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/seed25095279/clusterlink-go/gen"
 	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
 )
 
-// maxErrorBody bounds what is read of an error page, in bytes.
-const maxErrorBody = 64 << 10
-
-func isJSON(h http.Header) bool {
-	// A media type with bad parameters is still one.
-	mediaType, _, err := mime.ParseMediaType(h.Get("Content-Type"))
-	return mediaType == "application/json" && (err == nil || errors.Is(err, mime.ErrInvalidMediaParameter))
-}
-
-// judge says what an answer proves that is not a readable 200.
-func judge(resp *http.Response) verdict {
-	e := apiError(resp)
-	o := Unknown
-	switch s := resp.StatusCode; s {
+// classify says what a response proves that is not a readable 200, and whether a dry run or a
+// rejected request may be sent again. This is the whole table; what it does not list proves nothing.
+func classify(resp *http.Response, body io.Reader) verdict {
+	p := readPage(resp, body)
+	e := p.apiError(resp)
+	v := verdict{outcome: Unknown, err: e, api: e}
+	untouched := false // assumed, where nothing else is said
+	switch resp.StatusCode {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect,
+		http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusProxyAuthRequired, http.StatusLengthRequired,
+		http.StatusRequestURITooLong, http.StatusUnsupportedMediaType, http.StatusExpectationFailed,
+		http.StatusUnprocessableEntity, http.StatusUpgradeRequired, http.StatusPreconditionRequired,
+		http.StatusRequestHeaderFieldsTooLarge, http.StatusNetworkAuthenticationRequired:
+		untouched = true
+	case http.StatusMisdirectedRequest: // by RFC 9110, 15.5.20
+		v.outcome = Untouched
 	case http.StatusBadRequest:
 		// 40002 can wrap an error of unknown origin, after dispatch.
-		if e.Code != 40002 {
-			o = Untouched
-		}
-	case http.StatusUnauthorized,
-		http.StatusForbidden, http.StatusNotFound, // assumed: they touch nothing
-		http.StatusMethodNotAllowed, http.StatusNotAcceptable, http.StatusProxyAuthRequired,
-		http.StatusRequestEntityTooLarge, http.StatusRequestURITooLong, http.StatusUnsupportedMediaType,
-		http.StatusUnprocessableEntity, http.StatusRequestHeaderFieldsTooLarge:
-		o = Untouched
+		untouched = p.hasCodesWithout40002() || p.isBadMessage()
+	case http.StatusUnauthorized:
+		untouched, v.retry = true, unauthenticated
+	case http.StatusForbidden:
+		// As HTML it can come from a firewall, after the server was done.
+		untouched = !p.isHTML()
+	case http.StatusRequestEntityTooLarge:
+		// With a code it comes from Kafka's error mapper, after dispatch.
+		untouched = p.whole && e.Code == 0 && !bytes.Contains(p.text, []byte("error_code"))
 	case http.StatusTooManyRequests:
-		// The filter answers before dispatch, in HTML or with a header of its own; a broker's quota,
-		// in JSON, may answer after it.
-		if e.filtered {
-			o = Untouched
-		}
-	default:
-		if s/100 == 3 { // not followed
-			o = Untouched
+		switch said := doSFilter(resp.Header); {
+		case said.unavailable: // rejected before dispatch
+			v.outcome, v.retry, e.rateLimited = Untouched, rejected, true
+		case !said.anything && p.isJettys429():
+			// The limiter's page without its header: a strong sign, but anything that calls
+			// sendError(429) writes the same bytes.
+			v.retry = rejected
 		}
 	}
-	return verdict{outcome: o, err: e}
+	if untouched {
+		v.outcome, v.assumed = Untouched, true
+	}
+	if v.retry == final && v.outcome == Unknown && canPass(resp.StatusCode) {
+		v.retry = maybeDone
+	}
+	return v
 }
 
-// apiError reads an error page, as far as its bound.
-func apiError(resp *http.Response) *APIError {
+// canPass tells whether what the status says may be over the next time.
+func canPass(status int) bool {
+	return status >= 500 || status == http.StatusRequestTimeout || status == http.StatusTooManyRequests
+}
+
+// filterHeader is what the rate limiter, Jetty's DoSFilter, says of a request.
+type filterHeader struct{ anything, unavailable bool }
+
+// doSFilter reads the header DoSFilter. Only unavailable says that the request was rejected; delayed
+// and throttled stand on what was let through.
+func doSFilter(h http.Header) filterHeader {
+	values := h.Values("DoSFilter")
+	said := filterHeader{anything: len(values) > 0}
+	for value := range strings.SplitSeq(strings.Join(values, ","), ",") {
+		said.unavailable = said.unavailable || strings.TrimSpace(value) == "unavailable"
+	}
+	return said
+}
+
+// gatewayAttempts returns the value of x-envoy-attempt-count, with which a gateway says how often it
+// has sent the request, if that is more than once; else "".
+func gatewayAttempts(h http.Header) string {
+	for value := range strings.SplitSeq(strings.Join(h.Values("X-Envoy-Attempt-Count"), ","), ",") {
+		digits := strings.TrimLeft(strings.TrimSpace(value), "0")
+		if digits != "" && digits != "1" && strings.Trim(digits, "0123456789") == "" {
+			return printable.Line(digits, 20)
+		}
+	}
+	return ""
+}
+
+// maxErrorPage bounds what is read of an error page, in bytes. A message can list every topic of the
+// request.
+const maxErrorPage = 1 << 20
+
+// page is the body of a response that is not a readable 200.
+type page struct {
+	status    int
+	mediaType string
+	text      []byte
+	whole     bool // it was read to its end
+}
+
+// readPage reads an error page as far as its bound.
+func readPage(resp *http.Response, body io.Reader) page {
+	p := page{status: resp.StatusCode}
+	p.mediaType, _, _ = mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		return p // what follows is not a body
+	}
+	text, err := io.ReadAll(io.LimitReader(body, maxErrorPage+1))
+	p.whole = err == nil && len(text) <= maxErrorPage
+	p.text = text[:min(len(text), maxErrorPage)]
+	return p
+}
+
+// isHTML tells whether the page is HTML, or XML, by its type or by how it begins.
+func (p page) isHTML() bool {
+	text := bytes.TrimLeft(bytes.TrimPrefix(p.text, []byte("\ufeff")), " \t\r\n")
+	return p.mediaType == "text/html" || p.mediaType == "application/xhtml+xml" || bytes.HasPrefix(text, []byte("<"))
+}
+
+// object returns the members of a page that is exactly one JSON object of the proper type: no bytes
+// beside it, no member twice, nothing cut off.
+func (p page) object() (map[string]jsontext.Value, bool) {
+	if !p.whole || p.mediaType != "application/json" {
+		return nil, false
+	}
+	return object(p.text)
+}
+
+// object splits a JSON object into its members. Names are told apart by case, as JSON does.
+func object(text []byte) (map[string]jsontext.Value, bool) {
+	if !jsontext.Value(text).IsValid() { // a member twice is not valid either
+		return nil, false
+	}
+	dec := jsontext.NewDecoder(bytes.NewReader(text))
+	if begin, err := dec.ReadToken(); err != nil || begin.Kind() != '{' {
+		return nil, false
+	}
+	members := map[string]jsontext.Value{}
+	for dec.PeekKind() == '"' {
+		name, err := dec.ReadToken()
+		if err != nil {
+			return nil, false
+		}
+		key := name.String()
+		value, err := dec.ReadValue()
+		if err != nil {
+			return nil, false
+		}
+		members[key] = value.Clone()
+	}
+	return members, true
+}
+
+// hasCodesWithout40002 tells whether the page has an error code, each of its codes can be read for
+// certain, and none is 40002, which could stand behind anything else.
+func (p page) hasCodesWithout40002() bool {
+	page, ok := p.object()
+	if !ok || bytes.Contains(p.text, []byte("40002")) {
+		return false
+	}
+	legible, some := codes(page)
+	if list, has := page["errors"]; has && list.Kind() != 'n' {
+		var elements []jsontext.Value
+		if err := json.Unmarshal(list, &elements); err != nil {
+			return false
+		}
+		for _, element := range elements {
+			members, isObject := object(element)
+			elementLegible, elementSome := codes(members)
+			legible = legible && isObject && elementLegible && elementSome
+			some = true
+		}
+	}
+	return legible && some
+}
+
+// codes tells whether the codes of an error, error_code as a number and code as text, can be read and
+// are not 40002, and whether there is one.
+func codes(members map[string]jsontext.Value) (legible, some bool) {
+	legible = true
+	if v, has := members["error_code"]; has && v.Kind() != 'n' {
+		_, err := strconv.ParseInt(string(v), 10, 32)
+		legible, some = err == nil, true
+	}
+	if v, has := members["code"]; has && v.Kind() != 'n' {
+		text, isText := unquote(v)
+		legible, some = legible && v.Kind() == '"' && isText && !strings.Contains(text, "40002"), true
+	}
+	return legible, some
+}
+
+// jettys returns the text members of Jetty's error page for the status, as Jetty writes it where JSON
+// is accepted, and whether this is one: message, url, the status as text, and no code.
+func (p page) jettys() (map[string]string, bool) {
+	members, ok := p.object()
+	texts := map[string]string{}
+	for name, v := range members {
+		if v.Kind() == '"' {
+			texts[name], _ = unquote(v)
+		}
+	}
+	_, message := texts["message"]
+	_, url := texts["url"]
+	_, kafkas := members["error_code"]
+	_, clouds := members["code"]
+	return texts, ok && message && url && texts["status"] == strconv.Itoa(p.status) && !kafkas && !clouds
+}
+
+// The marks of Jetty's pages in HTML.
+var (
+	jettys429    = regexp.MustCompile(`HTTP ERROR 429`)
+	jettysURI    = regexp.MustCompile(`<th>URI:</th>\s*<td>[^<]*/v3/[^<]*</td>`)
+	jettysBadMsg = regexp.MustCompile(`^\s*<h1>Bad Message 400</h1>`)
+)
+
+// isJettys429 tells whether the page is the one that Jetty writes for a request that its rate limiter
+// rejects. Other code in Jetty could write it too.
+func (p page) isJettys429() bool {
+	if _, ok := p.jettys(); ok {
+		return true
+	}
+	return p.whole && p.mediaType == "text/html" && jettys429.Match(p.text) && jettysURI.Match(p.text)
+}
+
+// isBadMessage tells whether the page is the one with which Jetty refuses what it cannot parse as
+// HTTP, before any handler.
+func (p page) isBadMessage() bool {
+	if texts, ok := p.jettys(); ok {
+		for name, text := range texts {
+			if name == "message" && strings.Contains(text, "Bad Message") ||
+				strings.HasPrefix(name, "cause") && strings.Contains(text, "BadMessageException") {
+				return true
+			}
+		}
+	}
+	return p.whole && p.mediaType == "text/html" && jettysBadMsg.Match(p.text)
+}
+
+// An APIError is a response to a whole request that was not a readable 200.
+type APIError struct {
+	// Status is the HTTP status code.
+	Status int
+	// Code is the error code from the body, Kafka's (40101) or the cloud's where that is a
+	// number; 0 if there was none.
+	Code int
+	// Message is what the body says, made printable and shortened: the message of Kafka's shape,
+	// title and detail of the cloud's, the title of an HTML page. It may be empty.
+	Message string
+	// RequestID is the X-Request-Id header or the id in the body; "" if there was neither. That
+	// the server sends the header is assumed.
+	RequestID string
+	// RetryAfter is how long the server asked to wait; 0 if it did not say, or not legibly.
+	RetryAfter time.Duration
+
+	// rateLimited says that the rate limiter rejected the request before dispatch.
+	rateLimited bool
+}
+
+// Error gives the status, code, message and request id on one printable line.
+func (e *APIError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "HTTP %d", e.Status)
+	if text := http.StatusText(e.Status); text != "" {
+		b.WriteString(" " + text)
+	}
+	if e.Code != 0 && e.Code != e.Status {
+		fmt.Fprintf(&b, ", code %d", e.Code)
+	}
+	if e.Message != "" && e.Message != http.StatusText(e.Status) {
+		b.WriteString(": " + e.Message)
+	}
+	if e.RetryAfter > 0 {
+		fmt.Fprintf(&b, " (retry after %v)", e.RetryAfter)
+	}
+	if e.RequestID != "" {
+		fmt.Fprintf(&b, " (request id %s)", e.RequestID)
+	}
+	return b.String()
+}
+
+// Is makes a 401 match ErrUnauthenticated, and a 429 of the rate limiter ErrRateLimited.
+func (e *APIError) Is(target error) bool {
+	switch target {
+	case ErrUnauthenticated:
+		return e.Status == http.StatusUnauthorized
+	case ErrRateLimited:
+		return e.rateLimited
+	}
+	return false
+}
+
+// apiError reads what the page says, for people. What cannot be read of it does not change what the
+// status says.
+func (p page) apiError(resp *http.Response) *APIError {
 	e := &APIError{
 		Status:     resp.StatusCode,
 		RequestID:  requestID(resp.Header),
-		RetryAfter: retryAfter(resp.Header),
+		RetryAfter: retryAfter(resp.Header, time.Now()),
 	}
-	if l := resp.Header[hiddenLocation]; len(l) > 0 {
-		e.Message = "redirected to " + place(l[0]) + ", not followed"
-		return e
-	}
-	// What cannot be read of the page does not change what the status says.
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
-	mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	isHTML := mediaType == "text/html"
-	text := strings.TrimSpace(string(body))
+	text := strings.TrimSpace(string(p.text))
+	location := resp.Header.Get("Location")
 	switch {
-	case isHTML || strings.HasPrefix(text, "<"):
+	case resp.StatusCode/100 == 3 && location != "":
+		text = "redirected to " + place(location) + ", not followed"
+	case p.isHTML():
 		text = htmlTitle(text)
 	default:
 		text = e.readJSON(text)
 	}
 	if resp.StatusCode/100 == 2 {
-		kind := printable.Line(mediaType, 128)
+		kind := printable.Line(p.mediaType, 128)
 		if kind == "" {
 			kind = "of no type"
 		}
 		text = strings.TrimSuffix("the answer is "+kind+", not a 200 of application/json: "+text, ": ")
 	}
 	e.Message = printable.Line(text, maxText)
-	e.filtered = resp.StatusCode == http.StatusTooManyRequests && (isHTML || len(resp.Header.Values("DoSFilter")) > 0)
 	return e
 }
 
@@ -134,18 +374,13 @@ func (e *APIError) readJSON(body string) string {
 	return strings.Join(parts, ": ")
 }
 
+var titleElement = regexp.MustCompile(`(?is)<title>(.*?)</title>`)
+
 // htmlTitle returns the title of an HTML page; "an HTML page" if it has none.
 func htmlTitle(page string) string {
-	lower := strings.ToLower(page)
-	if len(lower) == len(page) { // else the places differ
-		if _, after, ok := strings.Cut(lower, "<title>"); ok {
-			if title, _, ok := strings.Cut(after, "</title>"); ok {
-				start := len(page) - len(after)
-				text := html.UnescapeString(page[start : start+len(title)])
-				if text = strings.Join(strings.Fields(text), " "); text != "" {
-					return text
-				}
-			}
+	if m := titleElement.FindStringSubmatch(page); m != nil {
+		if text := strings.Join(strings.Fields(html.UnescapeString(m[1])), " "); text != "" {
+			return text
 		}
 	}
 	return "an HTML page"
@@ -161,79 +396,43 @@ func place(location string) string {
 	return printable.Line((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String(), maxText)
 }
 
-// An APIError is an answer to a whole request that was not a readable 200.
-type APIError struct {
-	// Status is the HTTP status code.
-	Status int
-	// Code is the error code from the body, Kafka's (40101) or the cloud's where that is a
-	// number; 0 if there was none.
-	Code int
-	// Message is what the body says, made printable and shortened: the message of Kafka's shape,
-	// title and detail of the cloud's, the title of an HTML page. It may be empty.
-	Message string
-	// RequestID is the X-Request-Id header or the id in the body; "" if there was neither. That
-	// the server sends the header is assumed.
-	RequestID string
-	// RetryAfter is how long the server asked to wait; 0 if it did not say, or not legibly.
-	RetryAfter time.Duration
-
-	// filtered says that the rate filter turned the request away before dispatch.
-	filtered bool
+func isJSON(h http.Header) bool {
+	// A media type with bad parameters is still one.
+	mediaType, _, err := mime.ParseMediaType(h.Get("Content-Type"))
+	return mediaType == "application/json" && (err == nil || errors.Is(err, mime.ErrInvalidMediaParameter))
 }
 
-// Error gives the status, code, message and request id on one printable line.
-func (e *APIError) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "HTTP %d", e.Status)
-	if text := http.StatusText(e.Status); text != "" {
-		b.WriteString(" " + text)
-	}
-	if e.Code != 0 && e.Code != e.Status {
-		fmt.Fprintf(&b, ", code %d", e.Code)
-	}
-	if e.Message != "" && e.Message != http.StatusText(e.Status) {
-		b.WriteString(": " + e.Message)
-	}
-	if e.RetryAfter > 0 {
-		fmt.Fprintf(&b, " (retry after %v)", e.RetryAfter)
-	}
-	if e.RequestID != "" {
-		fmt.Fprintf(&b, " (request id %s)", e.RequestID)
-	}
-	return b.String()
-}
-
-// Is makes a 401 match ErrUnauthenticated, and a 429 of the rate filter ErrRateLimited.
-func (e *APIError) Is(target error) bool {
-	switch target {
-	case ErrUnauthenticated:
-		return e.Status == http.StatusUnauthorized
-	case ErrRateLimited:
-		return e.filtered
-	}
-	return false
-}
-
-// retryAfter reads how long a server asks to wait, from the Retry-After header: whole seconds, or
-// a date, which is measured against the answer's own Date, so that the clocks need not agree. It
-// is 0 if the header is not there, or not legible, or says a time that has passed, and it
-// saturates.
-func retryAfter(h http.Header) time.Duration {
+// retryAfter reads how long a server asks to wait, from the Retry-After header: whole seconds, or a
+// date, which is measured against the response's own Date where it has one, so that the clocks need
+// not agree. Without that header it is X-RateLimit-Reset, in whole seconds. It is 0 if there is
+// neither, or it is not legible, or says a time that has passed, and it saturates.
+func retryAfter(h http.Header, now time.Time) time.Duration {
 	text := strings.TrimSpace(h.Get("Retry-After"))
-	if text != "" && strings.Trim(text, "0123456789") == "" {
-		seconds, err := strconv.ParseInt(text, 10, 64)
-		if err != nil || seconds > math.MaxInt64/int64(time.Second) {
-			return math.MaxInt64
-		}
-		return time.Duration(seconds) * time.Second
+	if text == "" {
+		d, _ := seconds(strings.TrimSpace(h.Get("X-RateLimit-Reset")))
+		return d
+	}
+	if d, ok := seconds(text); ok {
+		return d
 	}
 	until, err := http.ParseTime(text)
 	if err != nil {
 		return 0
 	}
-	from, err := http.ParseTime(h.Get("Date"))
-	if err != nil {
-		return 0
+	if date, err := http.ParseTime(h.Get("Date")); err == nil {
+		now = date
 	}
-	return max(0, until.Sub(from))
+	return max(0, until.Sub(now))
+}
+
+// seconds reads a whole number of seconds, and saturates.
+func seconds(text string) (time.Duration, bool) {
+	if text == "" || strings.Trim(text, "0123456789") != "" {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n > math.MaxInt64/int64(time.Second) {
+		return math.MaxInt64, true
+	}
+	return time.Duration(n) * time.Second, true
 }

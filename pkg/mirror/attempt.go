@@ -6,210 +6,322 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
-
-	"github.com/seed25095279/clusterlink-go/gen"
-	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
 )
 
-// exchange is one attempt at a request, watched closely enough to tell whether the server can
-// have seen it. The request's body is read through it.
-type exchange struct {
-	mu       sync.Mutex
-	body     io.Reader
-	heads    int  // how often a head may have been written; more than once is a transport's doing
-	reports  bool // the transport reports to the trace: it is known to, or it did
-	bodyRead bool // a part of the body may be on the wire
-	sealed   bool // nothing of the body is handed out any more
+// tracker is the body of one attempt's request. It knows whether anything of the body was ever
+// taken: what was not taken cannot be on the wire, whatever lies between the library and the server.
+type tracker struct {
+	mu     sync.Mutex
+	body   io.Reader
+	taken  bool // somebody asked for a part of the body
+	sealed bool // no part of the body is handed out any more
+
+	// What the library's own transport says.
+	sends     int   // bodies that it began to send
+	hasConn   bool  // it had a connection
+	transport error // its error
 }
 
-// trace makes the transport report to e.
-func (e *exchange) trace(ctx context.Context) context.Context {
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GetConn:      func(string) { e.asked() },
-		WroteHeaders: e.wroteHead,
-	})
+// trackerKey is where the context of a request holds the tracker of its attempt.
+type trackerKey struct{}
+
+// trackerOf returns the tracker of the attempt that the request belongs to; nil if there is none.
+// Middleware may have put its own context or body in, but seldom both.
+func trackerOf(r *http.Request) *tracker {
+	if w, ok := r.Context().Value(trackerKey{}).(*tracker); ok {
+		return w
+	}
+	w, _ := r.Body.(*tracker)
+	return w
 }
 
-func (e *exchange) asked() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.reports = true
-}
-
-func (e *exchange) wroteHead() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.heads++
-}
-
-// sends returns how often the request may have been on the wire.
-func (e *exchange) sends() int {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.heads
-}
-
-// Read hands out the request's body, until the exchange is sealed.
-func (e *exchange) Read(p []byte) (int, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.sealed {
+// Read hands out the request's body, until it is sealed.
+func (w *tracker) Read(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.sealed {
 		return 0, errors.New("the attempt is over")
 	}
-	e.bodyRead = true
-	return e.body.Read(p)
+	w.taken = w.taken || len(p) > 0
+	return w.body.Read(p)
 }
 
-// Close satisfies io.ReadCloser.
-func (e *exchange) Close() error { return nil }
+// Close does nothing: the body is in memory.
+func (w *tracker) Close() error { return nil }
 
-// notSent tells whether the server cannot have seen the request, now or later. It takes a positive
-// sign: a transport that reports what it does, and reported neither that it wrote the head nor took
-// anything of the body. A transport that reports nothing proves nothing. A goroutine of the
-// transport may outlive its RoundTrip; since the body is sealed here, it cannot complete the
-// request any more.
-func (e *exchange) notSent() bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.sealed = true
-	return e.reports && e.heads == 0 && !e.bodyRead
+// seal ends the handing out of the body, and tells whether any of it was taken before. If not, the
+// server cannot have got the request, and cannot get it later from a goroutine that is left over.
+func (w *tracker) seal() (taken bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sealed = true
+	return w.taken
 }
 
-// verdict is what one attempt proves about the topics that no row of an answer is about.
+func (w *tracker) sending() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sends++
+}
+
+func (w *tracker) connected() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.hasConn = true
+}
+
+func (w *tracker) returned(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.transport = err
+}
+
+// state returns what the library's own transport has said so far.
+func (w *tracker) state() (sends int, hasConn bool, transport error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.sends, w.hasConn, w.transport
+}
+
+// verdict is what one attempt proves about the topics that no row of the answer is about, and
+// whether the batch may be sent again.
 type verdict struct {
 	outcome Outcome
-	err     error // nil if a 200 was read to its end
-	passing bool  // nothing was sent, for a cause that may be gone the next time
+	err     error     // nil if a 200 was read to its end
+	api     *APIError // the response that err is about, if it is about one
+	assumed bool      // the outcome rests on an assumption, not on proof
+	retry   retryClass
+	// sentTwice says why the request may have been processed before it was refused; "" if nothing
+	// says so.
+	sentTwice string
 }
 
-// request is what an attempt sends, and what is known of earlier attempts at it.
+// request is what a batch sends, and what is known of earlier attempts at it.
 type request struct {
 	operation
 	batch Batch
 	body  []byte
 
-	authorization   string // of the latest attempt
-	unauthenticated bool   // the server answered 401
-	refused         string // to this Authorization header
+	credential http.Header // what the credential wrote for the latest attempt
+	refused    http.Header // what it had written when the server answered 401; nil if it has not
 }
 
 // errSameCredential ends an attempt that would send the credential that got a 401 before.
 var errSameCredential = errors.New("the credential is still the one that was refused")
 
-// attempt sends the request once, and enters what the answer says in p.
-func (c *Client) attempt(ctx context.Context, q *request, p *part) verdict {
-	a := Attempt{Batch: q.batch.Index, Topics: len(q.batch.Topics), Start: time.Now()}
-	e := &exchange{body: bytes.NewReader(q.body), reports: c.reports}
-	v := c.exchange(ctx, q, p, e, &a)
-	a.Duration = time.Since(a.Start)
-	a.Outcome, a.Sends = v.outcome, e.sends()
-	var api *APIError
-	switch {
-	case v.err == nil:
-		a.Outcome = Accepted
-	case errors.As(v.err, &api):
-		a.Status, a.RequestID, a.Error = api.Status, api.RequestID, api.Error()
-	default:
-		a.Error = v.err.Error()
+// attempt sends the request once, and gives the part the rows of the answer.
+func (c *Client) attempt(ctx context.Context, q *request, p *part) (v verdict) {
+	a := Attempt{Run: q.batch.Run, Batch: q.batch.Index, Number: len(p.attempts) + 1, Topics: len(q.batch.Topics), Start: time.Now()}
+	w := &tracker{body: bytes.NewReader(q.body)}
+	var header http.Header
+	finished := false
+	defer func() {
+		if !finished { // a credential or middleware panics, or ends the goroutine
+			v = verdict{outcome: Untouched, err: cause("a credential or middleware panicked before anything was sent", nil)}
+			if w.seal() {
+				v = verdict{outcome: Unknown, err: cause("middleware panicked, and the request may have been carried out", nil)}
+			}
+			p.verdict = v
+		}
+		a.Duration = time.Since(a.Start)
+		a.Outcome, a.Assumed, a.Unexpected = v.outcome, v.assumed, p.unexpectedCount
+		if v.err == nil {
+			a.Outcome = Accepted
+		} else {
+			a.Error = v.err.Error()
+		}
+		a.Sends, _, _ = w.state()
+		p.attempts = append(p.attempts, a)
+	}()
+	v, header = c.exchange(ctx, q, p, w, &a)
+	if sends, _, _ := w.state(); sends > 1 {
+		v.sentTwice = fmt.Sprintf("the request was sent %d times by the middleware", sends)
+	} else if n := gatewayAttempts(header); n != "" {
+		v.sentTwice = "a gateway sent the request more than once (x-envoy-attempt-count " + n + ")"
 	}
-	p.attempts = []Attempt{a}
+	finished = true
 	return v
 }
 
-func (c *Client) exchange(ctx context.Context, q *request, p *part, e *exchange, a *Attempt) verdict {
+// exchange is one HTTP exchange: it sends the request, and reads the response as far as it matters.
+func (c *Client) exchange(ctx context.Context, q *request, p *part, w *tracker, a *Attempt) (verdict, http.Header) {
 	if ctx.Err() != nil {
-		return verdict{outcome: Untouched, err: stopped(ctx, "nothing was sent", nil)}
+		return verdict{outcome: Untouched, err: stopped(ctx, "nothing was sent", nil)}, nil
 	}
-	parent := ctx
-	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, fmt.Errorf("no answer within %v", c.timeout))
+	caller := ctx
+	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, fmt.Errorf("no response within %v", c.timeout))
 	defer cancel()
 
-	began := false
-	resp, err := q.send(e.trace(ctx), &gen.Client{
-		Server: c.server,
-		Client: doer(func(r *http.Request) (*http.Response, error) {
-			began = true
-			return c.http.Do(r) //nolint:gosec // the endpoint is the caller's own choice
-		}),
-	}, e, func(ctx context.Context, r *http.Request) error { return c.edit(ctx, r, q) })
-	switch {
-	case err != nil && !began:
-		return verdict{outcome: Untouched, err: stopped(ctx, "nothing was sent", err)}
-	case err != nil && e.notSent():
-		passing := isPassing(err) || ctx.Err() != nil && parent.Err() == nil
-		return verdict{outcome: Untouched, err: stopped(ctx, "the request was not sent", err), passing: passing}
-	case err != nil:
-		return verdict{outcome: Unknown, err: stopped(ctx, "the request may have been carried out, and no answer came", err)}
+	r, err := c.newRequest(ctx, q, w)
+	if err != nil {
+		v := verdict{outcome: Untouched, err: err}
+		if !errors.Is(err, errSameCredential) && (isPassing(err, false) || ctx.Err() != nil && caller.Err() == nil) {
+			v.retry = notSent
+		}
+		return v, nil
 	}
-	defer resp.Body.Close() //nolint:errcheck // it was read as far as it matters
+	resp, err := c.roundTripper.RoundTrip(r.WithContext(context.WithValue(ctx, trackerKey{}, w)))
+	if err == nil && resp == nil {
+		err = errors.New("the middleware returned neither a response nor an error")
+	}
+	if err != nil {
+		if resp != nil && resp.Body != nil {
+			resp.Body.Close() //nolint:errcheck,gosec // it is not read
+		}
+		if w.seal() {
+			return verdict{
+				outcome: Unknown, retry: maybeDone,
+				err: stopped(ctx, "the request may have been carried out, and no response came", c.blame(w, err)),
+			}, nil
+		}
+		v := verdict{outcome: Untouched, err: stopped(ctx, "the request was not sent", c.blame(w, err))}
+		_, hasConn, own := w.state()
+		if isPassing(err, hasConn && own != nil && errors.Is(err, own)) || ctx.Err() != nil && caller.Err() == nil {
+			v.retry = notSent
+		}
+		return v, nil
+	}
+	if resp.Body == nil {
+		resp.Body = http.NoBody
+	}
 	a.Status = resp.StatusCode
 	a.RequestID = requestID(resp.Header)
+	body := newContextReader(ctx, resp.Body)
+	defer body.Close() //nolint:errcheck // it was read as far as it matters
 
 	if resp.StatusCode != http.StatusOK || !isJSON(resp.Header) {
-		v := judge(resp)
-		if e.notSent() { // an answer from before the request, such as 408 on a connection just made
-			v.outcome, v.passing = Untouched, resp.StatusCode == http.StatusRequestTimeout
+		taken := w.seal()
+		v := classify(resp, body)
+		if !taken { // a response from before the request's body, such as 408 on a connection just made
+			v.outcome, v.assumed = Untouched, false
+			if v.retry == maybeDone || v.retry == final && canPass(resp.StatusCode) {
+				v.retry = notSent
+			}
 		}
-		return v
+		return v, resp.Header
 	}
-	read, err := readAnswer(&bounded{r: resp.Body, left: c.maxAnswer, limit: c.maxAnswer}, p.enter)
-	p.next = read.next
+	list, err := readAnswer(http.MaxBytesReader(nil, body, c.maxAnswer), p.add)
+	p.next = list.next
+	var tooLong *http.MaxBytesError
+	if errors.As(err, &tooLong) {
+		err = fmt.Errorf("it is longer than %d bytes", tooLong.Limit)
+	}
 	if err != nil {
-		where := fmt.Sprintf("the answer could not be read to its end (%s read)", count(read.rows, "row"))
-		return verdict{outcome: Unknown, err: stopped(ctx, where, err)}
+		where := fmt.Sprintf("the answer could not be read to its end (%s read)", count(list.rows, "row"))
+		return verdict{outcome: Unknown, err: stopped(ctx, where, foreign(err)), retry: maybeDone}, resp.Header
 	}
-	return verdict{outcome: Unknown}
+	return verdict{outcome: Unknown}, resp.Header
 }
 
-// doer makes a function of what the generated client sends through.
-type doer func(*http.Request) (*http.Response, error)
+// blame says which part failed, where it was not the cluster.
+func (c *Client) blame(w *tracker, err error) error {
+	_, _, own := w.state()
+	var proxy *proxyError
+	switch {
+	case own == nil || !errors.Is(err, own):
+		return cause("the middleware failed", foreign(err))
+	case errors.As(err, &proxy):
+		return cause("the proxy failed", err)
+	}
+	return foreign(err)
+}
 
-func (d doer) Do(r *http.Request) (*http.Response, error) { return d(r) }
-
-// edit makes the request that the generated client built into the one that is sent.
-func (c *Client) edit(ctx context.Context, r *http.Request, q *request) error {
+// newRequest makes the request that the attempt sends, credential and all.
+func (c *Client) newRequest(ctx context.Context, q *request, w *tracker) (*http.Request, error) {
+	r, err := q.build(c.server, c.clusterID, q.batch.Link, q.batch.DryRun, w)
+	if err != nil {
+		return nil, cause("the request could not be made", err)
+	}
 	// The names of cluster and link must have stayed what they were, each in its own segment.
 	path := "/v3/clusters/" + url.PathEscape(c.clusterID) + "/links/" + url.PathEscape(q.batch.Link) + "/" + q.action
 	if got := r.URL.EscapedPath(); got != "/kafka"+path {
-		return fmt.Errorf("the request's path came out as %s", quote(got))
+		return nil, cause("the request's path came out as "+quote(got), nil)
 	}
-	path = c.prefix + path
+	path = c.pathPrefix + path
 	unescaped, err := url.PathUnescape(path)
 	if err != nil {
-		return err
+		return nil, cause("the request could not be made", err)
 	}
 	r.URL.Path, r.URL.RawPath = unescaped, path
 
-	r.GetBody = nil // with it, net/http may send the request twice
+	r.GetBody = nil
 	r.ContentLength = int64(len(q.body))
 	r.Header.Set("Accept", "application/json")
 	r.Header.Set("User-Agent", c.userAgent)
-	if err := c.credential(ctx, r.Header); err != nil {
-		return cause("the credential failed", err)
+	written := http.Header{}
+	if err := c.credential(ctx, written); err != nil {
+		return nil, stopped(ctx, "nothing was sent", cause("the credential failed", credentialError(err)))
 	}
-	q.authorization = r.Header.Get("Authorization")
-	if q.unauthenticated && q.authorization == q.refused {
-		return errSameCredential
+	if q.refused != nil && maps.EqualFunc(q.refused, written, slices.Equal) {
+		return nil, errSameCredential
 	}
-	return nil
+	q.credential = written
+	maps.Copy(r.Header, written)
+	return r.WithContext(ctx), nil
 }
 
-// stopped is the cause of an attempt that ended without an answer. Where the context ended it,
-// both what the context says and why it says so can be found in the error.
+// stopped is the cause of something that ended without an answer. Where the context ended it, both
+// what the context says and why it says so can be found in the error.
 func stopped(ctx context.Context, where string, err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
-		err = u.Err // its text repeats the URL
-	}
 	if ctx.Err() == nil {
 		return cause(where, err)
 	}
 	why := context.Cause(ctx)
-	text := where + ": " + printable.Line(why.Error(), maxText)
-	return &causeError{text: text, err: errors.Join(ctx.Err(), why, err)}
+	text := where + ": " + clean(why.Error())
+	if err != nil && err.Error() != why.Error() && err.Error() != ctx.Err().Error() {
+		text += ": " + clean(err.Error())
+	}
+	return &causeError{text: text, err: errors.Join(ctx.Err(), foreign(why), err)}
+}
+
+// contextReader reads a body until ctx ends, whether the body honours ctx or not.
+type contextReader struct {
+	ctx     context.Context //nolint:containedctx // it lives as long as one attempt
+	body    io.ReadCloser
+	stop    func() bool
+	buffer  []byte
+	results chan readResult
+}
+
+type readResult struct {
+	n   int
+	err error
+}
+
+func newContextReader(ctx context.Context, body io.ReadCloser) *contextReader {
+	return &contextReader{
+		ctx: ctx, body: body, buffer: make([]byte, 32<<10), results: make(chan readResult, 1),
+		stop: context.AfterFunc(ctx, func() { body.Close() }), //nolint:errcheck,gosec // it only ends a read
+	}
+}
+
+// Read reads on a goroutine of its own, which is left behind if ctx ends first.
+func (r *contextReader) Read(p []byte) (int, error) {
+	if r.ctx.Err() != nil {
+		return 0, context.Cause(r.ctx)
+	}
+	go func() {
+		n, err := r.body.Read(r.buffer[:min(len(p), len(r.buffer))])
+		r.results <- readResult{n, err}
+	}()
+	select {
+	case got := <-r.results:
+		return copy(p, r.buffer[:got.n]), got.err
+	case <-r.ctx.Done():
+		return 0, context.Cause(r.ctx)
+	}
+}
+
+// Close closes the body, unless the end of ctx has.
+func (r *contextReader) Close() error {
+	if r.stop() {
+		return r.body.Close()
+	}
+	return nil
 }

@@ -28,10 +28,11 @@ var readers = []struct {
 		s := Topics(names...)
 		l := newLedger("lkc-1", "dr-link", s, false)
 		p := l.part(s.batches(Batch{ClusterID: "lkc-1", Link: "dr-link"}, len(names))[0])
-		if _, err := readAnswer(body, p.enter); err != nil {
+		if _, err := readAnswer(body, p.add); err != nil {
 			return 0, 0, nil, err
 		}
-		l.book(p, verdict{outcome: Unknown})
+		p.verdict = verdict{outcome: Unknown}
+		l.book(p)
 		r, _ := l.finish()
 		return r.Lag().Total, r.Truncation().Messages, r, nil
 	}},

@@ -13,6 +13,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -21,17 +22,17 @@ import (
 
 // What a Config's zero values stand for.
 const (
-	defaultPrefix    = "/kafka"
-	defaultTimeout   = 60 * time.Second
-	defaultMaxAnswer = 256 << 20
-	connectTimeout   = 10 * time.Second
+	defaultPathPrefix = "/kafka"
+	defaultTimeout    = 60 * time.Second
+	defaultMaxAnswer  = 256 << 20
+	connectTimeout    = 10 * time.Second
 
-	defaultMaxAttempts = 4
-	defaultBatchSize   = 500
+	defaultRetryFor  = time.Minute
+	defaultBatchSize = 500
 )
 
 // Config says which cluster a Client calls, and how. Endpoint, ClusterID and Credential are
-// required; every other field does well at zero. NewClient copies it.
+// required; the zero value of every other field is ready to use. NewClient copies it.
 type Config struct {
 	// Endpoint is the cluster's REST endpoint: scheme, host and, where it is not the scheme's own,
 	// port, such as https://pkc-00000.region.provider.confluent.cloud. It is not the bootstrap
@@ -49,12 +50,19 @@ type Config struct {
 	// clear.
 	AllowHTTP bool
 
-	// TLS is for the client's own transport: certificates for mutual TLS, another root. Nil is the
-	// system's roots. TLS 1.2 is the least in any case.
+	// TLS configures the client's transport: certificates for mutual TLS, other roots. Nil means the
+	// system's roots. The transport requires TLS 1.2 or later and speaks HTTP/1.1 only, so NextProtos
+	// is not used.
 	TLS *tls.Config
-	// HTTPClient is used in place of the client's own, with its Transport as it stands. Redirects
-	// are not followed with it either. Use it or TLS, not both.
-	HTTPClient *http.Client
+	// DialContext opens the connections of the client's transport, also those to a proxy: for
+	// tunnels, resolvers and test networks. Nil means a net.Dialer with a time-out of 10 s.
+	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
+	// Middleware wraps the client's transport: for tracing, tokens or circuit breakers. NewClient
+	// calls it once. What it returns must send through next or not at all, must honour the request's
+	// context, and should send each request once: a refusal after a second send is Unknown. A request
+	// that it refuses without reading the body is Untouched; one whose body it read, to sign or to
+	// buffer it, and that fails then is Unknown.
+	Middleware func(next http.RoundTripper) http.RoundTripper
 
 	// Logger gets one record a call, with counts, no topic but in an error, and no secret. Nil is
 	// silent.
@@ -62,36 +70,48 @@ type Config struct {
 	// UserAgent is sent as User-Agent; "" is clusterlink-go.
 	UserAgent string
 
-	// Timeout bounds one attempt, from looking for a connection to the last byte of the answer; 0
-	// is 60 s. The server's own limit is 30 s (observed), after which it may still be at work; with
-	// a shorter Timeout topics end Unknown that would have had an answer.
+	// Timeout bounds one attempt, from asking the credential to the last byte of the response; 0 is
+	// 60 s. The server's own limit is 30 s (observed), after which it may still be at work; with a
+	// shorter Timeout topics end Unknown that would have had an answer. A credential or middleware
+	// that does not honour its context can take longer.
 	Timeout time.Duration
 	// MaxAnswer bounds an answer, in bytes after decompression; 0 is 256 MiB. Rows beyond it are
 	// not read, and their topics are Unknown.
 	MaxAnswer int64
 
-	// MaxAttempts is how often one request may be sent, the first time included; 0 is 4, and 1 is
-	// never again. Sent again by itself is only what provably was not processed: a request that
-	// never left for a passing cause, one that the rate filter turned away, and once one that got a
-	// 401 if the credential then writes another Authorization header. A dry run changes nothing, and
-	// is also sent again after a 5xx, a 408, any 429 and a lost answer.
-	MaxAttempts int
+	// RetryFor bounds for how long a batch is retried; 0 is 1 minute, negative is never. The time
+	// counts from the batch's first attempt, or from the last response to any request of this client
+	// that was not a rejection by the rate limiter, if that is later. The library retries only:
+	//
+	//   - a request that the rate limiter rejected, for as long as RetryFor;
+	//   - a request that was provably not sent, for a cause that can pass, for at most 10 s of it;
+	//   - a dry run, which changes nothing, after a 5xx, a 408, a 429 or a lost response: three
+	//     attempts in all;
+	//   - a request that got a 401, once, if the credential then writes other headers; also when
+	//     RetryFor is negative.
+	//
+	// If the rate limiter asks for a longer wait than is left, or the time runs out behind it, the run
+	// ends, with KeepGoing or without.
+	RetryFor time.Duration
 	// BatchSize is how many names one request carries; 0 is 500.
 	BatchSize int
 	// Parallel is how many requests of a call may be under way at once; 0 is 1.
 	Parallel int
-	// KeepGoing goes on with the next batch after one that was turned away as a whole or has a topic
-	// of Unknown outcome. Otherwise no more is sent, and the topics not yet sent are Untouched.
+	// KeepGoing continues with the next batch after one that was refused as a whole or has a topic of
+	// Unknown outcome. Otherwise no further batch is sent, and the topics not yet sent are Untouched.
 	KeepGoing bool
 	// BeforeBatch, if set, is called before each batch is sent the first time: the place to write
 	// down what is about to happen. If it fails, that batch and those after it are not sent.
 	BeforeBatch func(context.Context, Batch) error
-	// AfterBatch, if set, is called with what became of each batch that BeforeBatch was called for
-	// and let through: the place for a journal and for progress. The results are the hook's to keep.
+	// AfterBatch, if set, is called with the batch's own report for each batch that BeforeBatch let
+	// through: the place for a journal and for progress. The report is the hook's to keep. If it
+	// fails, no further batch is sent.
 	//
-	// Both hooks are called on the goroutine that makes the call, one at a time, with its context.
-	// A panic in one ends the call, after what is under way was cancelled.
-	AfterBatch func(context.Context, Batch, []Result)
+	// Both hooks are called on the goroutine that makes the call, one at a time, with its context,
+	// and must honour it. A panic in one ends the call, after the requests under way were cancelled.
+	// After a panic in a credential or in middleware, AfterBatch is called for every batch under way,
+	// that one included, before the panic goes on to the caller.
+	AfterBatch func(context.Context, Batch, *Report) error
 }
 
 // String tells which cluster the Config is for, and nothing that could be a secret.
@@ -160,7 +180,7 @@ func (cfg Config) checkEndpoint(bad *argumentError) string {
 	}
 	switch path := strings.TrimRight(u.Path, "/"); path {
 	case "":
-	case defaultPrefix, defaultPrefix + "/v3":
+	case defaultPathPrefix, defaultPathPrefix + "/v3":
 		bad.add(field, "it ends in %s, which the library adds: leave that out", path)
 	case "/v3":
 		bad.add(field, `it ends in /v3, which the library adds: leave that out, and set PathPrefix to "/" if the API has no /kafka`)
@@ -181,21 +201,18 @@ func isLoopback(host string) bool {
 	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
 }
 
-var prefixForm = regexp.MustCompile(`^(/[A-Za-z0-9_~.-]*[A-Za-z0-9_~-])+$`)
+var pathPrefixForm = regexp.MustCompile(`^(/[A-Za-z0-9_~.-]*[A-Za-z0-9_~-])+$`)
 
-// checkRest notes what is wrong with the fields that have no check of their own.
-func (cfg Config) checkRest(bad *argumentError) {
+// checkOptions notes what is wrong with the fields that have no check of their own.
+func (cfg Config) checkOptions(bad *argumentError) {
 	if cfg.Credential == nil {
 		bad.add("Credential", "there is none (NoCredential says that on purpose)")
 	}
-	if cfg.PathPrefix != "" && cfg.PathPrefix != "/" && !prefixForm.MatchString(cfg.PathPrefix) {
+	if cfg.PathPrefix != "" && cfg.PathPrefix != "/" && !pathPrefixForm.MatchString(cfg.PathPrefix) {
 		bad.add("PathPrefix", `%s is not "/" or of the form /a or /a/b`, quote(cfg.PathPrefix))
 	}
 	if cfg.PathPrefix == "/v3" || strings.HasSuffix(cfg.PathPrefix, "/v3") {
 		bad.add("PathPrefix", "it ends in /v3, which the library adds")
-	}
-	if cfg.HTTPClient != nil && cfg.TLS != nil {
-		bad.add("TLS", "it has no effect beside HTTPClient: set it on that client's Transport")
 	}
 	if cfg.Timeout < 0 {
 		bad.add("Timeout", "%v is negative", cfg.Timeout)
@@ -204,8 +221,7 @@ func (cfg Config) checkRest(bad *argumentError) {
 		field string
 		n     int64
 	}{
-		{"MaxAnswer", cfg.MaxAnswer}, {"MaxAttempts", int64(cfg.MaxAttempts)},
-		{"BatchSize", int64(cfg.BatchSize)}, {"Parallel", int64(cfg.Parallel)},
+		{"MaxAnswer", cfg.MaxAnswer}, {"BatchSize", int64(cfg.BatchSize)}, {"Parallel", int64(cfg.Parallel)},
 	} {
 		if c.n < 0 {
 			bad.add(c.field, "%d is negative", c.n)
@@ -217,70 +233,6 @@ func (cfg Config) checkRest(bad *argumentError) {
 			break
 		}
 	}
-}
-
-// proxy is the environment's choice of a proxy. Its error is replaced, for it quotes the proxy's
-// URL with the password in it.
-func proxy(r *http.Request) (*url.URL, error) {
-	u, err := http.ProxyFromEnvironment(r)
-	if err != nil {
-		return nil, errors.New("the environment's proxy setting is not a URL")
-	}
-	return u, nil
-}
-
-// httpClient returns the client to send through, a copy of the caller's or one of our own, and
-// whether its transport is known to report to httptrace.
-func (cfg Config) httpClient() (*http.Client, bool) {
-	c := &http.Client{}
-	if cfg.HTTPClient != nil {
-		*c = *cfg.HTTPClient
-	} else {
-		c.Transport = cfg.transport()
-	}
-	base := c.Transport
-	if base == nil {
-		base = http.DefaultTransport
-	}
-	c.Transport = unfollowed{base}
-	_, reports := base.(*http.Transport)
-	return c, reports
-}
-
-// unfollowed hides from http.Client where a redirect points: following it would carry credential
-// and order elsewhere, and an error about it would quote it whole.
-type unfollowed struct{ base http.RoundTripper }
-
-// hiddenLocation is where the Location header is kept. No header on the wire can have this name.
-const hiddenLocation = "Location, not followed"
-
-func (u unfollowed) RoundTrip(r *http.Request) (*http.Response, error) {
-	resp, err := u.base.RoundTrip(r)
-	if err == nil && resp.StatusCode/100 == 3 {
-		resp.Header[hiddenLocation] = resp.Header["Location"]
-		delete(resp.Header, "Location")
-	}
-	return resp, err
-}
-
-// transport returns our own transport. It speaks HTTP/1.1 on a fresh connection for each request:
-// a kept-alive one may have gone stale, and a request lost on it would be of unknown outcome.
-func (cfg Config) transport() *http.Transport {
-	t := &http.Transport{
-		Proxy:                  proxy,
-		DialContext:            (&net.Dialer{Timeout: connectTimeout}).DialContext,
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout:    connectTimeout,
-		DisableKeepAlives:      true,
-		MaxResponseHeaderBytes: 1 << 20,
-		Protocols:              &http.Protocols{},
-	}
-	t.Protocols.SetHTTP1(true)
-	if cfg.TLS != nil {
-		t.TLSClientConfig = cfg.TLS.Clone()
-		t.TLSClientConfig.MinVersion = max(t.TLSClientConfig.MinVersion, tls.VersionTLS12)
-	}
-	return t
 }
 
 // checkID notes what is wrong with the name of a cluster or a link, which becomes one segment of a
@@ -296,4 +248,106 @@ func checkID(bad *argumentError, field, id string) {
 	case !utf8.ValidString(id):
 		bad.add(field, "%s is not UTF-8", quote(id))
 	}
+}
+
+// transport is the library's own: HTTP/1.1, and a connection of its own for each request, since a
+// kept-alive one may have gone stale, and the outcome of a request lost on it would be unknown. It
+// tells each attempt's tracker what it does.
+type transport struct{ base *http.Transport }
+
+func (cfg Config) transport() *transport {
+	t := &http.Transport{
+		Proxy:                  proxyFromEnvironment,
+		OnProxyConnectResponse: checkConnect,
+		DialContext:            cfg.dial,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:    connectTimeout,
+		DisableKeepAlives:      true,
+		ExpectContinueTimeout:  time.Second, // for middleware that sets the header
+		MaxResponseHeaderBytes: 1 << 20,
+		Protocols:              &http.Protocols{},
+	}
+	t.Protocols.SetHTTP1(true)
+	if cfg.TLS != nil {
+		t.TLSClientConfig = cfg.TLS.Clone()
+		t.TLSClientConfig.MinVersion = max(t.TLSClientConfig.MinVersion, tls.VersionTLS12)
+	}
+	t.TLSClientConfig.NextProtos = []string{"http/1.1"}
+	if t.TLSClientConfig.ClientSessionCache == nil {
+		t.TLSClientConfig.ClientSessionCache = tls.NewLRUClientSessionCache(0)
+	}
+	return &transport{t}
+}
+
+// RoundTrip sends the request.
+func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	w := trackerOf(r)
+	if w == nil {
+		return t.base.RoundTrip(r)
+	}
+	through := r.WithContext(context.WithValue(r.Context(), trackerKey{}, w))
+	through.GetBody = nil // with it, net/http may send the request twice
+	if r.Body != nil && r.Body != http.NoBody {
+		through.Body = &countedBody{ReadCloser: r.Body, tracker: w}
+	}
+	resp, err := t.base.RoundTrip(through)
+	w.returned(err)
+	return resp, err
+}
+
+// countedBody tells the tracker when a body begins to be sent.
+type countedBody struct {
+	io.ReadCloser
+	tracker *tracker
+	once    sync.Once
+}
+
+func (b *countedBody) Read(p []byte) (int, error) {
+	b.once.Do(b.tracker.sending)
+	return b.ReadCloser.Read(p)
+}
+
+var errNoConn = errors.New("DialContext returned neither a connection nor an error")
+
+func (cfg Config) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	dial := cfg.DialContext
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: connectTimeout}).DialContext
+	}
+	conn, err := dial(ctx, network, address)
+	if err == nil && conn == nil {
+		err = errNoConn
+	}
+	if err != nil {
+		return nil, err
+	}
+	if w, ok := ctx.Value(trackerKey{}).(*tracker); ok {
+		w.connected()
+	}
+	return conn, nil
+}
+
+// errProxySetting takes the place of an error that quotes the proxy's URL with the password in it.
+var errProxySetting = &proxyError{"the environment's proxy setting is not a URL"}
+
+// proxyFromEnvironment is the environment's choice of a proxy.
+func proxyFromEnvironment(r *http.Request) (*url.URL, error) {
+	u, err := http.ProxyFromEnvironment(r)
+	if err != nil {
+		return nil, errProxySetting
+	}
+	return u, nil
+}
+
+// proxyError is the failure of a proxy on the way to the cluster.
+type proxyError struct{ text string }
+
+func (e *proxyError) Error() string { return e.text }
+
+// checkConnect fails if a proxy refuses to open a tunnel.
+func checkConnect(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
+	if resp.StatusCode == http.StatusOK {
+		return nil
+	}
+	return &proxyError{fmt.Sprintf("it answered CONNECT with HTTP %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))}
 }

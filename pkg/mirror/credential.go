@@ -3,7 +3,6 @@ package mirror
 import (
 	"context"
 	"encoding/base64"
-	"fmt"
 	"net/http"
 	"strings"
 )
@@ -48,14 +47,14 @@ func APIKey(key, secret string) Credential {
 // must be safe for concurrent use. On Confluent Cloud identityPool is the id of the identity pool
 // ("pool-…"), sent as Confluent-Identity-Pool-Id (observed); "" sends no such header.
 //
-// A token that is empty, or has a character that no token has, is refused before anything is sent.
+// A token that is empty, or has a character that is not allowed in a token, is refused before anything is sent.
 func BearerToken(source func(context.Context) (string, error), identityPool string) Credential {
 	return func(ctx context.Context, h http.Header) error {
 		if source == nil {
 			return badCredential("BearerToken: the token source is nil")
 		}
 		if !isVisibleASCII(identityPool) {
-			return badCredential("BearerToken: the identity pool has a character that no id has")
+			return badCredential("BearerToken: the identity pool has a character that is not allowed in an id")
 		}
 		token, err := source(ctx)
 		if err != nil {
@@ -65,7 +64,7 @@ func BearerToken(source func(context.Context) (string, error), identityPool stri
 			return badCredential("BearerToken: the token is empty")
 		}
 		if !isVisibleASCII(token) {
-			return badCredential("BearerToken: the token has a character that no token has")
+			return badCredential("BearerToken: the token has a character that is not allowed in a token")
 		}
 		h.Set("Authorization", "Bearer "+token)
 		if identityPool != "" {
@@ -81,10 +80,16 @@ func NoCredential() Credential {
 	return func(context.Context, http.Header) error { return nil }
 }
 
-// badCredential is an error about a credential; it never quotes one.
-func badCredential(problem string) error {
-	return fmt.Errorf("%w: %s", ErrInvalidArgument, problem)
+// badCredentialError is the library's own error about a credential; it never quotes one.
+type badCredentialError struct{ problem string }
+
+func badCredential(problem string) error { return &badCredentialError{problem} }
+
+func (e *badCredentialError) Error() string {
+	return ErrInvalidArgument.Error() + ": " + e.problem
 }
+
+func (e *badCredentialError) Is(target error) bool { return target == ErrInvalidArgument }
 
 func isVisibleASCII(s string) bool {
 	for i := range len(s) {

@@ -15,14 +15,14 @@ var (
 	// ErrNoTopics says that no topic was selected: an empty selection, or a pattern to which the
 	// server answered with no rows.
 	ErrNoTopics = errors.New("no topics")
-	// ErrOutcomeUnknown says that at least one topic may or may not have been reversed. Look at
-	// the cluster before you send it again.
+	// ErrOutcomeUnknown says that at least one topic may have been reversed, and the outcome is not
+	// known. Look at the cluster before you send it again.
 	ErrOutcomeUnknown = errors.New("outcome unknown")
 	// ErrUnauthenticated says that the server answered 401: nothing was done.
 	ErrUnauthenticated = errors.New("unauthenticated")
-	// ErrRateLimited says that the rate filter in front of the server turned the request away
-	// before it was processed: nothing was done. A 429 from behind the filter proves no such
-	// thing and does not match.
+	// ErrRateLimited says that the rate limiter in front of the server rejected the request before it
+	// was processed: nothing was done. Only the header DoSFilter: unavailable proves that; another
+	// 429 does not match.
 	ErrRateLimited = errors.New("rate limited")
 )
 
@@ -99,7 +99,63 @@ func cause(where string, err error) error {
 	if err == nil {
 		return &causeError{text: where}
 	}
-	return &causeError{text: where + ": " + printable.Line(err.Error(), maxText), err: err}
+	return &causeError{text: where + ": " + clean(err.Error()), err: err}
+}
+
+// joined puts two causes in one, where neither may be lost. Either may be nil.
+func joined(a, b error) error {
+	switch {
+	case a == nil:
+		return b
+	case b == nil:
+		return a
+	}
+	return &causeError{text: a.Error() + "; " + b.Error(), err: errors.Join(a, b)}
+}
+
+// clean makes the text of somebody else's error safe to show.
+func clean(text string) string { return printable.Line(text, maxText) }
+
+// foreignError is an error of somebody else's code. It matches what it wraps, but never what only the
+// library says: an error of another call that comes back through middleware, a hook or a context
+// says nothing about this call.
+type foreignError struct{ err error }
+
+// foreign marks an error as somebody else's. A nil error stays nil.
+func foreign(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &foreignError{err}
+}
+
+func (e *foreignError) Error() string { return e.err.Error() }
+
+// Is looks for the target below, unless it is one of the library's.
+func (e *foreignError) Is(target error) bool {
+	switch target {
+	case ErrInvalidArgument, ErrNoTopics, ErrOutcomeUnknown, ErrUnauthenticated, ErrRateLimited:
+		return false
+	}
+	return errors.Is(e.err, target)
+}
+
+// As looks for the target below, unless it is of one of the library's types.
+func (e *foreignError) As(target any) bool {
+	switch target.(type) {
+	case **APIError, **TopicError, **IncompleteError, **argumentError:
+		return false
+	}
+	return errors.As(e.err, target)
+}
+
+// credentialError marks an error of a credential as somebody else's, unless it is the library's own.
+func credentialError(err error) error {
+	var own *badCredentialError
+	if errors.As(err, &own) {
+		return own
+	}
+	return foreign(err)
 }
 
 // maxText bounds, in bytes, each text of somebody else's that is kept or shown.

@@ -153,10 +153,10 @@ func ExampleReport_Table() {
 	// payments  failed   not known  400: Topic 'payments' has already stopped its mirror from 'dr-link'
 	// (and 1 accepted)
 	//
-	// accepted   the server took it on; it is done when the mirror topic is STOPPED
-	// failed     the server said no; see why
+	// accepted   the server accepted it; it is done when the mirror topic is STOPPED
+	// failed     the server refused it; see why
 	// lag        12 messages in 1 partition; the largest is 12, orders partition 0; not known for 1 topic
-	// truncated  nothing that is known of
+	// truncated  none reported
 	// <nil> 12 messages in 1 partition; the largest is 12, orders partition 0; not known for 1 topic
 }
 
@@ -178,13 +178,11 @@ func ExampleReport_Merge() {
 	cfg := cluster.Config()
 	cfg.BatchSize = 1
 	cfg.BeforeBatch = func(_ context.Context, b mirror.Batch) error { return enc.Encode(line{b.Index, &b, nil}) }
-	cfg.AfterBatch = func(_ context.Context, b mirror.Batch, results []mirror.Result) {
+	cfg.AfterBatch = func(_ context.Context, b mirror.Batch, r *mirror.Report) error {
 		if b.Index == 1 {
 			panic("the process died")
 		}
-		if err := enc.Encode(line{b.Index, nil, b.Report(results)}); err != nil {
-			log.Fatal(err)
-		}
+		return enc.Encode(line{b.Index, nil, r})
 	}
 	client, err := mirror.NewClient(cfg)
 	if err != nil {
@@ -213,7 +211,7 @@ func ExampleReport_Merge() {
 		}
 	}
 	for _, b := range open {
-		if err := report.Merge(b.Report(nil)); err != nil {
+		if err := report.Merge(b.Unanswered()); err != nil {
 			log.Fatal(err)
 		}
 	}
@@ -260,8 +258,9 @@ func ExampleConfig_batches() {
 	defer stop()
 	cfg := cluster.Config()
 	cfg.BatchSize = 2 // 500 if it is not set
-	cfg.AfterBatch = func(_ context.Context, b mirror.Batch, results []mirror.Result) {
-		fmt.Printf("batch %d of %d: %v\n", b.Index+1, b.Of, b.Report(results))
+	cfg.AfterBatch = func(_ context.Context, b mirror.Batch, r *mirror.Report) error {
+		fmt.Printf("batch %d of %d: %v\n", b.Index+1, b.Of, r)
+		return nil
 	}
 	client, err := mirror.NewClient(cfg)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -28,8 +29,8 @@ func (r Report) String() string {
 		fmt.Fprintf(&b, "%s%d %v", sep, r.Count(o), o)
 		sep = ", "
 	}
-	if r.Rest != Accepted && r.Pattern != "" {
-		fmt.Fprintf(&b, ", the rest %v", r.Rest)
+	if r.Unaccounted != UnaccountedNone && r.Pattern != "" {
+		fmt.Fprintf(&b, ", topics without a row %v", r.Unaccounted)
 	}
 	if r.UnexpectedCount > 0 {
 		b.WriteString(", " + count(r.UnexpectedCount, "unexpected row"))
@@ -43,15 +44,18 @@ func (r *Report) advice(o Outcome) string {
 	case o == Accepted && r.DryRun:
 		return "the call would be accepted"
 	case o == Accepted:
-		return "the server took it on; it is done when the mirror topic is STOPPED"
+		return "the server accepted it; it is done when the mirror topic is STOPPED"
 	case o == Failed:
-		return "the server said no; see why"
+		return "the server refused it; see why"
 	case o == Unknown && r.DryRun:
 		return "there is no verdict; run the dry run again"
 	case o == Unknown:
 		return "it may have been reversed; look at the mirror topic before sending it again"
 	}
-	return "nothing was done; mend the cause and send it again"
+	if r.assumed() {
+		return "nothing was done, as far as the HTTP status tells (assumed); fix the cause and send it again"
+	}
+	return "nothing was done; fix the cause and send it again"
 }
 
 // Table writes the report for people: the counts, every topic that is not Accepted and why, what
@@ -108,7 +112,7 @@ func (r *Report) Table(w io.Writer) error {
 		line("note\t%s with something odd, the first %s: %s", count(n, "row"), printable.Line(first.Topic, maxTopicName), strings.Join(first.Notes, "; "))
 	}
 	for _, o := range outcomes {
-		if r.Count(o) > 0 || o == r.Rest && o != Accepted && r.Pattern != "" {
+		if r.Count(o) > 0 || r.Pattern != "" && (o == Unknown && r.Unaccounted == UnaccountedUnknown || o == Untouched && r.Unaccounted == UnaccountedUntouched) {
 			line("%v\t%s", o, r.advice(o))
 		}
 	}
@@ -119,6 +123,11 @@ func (r *Report) Table(w io.Writer) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// assumed tells whether an outcome rests on an assumption.
+func (r *Report) assumed() bool {
+	return slices.ContainsFunc(r.Attempts, func(a Attempt) bool { return a.Assumed })
 }
 
 // noted returns how many Results have notes, and the first of them.
@@ -183,7 +192,7 @@ func (s LagSummary) String() string {
 func (s TruncationSummary) String() string {
 	var b strings.Builder
 	if s.Partitions == 0 {
-		b.WriteString("nothing that is known of")
+		b.WriteString("none reported")
 	} else {
 		fmt.Fprintf(&b, "%d messages, by the rows of %s of %s", s.Messages, count(s.Partitions, "partition"), count(s.Topics, "topic"))
 	}
@@ -208,8 +217,8 @@ func (r Report) LogValue() slog.Value {
 	}
 	if r.Pattern != "" {
 		attrs = append(attrs, slog.String("pattern", printable.Line(r.Pattern, maxText)))
-		if r.Rest != Accepted {
-			attrs = append(attrs, slog.String("rest", r.Rest.String()))
+		if r.Unaccounted != UnaccountedNone {
+			attrs = append(attrs, slog.String("unaccounted", r.Unaccounted.String()))
 		}
 	}
 	for _, o := range outcomes {

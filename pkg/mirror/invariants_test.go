@@ -2,7 +2,6 @@ package mirror_test
 
 import (
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,7 +16,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
-	"github.com/seed25095279/clusterlink-go/pkg/mirror/mirrortest"
 )
 
 func TestI1_NilErrorMeansAllAccepted(t *testing.T) {
@@ -27,8 +25,8 @@ func TestI1_NilErrorMeansAllAccepted(t *testing.T) {
 		{"code 0 and no message", rows(good("b"), `{"mirror_topic_name":"a","error_code":0,"error_message":""}`), ""},
 		{"one failed", rows(good("a"), `{"mirror_topic_name":"b","error_code":400,"error_message":"no"}`), "b: 400: no"},
 		{"one missing", rows(good("a")), "no row for this topic"},
-		{"one unexpected", rows(good("a"), good("b"), good("c")), `1 row that nobody asked for, the first "c"`},
-		{"one unreadable", rows(good("a"), good("b"), `null`), "1 row that nobody asked for"},
+		{"one unexpected", rows(good("a"), good("b"), good("c")), `1 unexpected row, the first about "c": this topic was not asked for`},
+		{"one unreadable", rows(good("a"), good("b"), `null`), "1 unexpected row"},
 		{"next is set", `{"metadata":{"next":"http://x/?p=2"},"data":[` + good("a") + "," + good("b") + `]}`, `goes on at "http://x/?p=2"`},
 		{"next is set, after the rows", `{"data":[` + good("a") + "," + good("b") + `],"metadata":{"next":7}}`, `goes on at "7"`},
 		{"cut off after the rows", strings.TrimSuffix(rows(good("a"), good("b")), "]}"), "unexpected EOF"},
@@ -121,14 +119,14 @@ func TestI3_EachTopicHasOneResult(t *testing.T) {
 			apart = append(apart, u.Topic+" "+u.Outcome.String()+": "+strings.Join(u.Notes, ", "))
 		}
 		require.Equal(t, []string{
-			"x accepted: nobody asked for this topic", "A accepted: nobody asked for this topic",
-			"b  accepted: nobody asked for this topic", " failed: the row has no topic name",
+			"x accepted: this topic was not asked for", "A accepted: this topic was not asked for",
+			"b  accepted: this topic was not asked for", " failed: the row has no topic name",
 		}, apart)
 		require.Equal(t, 4, report.UnexpectedCount)
 	})
 	t.Run("strangers are counted beyond what is kept", func(t *testing.T) {
 		report, err := reverse(t, serve(t, ok(rows(append(strings.Split(strings.Repeat("{};", 1499)+"{}", ";"), good("a"))...))).client(t), "a")
-		require.ErrorContains(t, err, "1500 rows that nobody asked for")
+		require.ErrorContains(t, err, "1500 unexpected rows")
 		require.Len(t, report.Unexpected, 1000)
 		require.Equal(t, "a accepted", outcomes(report))
 	})
@@ -138,16 +136,18 @@ func TestI3_EachTopicHasOneResult(t *testing.T) {
 		require.Error(t, err)
 		require.Equal(t, "p.1 accepted, p.2 accepted", outcomes(report))
 		require.Equal(t, "not a name", report.Unexpected[0].Topic)
-		require.True(t, report.Complete)
-		require.Equal(t, mirror.Accepted, report.Rest)
+		require.Equal(t, []string{"this is not a topic name"}, report.Unexpected[0].Notes)
+		require.ErrorIs(t, err, mirror.ErrOutcomeUnknown)
+		require.False(t, report.Complete)
+		require.Equal(t, mirror.UnaccountedUnknown, report.Unaccounted)
 	})
 	t.Run("a pattern's rows before a cut stand, and the rest is unknown", func(t *testing.T) {
 		report, err := serve(t, ok(`{"data":[`+good("p.1")+`,`+good("p.2")+`,{"mirror`)).client(t).ReverseAndPause(context.Background(), "link", mirror.Prefix("p."))
 		require.ErrorIs(t, err, mirror.ErrOutcomeUnknown)
 		require.Equal(t, "p.1 accepted, p.2 accepted", outcomes(report))
 		require.False(t, report.Complete)
-		require.Equal(t, mirror.Unknown, report.Rest)
-		require.Contains(t, report.String(), "the rest unknown")
+		require.Equal(t, mirror.UnaccountedUnknown, report.Unaccounted)
+		require.Contains(t, report.String(), "topics without a row unknown")
 	})
 	t.Run("a pattern turned away touches nothing", func(t *testing.T) {
 		report, err := serve(t, status(400, "application/json", `{"error_code":400,"message":"bad pattern"}`)).client(t).ReverseAndPause(context.Background(), "link", mirror.Pattern("(?<a>o).*"))
@@ -155,7 +155,7 @@ func TestI3_EachTopicHasOneResult(t *testing.T) {
 		require.NotErrorIs(t, err, mirror.ErrOutcomeUnknown)
 		require.NotErrorIs(t, err, mirror.ErrNoTopics)
 		require.Empty(t, report.Results)
-		require.Equal(t, mirror.Untouched, report.Rest)
+		require.Equal(t, mirror.UnaccountedUntouched, report.Unaccounted)
 	})
 	t.Run("rows that agree are one, rows that disagree are unknown", func(t *testing.T) {
 		failed := func(topic, message string) string {
@@ -184,69 +184,6 @@ func TestI3_EachTopicHasOneResult(t *testing.T) {
 	})
 }
 
-// I4: what came, and what is concluded for the topics.
-func TestI4_Outcomes(t *testing.T) {
-	const kafka = "application/json"
-	unknown, untouched := mirror.Unknown, mirror.Untouched
-	cases := []struct {
-		name   string
-		answer mirrortest.Action
-		want   mirror.Outcome
-		is     error
-	}{
-		{"200 HTML", status(200, "text/html", "<title>Sign in</title>"), unknown, nil},
-		{"200 without a type", status(200, "", rows(good("a"))), unknown, nil},
-		{"200 problem+json", status(200, "application/problem+json", rows(good("a"))), unknown, nil},
-		{"200 in capitals, with parameters", status(200, "APPLICATION/JSON; charset=utf-8", rows(good("a"))), mirror.Accepted, nil},
-		{"200 with bad parameters", status(200, "application/json; charset", rows(good("a"))), mirror.Accepted, nil},
-		{"200 empty", ok(""), unknown, nil},
-		{"200 with an error", ok(`{"error_code":40101,"message":"no"}`), unknown, nil},
-		{"200 null", ok("null"), unknown, nil},
-		{"200 without data", ok(`{}`), unknown, nil},
-		{"200 with data null", ok(`{"data":null}`), unknown, nil},
-		{"200 with data an object", ok(`{"data":{}}`), unknown, nil},
-		{"201", status(201, kafka, rows(good("a"))), unknown, nil},
-		{"202", status(202, kafka, rows(good("a"))), unknown, nil},
-		{"204", status(204, "", ""), unknown, nil},
-		{"206", status(206, kafka, rows(good("a"))), unknown, nil},
-		{"400", status(400, kafka, `{"error_code":400,"message":"m"}`), untouched, nil},
-		{"400 HTML", status(400, "text/html", "<h1>"), untouched, nil},
-		{"400 40002", status(400, kafka, `{"error_code":40002,"message":"m"}`), unknown, nil},
-		{"400 40002 in the cloud's shape", status(400, kafka, `{"errors":[{"code":"40002","status":"400"}]}`), unknown, nil},
-		{"401", status(401, kafka, `{"error_code":40101}`), untouched, mirror.ErrUnauthenticated},
-		{"409", status(409, kafka, `{}`), unknown, nil},
-		{"418", status(418, kafka, `{}`), unknown, nil},
-		{"429 HTML", status(429, "text/html;charset=utf-8", "<title>Error 429</title>"), untouched, mirror.ErrRateLimited},
-		{"429 JSON", status(429, kafka, `{"error_code":429}`), unknown, nil},
-		{"429 JSON 42901", status(429, kafka, `{"error_code":42901}`), unknown, nil},
-		{"429 of the filter, as JSON", status(429, kafka, `{"error_code":429}`, "DoSFilter", "delayed"), untouched, mirror.ErrRateLimited},
-		{"500", status(500, kafka, `{"error_code":500}`), unknown, nil},
-		{"503", status(503, kafka, `{"error_code":50003}`), unknown, nil},
-		{"599", status(599, "", ""), unknown, nil},
-		{"999", status(999, "", ""), unknown, nil},
-		{"connection lost", mirrortest.Cut(0), unknown, nil},
-	}
-	for _, code := range []int{301, 302, 303, 307, 308, 403, 404, 405, 406, 407, 413, 414, 415, 422, 431} {
-		cases = append(cases, struct {
-			name   string
-			answer mirrortest.Action
-			want   mirror.Outcome
-			is     error
-		}{fmt.Sprint(code), status(code, kafka, `{}`), untouched, nil})
-	}
-	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) {
-			w := serve(t, c.answer)
-			report, err := reverse(t, w.client(t), "a")
-			require.Equal(t, "a "+c.want.String(), outcomes(report))
-			require.Equal(t, c.want == mirror.Accepted, err == nil)
-			require.Equal(t, c.is == mirror.ErrUnauthenticated, errors.Is(err, mirror.ErrUnauthenticated))
-			require.Equal(t, c.is == mirror.ErrRateLimited, errors.Is(err, mirror.ErrRateLimited))
-			require.Len(t, w.Journal(), 1, "sent once")
-		})
-	}
-}
-
 func TestI4_NothingSent(t *testing.T) {
 	refused := httptest.NewServer(nil)
 	refused.Close()
@@ -267,9 +204,9 @@ func TestI4_NothingSent(t *testing.T) {
 		}, denied},
 		{"connection refused", nil, func(c *mirror.Config) { c.Endpoint = refused.URL }, nil},
 		{"TLS spoken to a plain server", nil, func(c *mirror.Config) { c.Endpoint = strings.Replace(c.Endpoint, "http:", "https:", 1) }, nil},
-		{"connection refused to the caller's transport", nil, func(c *mirror.Config) {
+		{"connection refused, within middleware", nil, func(c *mirror.Config) {
 			c.Endpoint = refused.URL
-			c.HTTPClient = &http.Client{Transport: &http.Transport{}}
+			c.Middleware = func(next http.RoundTripper) http.RoundTripper { return roundTripper(next.RoundTrip) }
 		}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -289,19 +226,24 @@ func TestI4_NothingSent(t *testing.T) {
 	}
 }
 
-// roundTripper is a transport that reports nothing to a trace.
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-func TestI4_ATransportThatReportsNothingProvesNothing(t *testing.T) {
-	cfg := serve(t, ok("")).config()
-	cfg.HTTPClient = &http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) {
-		return nil, errors.New("connection refused")
-	})}
-	report, err := reverse(t, newClient(t, cfg), "a")
-	require.ErrorIs(t, err, mirror.ErrOutcomeUnknown)
-	require.Equal(t, "a unknown", outcomes(report))
+func TestUnaccounted_TextForms(t *testing.T) {
+	require.Equal(t, mirror.UnaccountedNone, *new(mirror.Unaccounted), "none is the zero value")
+	for u, name := range map[mirror.Unaccounted]string{mirror.UnaccountedNone: "none", mirror.UnaccountedUntouched: "untouched", mirror.UnaccountedUnknown: "unknown"} {
+		text, err := u.MarshalText()
+		require.NoError(t, err)
+		require.Equal(t, name, string(text))
+		back := mirror.Unaccounted(9)
+		require.NoError(t, back.UnmarshalText(text))
+		require.Equal(t, u, back)
+	}
+	require.Equal(t, "unaccounted(9)", mirror.Unaccounted(9).String())
+	_, err := mirror.Unaccounted(9).MarshalText()
+	require.ErrorIs(t, err, mirror.ErrInvalidArgument)
+	require.ErrorIs(t, new(mirror.Unaccounted).UnmarshalText([]byte("rest")), mirror.ErrInvalidArgument)
 }
 
 func TestI4_TextForms(t *testing.T) {
@@ -478,9 +420,9 @@ func TestI10_ConfigIsCheckedWhole(t *testing.T) {
 		{"cluster ..", func(c *mirror.Config) { c.ClusterID = ".." }, []string{`ClusterID: ".."`}},
 		{"cluster -", func(c *mirror.Config) { c.ClusterID = "-" }, []string{"ClusterID: \"-\" is the API's wildcard"}},
 		{"cluster not UTF-8", func(c *mirror.Config) { c.ClusterID = "\xff" }, []string{`ClusterID: "\xff" is not UTF-8`}},
-		{"HTTPClient and TLS", func(c *mirror.Config) {
-			c.HTTPClient, c.TLS = &http.Client{}, &tls.Config{MinVersion: tls.VersionTLS13}
-		}, []string{"TLS: it has no effect beside HTTPClient"}},
+		{"middleware that is nil", func(c *mirror.Config) {
+			c.ClusterID, c.Middleware = "", func(http.RoundTripper) http.RoundTripper { return nil }
+		}, []string{"ClusterID: it is empty", "Middleware: it returned nil"}},
 		{"prefix without a slash", func(c *mirror.Config) { c.PathPrefix = "kafka" }, []string{"PathPrefix"}},
 		{"prefix upwards", func(c *mirror.Config) { c.PathPrefix = "/a/.." }, []string{"PathPrefix"}},
 		{"prefix with v3", func(c *mirror.Config) { c.PathPrefix = "/kafka/v3" }, []string{"PathPrefix: it ends in /v3"}},
@@ -598,7 +540,7 @@ func TestI11_CredentialsThatCannotBeSent(t *testing.T) {
 		{"key with a colon", mirror.APIKey("a:b", canary), "the key has a colon in it"},
 		{"no token source", mirror.BearerToken(nil, ""), "the token source is nil"},
 		{"empty token", token(""), "the token is empty"},
-		{"token with a line break", token(canary + "\r\nX-Evil: 1"), "a character that no token has"},
+		{"token with a line break", token(canary + "\r\nX-Evil: 1"), "a character that is not allowed in a token"},
 		{"pool with a line break", mirror.BearerToken(nil, "a\n"), "nil"},
 		{"pool with a space", mirror.BearerToken(func(context.Context) (string, error) { return canary, nil }, "a b"), "identity pool"},
 		{"token source fails", mirror.BearerToken(func(context.Context) (string, error) { return "", io.ErrClosedPipe }, ""), "the token source failed: io: read/write on closed pipe"},

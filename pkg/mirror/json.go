@@ -21,7 +21,8 @@ type reportJSON struct {
 	Link            string          `json:"link"`
 	Pattern         string          `json:"pattern,omitempty"`
 	Complete        bool            `json:"complete"`
-	Rest            *Outcome        `json:"rest,omitempty"` // of a pattern that is not complete
+	Unaccounted     Unaccounted     `json:"unaccounted,omitzero"`
+	UnaccountedFor  *int            `json:"unaccounted_for,omitempty"` // a cause
 	Counts          map[Outcome]int `json:"counts"`
 	Results         []resultJSON    `json:"results"`
 	Unexpected      []resultJSON    `json:"unexpected,omitempty"`
@@ -78,13 +79,13 @@ func (n *number) UnmarshalJSON(data []byte) error {
 
 // causeJSON is a cause that is not a topic's own refusal. Status is set for an APIError.
 type causeJSON struct {
-	Text       string        `json:"text"`
-	Status     int           `json:"status,omitempty"`
-	Code       int           `json:"code,omitempty"`
-	Message    string        `json:"message,omitempty"`
-	RequestID  string        `json:"request_id,omitempty"`
-	RetryAfter time.Duration `json:"retry_after_ns,omitempty"`
-	Filtered   bool          `json:"rate_limited,omitempty"`
+	Text        string        `json:"text"`
+	Status      int           `json:"status,omitempty"`
+	Code        int           `json:"code,omitempty"`
+	Message     string        `json:"message,omitempty"`
+	RequestID   string        `json:"request_id,omitempty"`
+	RetryAfter  time.Duration `json:"retry_after_ns,omitempty"`
+	RateLimited bool          `json:"rate_limited,omitempty"`
 	// Kinds name the sentinels that the cause matches, of those below.
 	Kinds []string `json:"kinds,omitempty"`
 }
@@ -103,13 +104,10 @@ func (r Report) MarshalJSON() ([]byte, error) {
 	out := reportJSON{
 		Version: reportVersion, DryRun: r.DryRun, ClusterID: r.ClusterID, Link: r.Link, Pattern: r.Pattern,
 		Complete: r.Complete, Counts: map[Outcome]int{}, Results: []resultJSON{},
-		UnexpectedCount: r.UnexpectedCount, Next: r.Next, Attempts: r.Attempts,
+		UnexpectedCount: r.UnexpectedCount, Next: r.Next, Attempts: r.Attempts, Unaccounted: r.Unaccounted,
 	}
 	if r.DryRun {
 		out.Note = dryRunNote
-	}
-	if r.Pattern != "" && !r.Complete {
-		out.Rest = &r.Rest
 	}
 	places := map[error]int{}
 	place := func(err error) int {
@@ -120,6 +118,10 @@ func (r Report) MarshalJSON() ([]byte, error) {
 			out.Causes = append(out.Causes, causeToJSON(err))
 		}
 		return i
+	}
+	if r.unaccountedFor != nil {
+		i := place(r.unaccountedFor)
+		out.UnaccountedFor = &i
 	}
 	for _, p := range r.problems {
 		out.Problems = append(out.Problems, place(p))
@@ -168,7 +170,7 @@ func causeToJSON(err error) causeJSON {
 	var api *APIError
 	if errors.As(err, &api) {
 		out.Status, out.Code, out.Message = api.Status, api.Code, api.Message
-		out.RequestID, out.RetryAfter, out.Filtered = api.RequestID, api.RetryAfter, api.filtered
+		out.RequestID, out.RetryAfter, out.RateLimited = api.RequestID, api.RetryAfter, api.rateLimited
 	}
 	for _, k := range kinds {
 		if errors.Is(err, k.sentinel) {
@@ -203,10 +205,10 @@ func (r *Report) UnmarshalJSON(data []byte) error {
 	}
 	out := Report{
 		ClusterID: in.ClusterID, Link: in.Link, DryRun: in.DryRun, Pattern: in.Pattern, Complete: in.Complete,
-		Rest: Accepted, UnexpectedCount: in.UnexpectedCount, Next: in.Next, Attempts: in.Attempts,
+		Unaccounted: in.Unaccounted, UnexpectedCount: in.UnexpectedCount, Next: in.Next, Attempts: in.Attempts,
 	}
-	if in.Rest != nil {
-		out.Rest = *in.Rest
+	if in.UnaccountedFor != nil {
+		out.unaccountedFor = at(*in.UnaccountedFor)
 	}
 	for _, i := range in.Problems {
 		out.problems = append(out.problems, at(i))
@@ -260,7 +262,7 @@ func causeFromJSON(in causeJSON) error {
 	if in.Status != 0 {
 		api := &APIError{
 			Status: in.Status, Code: in.Code, Message: in.Message,
-			RequestID: in.RequestID, RetryAfter: in.RetryAfter, filtered: in.Filtered,
+			RequestID: in.RequestID, RetryAfter: in.RetryAfter, rateLimited: in.RateLimited,
 		}
 		if api.Error() == in.Text {
 			return api

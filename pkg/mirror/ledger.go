@@ -2,137 +2,195 @@ package mirror
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 )
 
-// How many rows a report keeps: of those that stand apart, and of those that differ for one topic.
+// How many rows a report keeps: of those that are unexpected, and of those that differ for one topic.
 const (
 	maxUnexpected = 1000
 	maxRows       = 10
 )
 
-// ledger fills in a Report. It is where every topic asked for gets its one outcome, and the only
-// state of a call. Its methods are for the caller's goroutine; what happens to a batch elsewhere is
-// kept in a part until it is booked.
-type ledger struct{ report *Report }
+// ledger fills in a Report: it gives each topic asked for its one outcome. Its methods are for the
+// caller's goroutine; each batch writes in a part of its own until it is booked.
+type ledger struct {
+	report    *Report
+	selection Selection
+	index     map[string]int // topic to its place in the report; for a selection by name
+	parts     []*part
+	strays    map[int][]stray // rows in the answer to another batch, by the place of their topic
+}
 
-// newLedger opens the books: each topic asked for has its entry, and nothing has been done.
+// stray is a row about a topic that another batch of the call asked for.
+type stray struct {
+	outcome Outcome
+	text    string // what the row says
+}
+
+// newLedger begins a report in which each topic asked for has its Result, and nothing has been done.
 func newLedger(clusterID, link string, s Selection, dryRun bool) *ledger {
-	r := &Report{ClusterID: clusterID, Link: link, DryRun: dryRun, Pattern: s.expression(), Complete: true, Rest: Untouched}
-	if s.kind == selectTopics {
-		r.Results = make([]Result, 0, len(s.names))
-		seen := make(map[string]bool, len(s.names))
+	l := &ledger{
+		report:    &Report{ClusterID: clusterID, Link: link, DryRun: dryRun, Pattern: s.expression},
+		selection: s,
+		index:     map[string]int{},
+		strays:    map[int][]stray{},
+	}
+	if s.expression == "" {
+		l.report.Results = make([]Result, 0, len(s.names))
+		l.index = make(map[string]int, len(s.names))
 		for _, name := range s.names {
-			if !seen[name] { // a call with a name twice is refused, but it has a report
-				seen[name] = true
-				r.Results = append(r.Results, Result{Topic: name, Outcome: Untouched})
+			if _, seen := l.index[name]; !seen { // a call with a name twice is refused, but it has a report
+				l.index[name] = len(l.report.Results)
+				l.report.Results = append(l.report.Results, Result{Topic: name, Outcome: Untouched})
 			}
 		}
 	}
-	return &ledger{r}
+	return l
 }
 
-// part opens the part of the books that a batch may write in, as if nothing had been sent.
+// part opens the part of the ledger that a batch may write in.
 func (l *ledger) part(b Batch) *part {
-	p := &part{pattern: b.Pattern != "", index: make(map[string]int, len(b.Topics))}
-	if p.pattern {
-		return p
+	p := &part{batch: b, ledger: l}
+	if b.Pattern == "" {
+		end := b.first + len(b.Topics)
+		p.results = l.report.Results[b.first:end:end]
+		p.rows = make([]int, len(p.results))
 	}
-	p.results = l.report.Results[b.first : b.first+len(b.Topics) : b.first+len(b.Topics)]
-	p.rows = make([]int, len(p.results))
-	for i, name := range b.Topics {
-		p.results[i] = Result{Topic: name, Outcome: Untouched}
-		p.index[name] = i
-	}
+	p.reset()
+	l.parts = append(l.parts, p)
 	return p
 }
 
-// book enters what became of a batch that was sent, and tells whether that is a reason not to send
-// another.
-func (l *ledger) book(p *part, v verdict) (stop error) {
-	r := l.report
-	if v.err != nil {
-		l.problem(v.err)
-		p.settle(v.outcome, v.err)
-		stop = v.err
-	} else {
-		p.settle(Unknown, cause("the answer has no row for this topic", nil))
+// book enters what became of a batch that was sent, and returns why no further batch should be sent,
+// or nil.
+func (l *ledger) book(p *part) (stop error) {
+	p.close()
+	for place, rows := range p.strays {
+		l.strays[place] = append(l.strays[place], rows...)
 	}
-	if p.pattern {
-		r.Results, r.Rest = p.results, v.outcome
+	for i := range p.results {
+		l.applyStrays(&p.results[i], p.batch.first+i)
 	}
-	r.Complete = r.Complete && v.err == nil && p.next == ""
-	if p.next != "" && r.Next == "" {
-		r.Next = p.next
+	unknown := func(r Result) bool { return r.Outcome == Unknown }
+	switch {
+	case p.verdict.err != nil:
+		return p.verdict.err
+	case slices.ContainsFunc(p.results, unknown) || p.unaccounted == UnaccountedUnknown:
+		return cause("a topic's outcome is unknown", nil)
+	case len(p.strays) > 0:
+		return cause("its answer has rows about topics of other batches", nil)
 	}
-	r.UnexpectedCount += p.unexpectedCount
-	r.Unexpected = append(r.Unexpected, p.unexpected[:min(len(p.unexpected), maxUnexpected-len(r.Unexpected))]...)
-	r.Attempts = append(r.Attempts, p.attempts...)
-	unknown := func(res Result) bool { return res.Outcome == Unknown }
-	if stop == nil && slices.ContainsFunc(p.results, unknown) {
-		stop = cause("a topic's outcome is unknown", nil)
-	}
-	return stop
+	return nil
 }
 
-// refuse gives every topic of the given batches, none of which was sent, the reason for that.
-func (l *ledger) refuse(batches []Batch, why error) {
-	for _, b := range batches {
-		for i := range b.Topics {
-			l.report.Results[b.first+i].cause = why
+// applyStrays lets the rows for a topic that came in the answers to other batches bear on its result.
+func (l *ledger) applyStrays(r *Result, place int) {
+	for _, s := range l.strays[place] {
+		r.note("another batch's answer has a row for this topic: " + s.text)
+		if r.Outcome != s.outcome && r.Outcome != Unknown {
+			said := r.Outcome.String()
+			r.Outcome = Unknown
+			r.cause = cause(fmt.Sprintf("another batch's answer has a row for this topic that says %s, and here it is %s", s.text, said), nil)
 		}
 	}
-	l.report.Complete = false
-	l.problem(why)
+	delete(l.strays, place)
 }
 
-// problem books a cause that bears on the run, not on one topic alone.
-func (l *ledger) problem(why error) {
-	l.report.problems = append(l.report.problems, why)
+// refuse gives every topic of the given batches, none of which was sent, the reason for that. For a
+// call that was refused itself they are nil, and it is about all topics.
+func (l *ledger) refuse(batches []Batch, why error) {
+	r := l.report
+	if batches == nil {
+		for i := range r.Results {
+			r.Results[i].cause = why
+		}
+	}
+	for _, b := range batches {
+		for i := range b.Topics {
+			r.Results[b.first+i].cause = why
+		}
+	}
+	if len(r.Results) == 0 {
+		r.Unaccounted, r.unaccountedFor = UnaccountedUntouched, why
+	}
 }
 
-// finish closes the books, and returns the report with its error.
+// problem notes an error of the run that is about no topic.
+func (l *ledger) problem(why error) { l.report.problems = append(l.report.problems, why) }
+
+// finish puts the parts together, and returns the report with its error.
 func (l *ledger) finish() (*Report, error) {
 	r := l.report
-	if r.Complete || r.Pattern == "" {
-		r.Rest = Accepted
+	for place := range l.strays {
+		l.applyStrays(&r.Results[place], place)
 	}
-	slices.SortStableFunc(r.Attempts, func(a, b Attempt) int { return cmp.Compare(a.Batch, b.Batch) })
+	slices.SortStableFunc(l.parts, func(a, b *part) int { return cmp.Compare(a.batch.Index, b.batch.Index) })
+	for _, p := range l.parts {
+		p.addTo(r)
+		if p.batch.Pattern != "" {
+			r.Results = p.results
+		}
+	}
+	r.Complete = r.closed(r.Count(Unknown) + r.Count(Untouched))
 	return r, r.Err()
 }
 
-// part is what one batch's answers say, until it is booked. For a selection by name its results
-// are those of the report, which no other part touches.
-type part struct {
-	pattern         bool
-	results         []Result
-	rows            []int          // how many rows came for each of results
-	index           map[string]int // topic to position in results
-	unexpected      []Result
-	unexpectedCount int
-	next            string
-	attempts        []Attempt
+// batchReport returns a report of one booked batch, which shares nothing with the call's.
+func (l *ledger) batchReport(p *part) *Report {
+	r := p.batch.report()
+	r.Results = slices.Clone(p.results)
+	p.addTo(r)
+	r.Complete = r.closed(r.Count(Unknown) + r.Count(Untouched))
+	return r
 }
 
-// enter books a row of an answer.
-func (p *part) enter(r row) {
-	if !r.named {
-		p.setApart(r)
+// part is what became of one batch. For a selection by name its results are those of the ledger's
+// report, which no other part touches.
+type part struct {
+	batch    Batch
+	ledger   *ledger // of it, only what does not change during a call
+	attempts []Attempt
+	verdict  verdict // of the last attempt
+	doubt    string  // why a refusal may have come after the request was processed; "" if it cannot have
+
+	// What the rows of the last attempt's answer say.
+	results         []Result
+	rows            []int          // how many rows came for each of results
+	index           map[string]int // topic to place in results; for a pattern
+	unexpected      []Result
+	unexpectedCount int
+	strays          map[int][]stray
+	illegible       bool // a pattern's answer has a row whose topic cannot be told
+	next            string
+
+	// What is known once it is closed.
+	unaccounted Unaccounted
+	problem     error
+}
+
+// reset forgets the rows of an earlier attempt.
+func (p *part) reset() {
+	p.unexpected, p.unexpectedCount, p.strays, p.illegible, p.next = nil, 0, nil, false, ""
+	if p.batch.Pattern != "" {
+		p.results, p.rows, p.index = nil, nil, map[string]int{}
 		return
 	}
-	i, asked := p.index[r.Topic]
-	if !asked {
-		// A pattern's topics are those that the answer names, but a name that no topic can have is
-		// none of them.
-		if !p.pattern || !isTopicName(r.Topic) {
-			r.note("nobody asked for this topic")
-			p.setApart(r)
-			return
+	clear(p.rows)
+	for i, name := range p.batch.Topics {
+		p.results[i] = Result{Topic: name, Outcome: Untouched}
+	}
+}
+
+// add takes in a row of the answer.
+func (p *part) add(r row) {
+	i, ours := p.place(&r)
+	if !ours {
+		p.unexpectedCount++
+		if len(p.unexpected) < maxUnexpected {
+			p.unexpected = append(p.unexpected, r.withoutLists())
 		}
-		i = len(p.results)
-		p.index[r.Topic] = i
-		p.results = append(p.results, Result{Topic: r.Topic})
-		p.rows = append(p.rows, 0)
+		return
 	}
 	have := &p.results[i]
 	if p.rows[i]++; p.rows[i] == 1 {
@@ -154,6 +212,129 @@ func (p *part) enter(r row) {
 	}
 }
 
+// place returns which of the results a row is about, or why it is about none, in its notes.
+func (p *part) place(r *row) (place int, ours bool) {
+	if p.batch.Pattern != "" {
+		return p.placeOfPattern(r)
+	}
+	if !r.named {
+		return 0, false // a note says so already
+	}
+	place, asked := p.ledger.index[r.Topic]
+	switch first := p.batch.first; {
+	case !asked:
+		r.note("this topic was not asked for")
+	case place < first || place >= first+len(p.results):
+		r.note("this topic was asked for in another batch")
+		p.addStray(place, r)
+	default:
+		return place - first, true
+	}
+	return 0, false
+}
+
+// placeOfPattern does it for a pattern, whose topics are those that the answer names.
+func (p *part) placeOfPattern(r *row) (place int, ours bool) {
+	switch {
+	case !r.named:
+		p.illegible = true
+		return 0, false
+	case !isTopicName(r.Topic):
+		p.illegible = true
+		r.note("this is not a topic name")
+		return 0, false
+	case !p.ledger.selection.covers(r.Topic):
+		r.note("the selection does not cover this topic")
+		return 0, false
+	}
+	place, known := p.index[r.Topic]
+	if !known {
+		place = len(p.results)
+		p.index[r.Topic] = place
+		p.results = append(p.results, Result{Topic: r.Topic})
+		p.rows = append(p.rows, 0)
+	}
+	return place, true
+}
+
+// addStray keeps a row about a topic of another batch: one, or two that disagree.
+func (p *part) addStray(place int, r *row) {
+	if p.strays == nil {
+		p.strays = map[int][]stray{}
+	}
+	sameOutcome := func(s stray) bool { return s.outcome == r.Outcome }
+	if !slices.ContainsFunc(p.strays[place], sameOutcome) {
+		p.strays[place] = append(p.strays[place], stray{r.Outcome, r.verdictText()})
+	}
+}
+
+// close gives every topic its outcome, and the reason for it, once no further request is sent.
+func (p *part) close() {
+	v := &p.verdict
+	if p.doubt != "" {
+		if v.err != nil && v.outcome == Untouched {
+			v.outcome = Unknown
+			v.err = joined(v.err, cause(p.doubt+", so it may have been processed", nil))
+		}
+		for i := range p.results {
+			if r := &p.results[i]; p.rows[i] > 0 && r.Outcome == Failed {
+				r.Outcome = Unknown
+				r.cause = cause(codeAndMessage(r.Code, r.Message)+"; but "+p.doubt, nil)
+				r.note("the refusal may be the answer to a second send: " + p.doubt)
+			}
+		}
+	}
+	why := v.err
+	if why == nil {
+		why = cause("the answer has no row for this topic", nil)
+	}
+	told := false
+	for i := range p.results {
+		if r := &p.results[i]; p.rows[i] == 0 {
+			r.Outcome, r.cause = v.outcome, why
+			told = true
+			if p.doubt != "" {
+				r.note("the refusal may be the answer to a second send: " + p.doubt)
+			}
+		}
+	}
+	switch {
+	case p.batch.Pattern == "":
+		if v.err != nil && !told {
+			p.problem = v.err
+		}
+	case v.err != nil:
+		p.problem, p.unaccounted = v.err, UnaccountedUnknown
+		if v.outcome == Untouched {
+			p.unaccounted = UnaccountedUntouched
+		}
+	case p.illegible:
+		p.problem, p.unaccounted = cause("the answer has a row whose topic cannot be told", nil), UnaccountedUnknown
+	case p.next != "":
+		p.unaccounted = UnaccountedUnknown
+	}
+}
+
+// addTo adds to a report what is known beside the results.
+func (p *part) addTo(r *Report) {
+	if r.Next == "" {
+		r.Next = p.next
+	}
+	r.UnexpectedCount += p.unexpectedCount
+	r.addUnexpected(p.unexpected)
+	r.Attempts = append(r.Attempts, p.attempts...)
+	if r.Pattern != "" {
+		r.Unaccounted = p.unaccounted
+	}
+	switch {
+	case p.problem == nil:
+	case p.unaccounted == UnaccountedUntouched:
+		r.unaccountedFor = p.problem
+	default:
+		r.problems = append(r.problems, p.problem)
+	}
+}
+
 // keep adds a row to those that are kept beside the result, unless one like it is there.
 func (r *Result) keep(other Result) {
 	if !slices.ContainsFunc(r.Rows, other.says) && len(r.Rows) < maxRows {
@@ -166,24 +347,16 @@ func (r Result) says(other Result) bool {
 	return r.Outcome == other.Outcome && r.Code == other.Code && r.Message == other.Message
 }
 
+// verdictText says what a row says of its topic.
+func (r Result) verdictText() string {
+	if r.Outcome == Failed {
+		return "failed, " + codeAndMessage(r.Code, r.Message)
+	}
+	return r.Outcome.String()
+}
+
 // withoutLists returns the row without what may be long.
 func (r Result) withoutLists() Result {
 	r.Lags, r.Truncations, r.MessagesTruncated, r.Rows = nil, nil, nil, nil
 	return r
-}
-
-func (p *part) setApart(r row) {
-	p.unexpectedCount++
-	if len(p.unexpected) < maxUnexpected {
-		p.unexpected = append(p.unexpected, r.withoutLists())
-	}
-}
-
-// settle gives every topic without a row its outcome, and the reason for it.
-func (p *part) settle(o Outcome, why error) {
-	for i := range p.results {
-		if p.rows[i] == 0 {
-			p.results[i].Outcome, p.results[i].cause = o, why
-		}
-	}
 }

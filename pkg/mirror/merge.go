@@ -5,108 +5,213 @@ import (
 	"slices"
 )
 
-// Merge enters in r what a later report says, about the same cluster and link: of topics that were
-// sent again, or of the next batches of a journal. A dry run merges with dry runs only. Where the
-// two are not about the same it returns an error that matches ErrInvalidArgument, and r stays as it
-// was. The later report is not changed.
+// Merge adds to r what another report says, about the same cluster and link: of topics that were sent
+// again, or of the next batches of a journal. A dry run merges with dry runs only. Where the two are
+// not about the same it returns an error that matches ErrInvalidArgument, and r stays as it was. The
+// other report is not changed.
 //
-// For a topic in both, the later result stands, but:
+// For a topic in both, Accepted stands before Unknown, Unknown before Failed, and Failed before
+// Untouched; of two alike the later one stands, but of two that are Accepted or Untouched the first.
+// So a refusal after Unknown leaves the topic Unknown: the first request may have done what the second
+// was refused for. What a refusal said that does not stand is kept in the Notes.
 //
-//   - Untouched replaces nothing, for nothing happened.
-//   - Accepted is not replaced; what the later report says otherwise is kept in Rows.
-//   - A refusal after Unknown leaves it Unknown, with both causes: the first attempt may have done
-//     what the second was refused for.
-func (r *Report) Merge(later *Report) error {
+// A call by pattern that left topics Unaccounted as Unknown stays so, whatever another call brings. Of
+// the runs' own errors none is lost. Attempts are known by run, batch and number, and are there once,
+// with the unexpected rows that they brought. The order and the grouping of merges do not matter for
+// outcomes, attempts, unexpected rows and errors; merging a report twice changes nothing.
+//
+// Merge takes time in proportion to the other report. Results must not be reordered or removed
+// between merges.
+func (r *Report) Merge(other *Report) error {
 	bad := &argumentError{}
-	for _, c := range []struct {
-		what        string
-		ours, other any
-	}{
-		{"cluster", r.ClusterID, later.ClusterID}, {"link", r.Link, later.Link}, {"dry run", r.DryRun, later.DryRun},
+	if r == nil || other == nil {
+		bad.add("Merge", "there is no report")
+		return bad
+	}
+	if r == other {
+		return nil
+	}
+	for _, c := range []struct{ what, ours, theirs string }{
+		{"cluster", r.ClusterID, other.ClusterID},
+		{"link", r.Link, other.Link},
+		{"dry run", fmt.Sprint(r.DryRun), fmt.Sprint(other.DryRun)},
 	} {
-		if c.ours != c.other {
-			bad.add("Merge", "the reports differ in %s: %s and %s", c.what, quote(fmt.Sprint(c.ours)), quote(fmt.Sprint(c.other)))
+		if c.ours != c.theirs {
+			bad.add("Merge", "the reports differ in %s: %s and %s", c.what, quote(c.ours), quote(c.theirs))
 		}
 	}
-	if r.Pattern != "" && later.Pattern != "" && r.Pattern != later.Pattern {
-		bad.add("Merge", "the reports differ in pattern: %s and %s", quote(r.Pattern), quote(later.Pattern))
+	if r.Pattern != "" && other.Pattern != "" && r.Pattern != other.Pattern {
+		bad.add("Merge", "the reports differ in pattern: %s and %s", quote(r.Pattern), quote(other.Pattern))
 	}
 	if err := bad.err(); err != nil {
 		return err
 	}
-	index := make(map[string]int, len(r.Results))
-	for i := range r.Results {
-		index[r.Results[i].Topic] = i
-	}
-	for _, res := range later.Results {
-		if i, known := index[res.Topic]; known {
-			r.Results[i] = mergeResults(r.Results[i], res)
-			continue
+	x := r.indexed()
+	for i := range other.Results {
+		theirs := &other.Results[i]
+		place, known := x.places[theirs.Topic]
+		if !known {
+			place = len(r.Results)
+			x.places[theirs.Topic] = place
+			r.Results = append(r.Results, theirs.clone())
+		} else {
+			x.open -= r.Results[place].open()
+			r.Results[place] = mergeResults(r.Results[place], *theirs)
 		}
-		index[res.Topic] = len(r.Results)
-		r.Results = append(r.Results, res)
+		x.open += r.Results[place].open()
 	}
-	for _, u := range later.Unexpected {
-		if len(r.Unexpected) < maxUnexpected {
-			r.Unexpected = append(r.Unexpected, u)
+	r.mergeAttempts(other)
+	if r.unaccountedRank() < other.unaccountedRank() {
+		r.Unaccounted, r.unaccountedFor = other.Unaccounted, other.unaccountedFor
+	}
+	if r.Pattern == "" {
+		r.Pattern = other.Pattern
+	}
+	if r.Next == "" {
+		r.Next = other.Next
+	}
+	for _, p := range other.problems {
+		same := func(q error) bool { return q.Error() == p.Error() }
+		if !slices.ContainsFunc(r.problems, same) {
+			r.problems = append(r.problems, p)
 		}
 	}
-	r.UnexpectedCount += later.UnexpectedCount
-	r.Attempts = append(r.Attempts, later.Attempts...)
-	r.mergeRest(later)
+	r.Complete = r.closed(x.open)
 	return nil
 }
 
-func mergeResults(was, is Result) Result {
-	switch {
-	case is.Outcome == Untouched:
-		return was
-	case was.Outcome == Accepted && is.Outcome != Accepted:
-		was.beside(is)
-		return was
-	case was.Outcome == Unknown && is.Outcome == Failed:
-		first := was.Err()
-		was.beside(is)
-		was.cause = &causeError{
-			text: first.Error() + "; then: " + codeAndMessage(is.Code, is.Message),
-			err:  &pair{first, is.Err()},
+// mergeIndex says what is where in a report, and lasts from one merge to the next.
+type mergeIndex struct {
+	owner    *Report        // a copy of the report must not use it
+	places   map[string]int // topic to place in Results
+	open     int            // how many Results are Unknown or Untouched
+	attempts map[attemptID]bool
+}
+
+// indexed returns the report's index, which is made anew if the report is not as the last merge left
+// it.
+func (r *Report) indexed() *mergeIndex {
+	x := r.index
+	last := len(r.Results) - 1
+	if x != nil && x.owner == r && len(x.places) == len(r.Results) && len(x.attempts) == len(r.Attempts) &&
+		(last < 0 || x.places[r.Results[last].Topic] == last) {
+		return x
+	}
+	x = &mergeIndex{owner: r, places: make(map[string]int, len(r.Results)), attempts: make(map[attemptID]bool, len(r.Attempts))}
+	// A copy of the report may share these.
+	r.Results, r.Attempts, r.Unexpected = slices.Clone(r.Results), slices.Clone(r.Attempts), slices.Clone(r.Unexpected)
+	r.problems = slices.Clone(r.problems)
+	for i := range r.Results {
+		x.places[r.Results[i].Topic] = i
+		x.open += r.Results[i].open()
+	}
+	for i := range r.Attempts {
+		x.attempts[r.Attempts[i].id()] = true
+	}
+	r.index = x
+	return x
+}
+
+// mergeAttempts adds the attempts that the report does not have, with the unexpected rows that they
+// brought.
+func (r *Report) mergeAttempts(other *Report) {
+	rows := other.Unexpected
+	for _, a := range other.Attempts {
+		its := rows[:min(a.Unexpected, len(rows))]
+		rows = rows[len(its):]
+		if r.index.attempts[a.id()] {
+			continue
 		}
-		return was
-	case was.Outcome == Accepted:
-		return was
+		r.index.attempts[a.id()] = true
+		r.Attempts = append(r.Attempts, a)
+		r.UnexpectedCount += a.Unexpected
+		r.addUnexpected(its)
 	}
-	return is
+	for _, row := range rows { // of a report that was not made by a call
+		same := func(u Result) bool { return u.Topic == row.Topic && u.says(row) }
+		if !slices.ContainsFunc(r.Unexpected, same) {
+			r.UnexpectedCount++
+			r.addUnexpected([]Result{row})
+		}
+	}
+	r.UnexpectedCount = max(r.UnexpectedCount, other.UnexpectedCount)
 }
 
-// beside keeps a later result beside the one that stands.
-func (r *Result) beside(later Result) {
-	rows := r.Rows
-	r.Rows = nil
-	if len(rows) == 0 {
-		rows = []Result{r.withoutLists()}
-	}
-	r.Rows = append(r.Rows, rows...)
-	r.keep(later)
+// addUnexpected keeps as many of the rows as there is room for.
+func (r *Report) addUnexpected(rows []Result) {
+	r.Unexpected = append(r.Unexpected, rows[:min(len(rows), maxUnexpected-len(r.Unexpected))]...)
 }
 
-// pair is two causes below one text.
-type pair [2]error
+// rank orders outcomes by which of two stands.
+func (o Outcome) rank() int {
+	return slices.Index([]Outcome{Untouched, Failed, Unknown, Accepted}, o)
+}
 
-func (p *pair) Error() string   { return p[0].Error() + "; " + p[1].Error() }
-func (p *pair) Unwrap() []error { return p[:] }
+// mergeResults returns what two reports, one after the other, say about a topic.
+func mergeResults(a, b Result) Result {
+	stands, other := a, b
+	first := a.Outcome == Accepted || a.Outcome == Untouched
+	if b.Outcome.rank() > a.Outcome.rank() || b.Outcome == a.Outcome && !first {
+		stands, other = b, a
+	}
+	notes := slices.Concat(a.Notes, b.Notes)
+	if other.Outcome == Failed {
+		notes = append(notes, other.refusalNote())
+	}
+	stands = stands.clone()
+	stands.Notes = nil
+	for _, n := range notes {
+		if stands.Outcome != Failed || n != stands.refusalNote() {
+			stands.note(n)
+		}
+	}
+	return stands
+}
 
-// mergeRest works out what is known of the whole, once the results are merged.
-func (r *Report) mergeRest(later *Report) {
+// refusalNote is what is kept of a refusal that does not stand.
+func (r Result) refusalNote() string {
+	return "a call was refused for this topic: " + codeAndMessage(r.Code, r.Message)
+}
+
+// open is 1 for a topic that is not answered for, and else 0.
+func (r *Result) open() int {
+	if r.Outcome == Unknown || r.Outcome == Untouched {
+		return 1
+	}
+	return 0
+}
+
+// clone returns a copy that shares nothing that a merge changes.
+func (r Result) clone() Result {
+	r.Notes = slices.Clone(r.Notes)
+	return r
+}
+
+// unaccountedRank orders what is known of topics without a Result: a call by pattern that was
+// answered to its end stands before one that was refused, and one of unknown outcome before both.
+func (r *Report) unaccountedRank() int {
 	switch {
-	case later.Pattern != "" && (later.Complete || later.Rest == Unknown || r.Pattern == ""):
-		r.Pattern, r.Complete, r.Rest, r.Next = later.Pattern, later.Complete, later.Rest, later.Next
-	case r.Pattern == "":
-		// Of topics asked for by name nothing is open once each has an answer of its own.
-		r.Complete = len(r.Results) > 0 && r.Count(Unknown)+r.Count(Untouched) == 0
-		r.Rest = Accepted
+	case r.Unaccounted == UnaccountedUnknown:
+		return 3
+	case r.Unaccounted == UnaccountedNone && r.Pattern != "":
+		return 2
+	case r.Unaccounted == UnaccountedUntouched:
+		return 1
 	}
-	r.problems = slices.Concat(r.problems, later.problems)
-	if r.Complete {
-		r.problems, r.Next = nil, "" // what went wrong with the runs is of no account any more
+	return 0
+}
+
+// attemptID is how an attempt is known.
+type attemptID struct {
+	run           string
+	batch, number int
+	start         int64 // of an attempt whose run is not known
+}
+
+func (a *Attempt) id() attemptID {
+	id := attemptID{run: a.Run.ID, batch: a.Batch, number: a.Number}
+	if id.run == "" {
+		id.start = a.Start.UnixNano()
 	}
+	return id
 }

@@ -3,6 +3,8 @@ package mirror_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -30,7 +32,7 @@ func TestI14_Merge(t *testing.T) {
 		name          string
 		first, second mirrortest.Action
 		want          string // outcome, and the reason if there is one
-		rows          string
+		note          string // in the notes
 	}{
 		{"untouched, then accepted", untouched, accepted, "accepted", ""},
 		{"untouched, then failed", untouched, failed, "failed: x: 400: already stopped", ""},
@@ -38,16 +40,16 @@ func TestI14_Merge(t *testing.T) {
 		{"untouched twice: the first stands", untouched, status(404, "", ""), "untouched: HTTP 403 Forbidden, code 40301", ""},
 		{"unknown, then accepted", unknown, accepted, "accepted", ""},
 		{"unknown, then untouched", unknown, untouched, "unknown: HTTP 503 Service Unavailable, code 50003: timed out", ""},
-		{"unknown, then unknown", unknown, lost, "unknown: the request may have been carried out, and no answer came: EOF", ""},
-		{"unknown, then refused", unknown, failed,
-			"unknown: HTTP 503 Service Unavailable, code 50003: timed out; then: 400: already stopped", "unknown, failed already stopped"},
-		{"accepted, then failed", accepted, failed, "accepted", "accepted, failed already stopped"},
-		{"accepted, then unknown", accepted, unknown, "accepted", "accepted, unknown"},
+		{"unknown, then unknown", unknown, lost, "unknown: the request may have been carried out, and no response came: EOF", ""},
+		{"unknown, then refused", unknown, failed, "unknown: HTTP 503 Service Unavailable, code 50003: timed out", "a call was refused for this topic: 400: already stopped"},
+		{"accepted, then failed", accepted, failed, "accepted", "a call was refused for this topic: 400: already stopped"},
+		{"accepted, then unknown", accepted, unknown, "accepted", ""},
 		{"accepted, then untouched", accepted, untouched, "accepted", ""},
 		{"accepted twice", accepted, accepted, "accepted", ""},
-		{"failed, then accepted", otherwise, accepted, "accepted", ""},
-		{"failed, then failed otherwise", otherwise, failed, "failed: x: 400: already stopped", ""},
-		{"failed, then unknown", failed, unknown, "unknown: HTTP 503 Service Unavailable, code 50003: timed out", ""},
+		{"failed, then accepted", otherwise, accepted, "accepted", "a call was refused for this topic: 40301: no right"},
+		{"failed, then failed otherwise", otherwise, failed, "failed: x: 400: already stopped", "a call was refused for this topic: 40301: no right"},
+		{"failed, then failed alike", failed, failed, "failed: x: 400: already stopped", ""},
+		{"failed, then unknown", failed, unknown, "unknown: HTTP 503 Service Unavailable, code 50003: timed out", "a call was refused for this topic: 400: already stopped"},
 		{"failed, then untouched", failed, untouched, "failed: x: 400: already stopped", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -66,11 +68,7 @@ func TestI14_Merge(t *testing.T) {
 				got += ": " + r.Err().Error()
 			}
 			require.Equal(t, c.want, strings.TrimSuffix(got, ": Forbidden"))
-			var said []string
-			for _, other := range r.Rows {
-				said = append(said, strings.TrimSpace(other.Outcome.String()+" "+other.Message))
-			}
-			require.Equal(t, c.rows, strings.Join(said, ", "))
+			require.Equal(t, c.note, strings.Join(r.Notes, "; "))
 			require.Len(t, report.Attempts, 2)
 			require.Equal(t, r.Outcome == mirror.Accepted, report.Err() == nil, "a run that is made good is a success")
 
@@ -79,24 +77,8 @@ func TestI14_Merge(t *testing.T) {
 			var back mirror.Report
 			require.NoError(t, json.Unmarshal(text, &back))
 			require.Equal(t, r.Outcome, back.Results[0].Outcome)
-			if c.name == "unknown, then refused" {
-				var api *mirror.APIError
-				var topic *mirror.TopicError
-				require.ErrorAs(t, report.Err(), &api)
-				require.ErrorAs(t, report.Err(), &topic)
-			}
 		})
 	}
-}
-
-func TestI14_MergeKeepsWhatWasKept(t *testing.T) {
-	accepted := said(t, ok(rows(`{"mirror_topic_name":"x","error_code":null}`)))
-	report := said(t, ok(rows(`{"mirror_topic_name":"x","error_code":null}`)))
-	require.NoError(t, report.Merge(said(t, ok(rows(`{"mirror_topic_name":"x","error_code":400}`)))))
-	require.Len(t, report.Results[0].Rows, 2)
-	require.NoError(t, report.Merge(accepted))
-	require.Len(t, report.Results[0].Rows, 2)
-	require.Empty(t, accepted.Results[0].Rows)
 }
 
 func TestI14_MergeOfMoreTopics(t *testing.T) {
@@ -117,33 +99,149 @@ func TestI14_MergeOfMoreTopics(t *testing.T) {
 	pair.Local.AssertSentOnce(t)
 }
 
-func TestI14_MergeOfPatterns(t *testing.T) {
+func TestI14_MergeForgetsNoCallByPattern(t *testing.T) {
 	ask := func(s mirror.Selection, do mirrortest.Action) *mirror.Report {
 		report, _ := serve(t, do).client(t).ReverseAndPause(context.Background(), "link", s)
 		return report
 	}
-	cut := func() *mirror.Report { return ask(mirror.Prefix("x"), ok(`{"data":[`+good("x.1")+`,`)) }
-	whole := ask(mirror.Prefix("x"), ok(rows(good("x.1"), good("x.2"))))
+	const cut = "cut"
+	for name, first := range map[string]mirrortest.Action{
+		"lost": mirrortest.Cut(0), "5xx": mirrortest.Error(503, 503, "x"), cut: ok(`{"data":[` + good("x.1") + `,`),
+		"next is set":   ok(`{"metadata":{"next":"p"},"data":[` + good("x.1") + `]}`),
+		"illegible row": ok(rows(good("x.1"), `{}`)), "trailing bytes": ok(rows(good("x.1")) + "x"),
+	} {
+		for what, later := range map[string]*mirror.Report{
+			"the same pattern, answered to its end":  ask(mirror.Prefix("x"), ok(rows(good("x.1"), good("x.2")))),
+			"the same pattern, refused":              ask(mirror.Prefix("x"), mirrortest.Error(403, 403, "no")),
+			"the same pattern, refused by name":      ask(mirror.Prefix("x"), ok(rows(`{"mirror_topic_name":"x.1","error_code":400}`))),
+			"the same pattern, answered with no row": ask(mirror.Prefix("x"), ok(rows())),
+			"the same pattern, other rows":           ask(mirror.Prefix("x"), ok(rows(good("x.9")))),
+			"names":                                  ask(mirror.Topics("x.1"), ok(rows(good("x.1")))),
+			"names, refused":                         ask(mirror.Topics("x.1"), mirrortest.Error(403, 403, "no")),
+			"a bad argument":                         ask(mirror.Topics(), ok("")),
+		} {
+			report := ask(mirror.Prefix("x"), first)
+			before := report.Err()
+			require.ErrorIs(t, before, mirror.ErrOutcomeUnknown)
+			require.NoError(t, report.Merge(later))
+			require.ErrorIs(t, report.Err(), mirror.ErrOutcomeUnknown, "%s, then %s", name, what)
+			require.Equal(t, mirror.UnaccountedUnknown, report.Unaccounted)
+			require.False(t, report.Complete)
+			require.Contains(t, fmt.Sprint(causes(report.Err())), causes(before)[0].Error())
 
-	report := cut()
-	require.NoError(t, report.Merge(whole))
-	require.NoError(t, report.Err(), "the same pattern again, to its end")
-	require.Equal(t, "x.1 accepted, x.2 accepted", outcomes(report))
+			reversed := ask(mirror.Topics("y"), ok(rows(good("y"))))
+			require.NoError(t, reversed.Merge(later))
+			require.NoError(t, reversed.Merge(ask(mirror.Prefix("x"), first)))
+			require.ErrorIs(t, reversed.Err(), mirror.ErrOutcomeUnknown, "%s, then %s", what, name)
+		}
+	}
 
-	report = cut()
-	require.NoError(t, report.Merge(ask(mirror.Topics("x.2"), ok(rows(good("x.2"))))))
-	require.ErrorIs(t, report.Err(), mirror.ErrOutcomeUnknown, "names do not tell what else the pattern covers")
-	require.Equal(t, mirror.Unknown, report.Rest)
+	report := ask(mirror.Prefix("x"), mirrortest.Error(403, 403, "no"))
+	require.NoError(t, report.Merge(ask(mirror.Prefix("x"), ok(rows(good("x.1"))))))
+	require.NoError(t, report.Err(), "a call that was refused as a whole is made good by the next")
 
-	report = cut()
-	require.NoError(t, report.Merge(ask(mirror.Prefix("x"), mirrortest.Error(403, 403, "no"))))
-	require.ErrorIs(t, report.Err(), mirror.ErrOutcomeUnknown, "a later refusal does not undo the first call")
+	require.ErrorContains(t, ask(mirror.Prefix("x"), ok(rows())).Merge(ask(mirror.Suffix("y"), ok(rows()))), "the reports differ in pattern")
+}
 
-	report = ask(mirror.Topics("a"), ok(rows(good("a"))))
-	require.NoError(t, report.Merge(cut()))
-	require.ErrorIs(t, report.Err(), mirror.ErrOutcomeUnknown)
+func TestI14_MergeClearsNoErrorThatCameWithAcceptedRows(t *testing.T) {
+	for name, body := range map[string]string{
+		"next is set": `{"metadata":{"next":"p"},"data":[` + good("x") + `]}`, "trailing bytes": rows(good("x")) + "x", "an unexpected row": rows(good("x"), good("y")),
+	} {
+		for what, other := range map[string]*mirror.Report{
+			"a copy": nil, "an untouched report": said(t, mirrortest.Error(403, 403, "no")), "an accepted report": said(t, ok(rows(good("x")))),
+		} {
+			for _, later := range []bool{true, false} {
+				report := said(t, ok(body))
+				text := causes(report.Err())[0].Error()
+				second := other
+				if other == nil {
+					second = clone(t, report)
+				}
+				first := report
+				if !later {
+					first, second = clone(t, second), report
+				}
+				require.NoError(t, first.Merge(second))
+				require.ErrorContains(t, first.Err(), text, "%s, and %s", name, what)
+				require.Equal(t, "x accepted", outcomes(first))
+			}
+		}
+	}
+}
 
-	require.ErrorContains(t, cut().Merge(ask(mirror.Suffix("y"), ok(rows()))), "the reports differ in pattern")
+// clone copies a report by way of its JSON form.
+func clone(t *testing.T, r *mirror.Report) *mirror.Report {
+	t.Helper()
+	data, err := json.Marshal(r)
+	require.NoError(t, err)
+	var back mirror.Report
+	require.NoError(t, json.Unmarshal(data, &back))
+	return &back
+}
+
+func TestI14_MergeTwiceChangesNothing(t *testing.T) {
+	report := said(t, ok(rows(good("x"), good("y"), `{}`)))
+	text := marshal(t, report)
+	require.NoError(t, report.Merge(report))
+	require.NoError(t, report.Merge(clone(t, report)))
+	require.Equal(t, text, marshal(t, report))
+	require.Len(t, report.Attempts, 1)
+	require.Equal(t, 2, report.UnexpectedCount)
+
+	another := said(t, ok(rows(good("x"), good("y"), `{}`)))
+	require.NoError(t, report.Merge(another))
+	require.NoError(t, report.Merge(another))
+	require.Len(t, report.Attempts, 2, "another run's are others")
+	require.Equal(t, 4, report.UnexpectedCount)
+	require.Len(t, report.Unexpected, 4)
+
+	shallow := *report
+	require.NoError(t, shallow.Merge(said(t, ok(rows(good("x"))))))
+	require.Len(t, report.Attempts, 2, "a copy shares nothing that a merge changes")
+	require.NoError(t, report.Merge(another))
+	require.Len(t, report.Attempts, 2)
+}
+
+func marshal(t *testing.T, r *mirror.Report) string {
+	t.Helper()
+	text, err := json.Marshal(r)
+	require.NoError(t, err)
+	return string(text)
+}
+
+func TestI14_MergeOfNothing(t *testing.T) {
+	report := said(t, ok(rows(good("x"))))
+	require.ErrorIs(t, report.Merge(nil), mirror.ErrInvalidArgument)
+	require.ErrorIs(t, (*mirror.Report)(nil).Merge(report), mirror.ErrInvalidArgument)
+	require.NoError(t, report.Err())
+}
+
+// Merging batch by batch takes memory in proportion to the topics, not to topics times batches.
+func TestI14_MergeBatchByBatch(t *testing.T) {
+	const batches, size = 400, 100
+	report := &mirror.Report{}
+	var all []*mirror.Report
+	for b := range batches {
+		one := &mirror.Report{Complete: true, Attempts: []mirror.Attempt{{Run: mirror.Run{ID: "r"}, Batch: b, Number: 1}}}
+		for i := range size {
+			one.Results = append(one.Results, mirror.Result{Topic: fmt.Sprint(b, "-", i), Outcome: mirror.Accepted})
+		}
+		all = append(all, one)
+	}
+	allocated := testing.Benchmark(func(b *testing.B) {
+		for b.Loop() {
+			report = &mirror.Report{}
+			for _, one := range all {
+				if err := report.Merge(one); err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+	}).AllocedBytesPerOp()
+	require.NoError(t, report.Err())
+	require.Len(t, report.Results, batches*size)
+	require.Len(t, report.Attempts, batches)
+	require.Less(t, allocated, int64(batches*size*4000), "bytes")
 }
 
 func TestI14_MergeRefusesWhatIsNotAboutTheSame(t *testing.T) {
@@ -180,14 +278,20 @@ func TestI13_Batches(t *testing.T) {
 			before = append(before, strings.Join(b.Topics, ""))
 			return nil
 		}
-		cfg.AfterBatch = func(_ context.Context, b mirror.Batch, results []mirror.Result) {
-			require.Len(t, results, len(b.Topics))
-			for i, r := range results {
-				require.Equal(t, b.Topics[i], r.Topic)
-				require.Equal(t, mirror.Accepted, r.Outcome)
+		cfg.AfterBatch = func(_ context.Context, b mirror.Batch, r *mirror.Report) error {
+			require.Len(t, r.Results, len(b.Topics))
+			for i, res := range r.Results {
+				require.Equal(t, b.Topics[i], res.Topic)
+				require.Equal(t, mirror.Accepted, res.Outcome)
 			}
+			require.NoError(t, r.Err())
+			require.Len(t, r.Attempts, 1)
+			require.Equal(t, b.Run, r.Attempts[0].Run)
+			require.NotEmpty(t, b.Run.ID)
+			require.False(t, b.Run.Start.IsZero())
 			after = append(after, strings.Join(b.Topics, ""))
-			clear(results) // they are the hook's to keep, and not the report's
+			clear(r.Results) // they are the hook's to keep, and not the call's
+			return nil
 		}
 		report, err := reverseOn(t, newClient(t, cfg), "dr-link", names...)
 		require.NoError(t, err)
@@ -201,7 +305,7 @@ func TestI13_Batches(t *testing.T) {
 			require.False(t, a.Start.Before(last.Start) && cfg.Parallel < 2)
 			last = a
 			require.Equal(t, i, a.Batch)
-			require.Equal(t, []any{200, mirror.Accepted, 1, ""}, []any{a.Status, a.Outcome, a.Sends, a.Error})
+			require.Equal(t, []any{200, mirror.Accepted, 1, "", 1}, []any{a.Status, a.Outcome, a.Sends, a.Error, a.Number})
 			require.Positive(t, a.Duration)
 			require.Empty(t, a.RequestID)
 			sizes = append(sizes, a.Topics)
@@ -210,18 +314,62 @@ func TestI13_Batches(t *testing.T) {
 	}
 }
 
-func TestBatch_Report(t *testing.T) {
+func TestBatch_Unanswered(t *testing.T) {
 	b := mirror.Batch{ClusterID: "c", Link: "l", Topics: []string{"a", "b"}}
-	sent := b.Report(nil)
-	require.Equal(t, "a unknown, b unknown", outcomes(sent))
-	require.ErrorIs(t, sent.Err(), mirror.ErrOutcomeUnknown)
-	require.ErrorContains(t, sent.Err(), "it was about to be sent, and no answer is known")
+	report := b.Unanswered()
+	require.Equal(t, "a unknown, b unknown", outcomes(report))
+	require.ErrorIs(t, report.Err(), mirror.ErrOutcomeUnknown)
+	require.ErrorContains(t, report.Err(), "it was about to be sent, and no answer is known")
 
-	done := b.Report([]mirror.Result{{Topic: "a", Outcome: mirror.Accepted}, {Topic: "b", Outcome: mirror.Accepted}})
-	require.NoError(t, done.Err())
-	require.NoError(t, sent.Merge(done))
-	require.NoError(t, sent.Err())
-
-	pattern := mirror.Batch{Pattern: "x.*"}.Report(nil)
+	pattern := mirror.Batch{Pattern: "x.*"}.Unanswered()
 	require.ErrorIs(t, pattern.Err(), mirror.ErrOutcomeUnknown)
+	require.Equal(t, mirror.UnaccountedUnknown, pattern.Unaccounted)
+}
+
+// AfterBatch gets the verdict, also of a batch whose rows are all accepted.
+func TestI13_AfterBatchGetsTheVerdict(t *testing.T) {
+	for name, body := range map[string]string{
+		"cut": `{"data":[` + good("a") + `,`, "next is set": `{"metadata":{"next":"p"},"data":[` + good("a") + `]}`, "trailing bytes": rows(good("a")) + "x",
+		"an unexpected row": rows(good("a"), good("z")), "an illegible row": rows(good("a"), `{}`),
+	} {
+		for what, sel := range map[string]mirror.Selection{"pattern": mirror.Prefix("a"), "names": mirror.Topics("a")} {
+			cfg := serve(t, ok(body)).config()
+			var own *mirror.Report
+			cfg.AfterBatch = func(_ context.Context, _ mirror.Batch, r *mirror.Report) error { own = r; return nil }
+			report, err := newClient(t, cfg).ReverseAndPause(context.Background(), "link", sel)
+			require.Error(t, err)
+			require.EqualError(t, own.Err(), err.Error(), "%s, %s", name, what)
+			require.Equal(t, report.Complete, own.Complete)
+			require.False(t, own.Complete && name != "an unexpected row" && (name != "an illegible row" || what == "pattern"), "%s, %s", name, what)
+			require.Equal(t, report.Attempts, own.Attempts)
+			require.Equal(t, report.Unexpected, own.Unexpected)
+			require.Equal(t, report.Next, own.Next)
+			require.NotSame(t, report, own)
+		}
+	}
+}
+
+func TestI13_AnErrorOfAfterBatchEndsTheRun(t *testing.T) {
+	full := errors.New("disk full")
+	for _, last := range []bool{true, false} {
+		pair := mirrortest.NewPair(t, mirrortest.Options{Topics: []mirrortest.Topic{{Name: "a"}, {Name: "b"}, {Name: "c"}}})
+		cfg := pair.Local.Config()
+		cfg.BatchSize, cfg.KeepGoing = 1, true
+		cfg.AfterBatch = func(_ context.Context, b mirror.Batch, _ *mirror.Report) error {
+			if b.Index == 1 && !last || b.Index == 2 {
+				return full
+			}
+			return nil
+		}
+		report, err := reverseOn(t, newClient(t, cfg), "dr-link", "a", "b", "c")
+		require.ErrorIs(t, err, full)
+		if last {
+			require.Equal(t, "a accepted, b accepted, c accepted", outcomes(report))
+			require.ErrorContains(t, err, "AfterBatch failed for batch 3 of 3: disk full")
+			require.ErrorContains(t, clone(t, report).Err(), "disk full")
+		} else {
+			require.Equal(t, "a accepted, b accepted, c untouched", outcomes(report))
+			require.ErrorContains(t, err, "AfterBatch failed for batch 2 of 3: disk full")
+		}
+	}
 }

@@ -2,10 +2,19 @@ package mirror_test
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -16,12 +25,13 @@ import (
 )
 
 var (
-	walks = flag.Int("walks", 500, "how many random walks TestModel takes")
-	seed  = flag.Uint64("seed", 0, "the seed of TestModel; 0 draws one")
+	walks = flag.Int("walks", 2000, "how many random walks TestModel takes, and triples of reports TestMergeLaws")
+	seed  = flag.Uint64("seed", 1, "the seed of both; 0 draws one")
 )
 
 // TestModel walks at random: calls of every kind, against a cluster with faults before and after the
-// change is applied. After each walk the books are held to what the cluster really did.
+// change is applied, and through middleware that fails. After each walk the reports are held to what
+// the cluster really did.
 func TestModel(t *testing.T) {
 	first := *seed
 	if first == 0 {
@@ -52,20 +62,25 @@ func walk(t *testing.T, seed uint64) {
 	cfg := pair.Local.Config()
 	cfg.BatchSize, cfg.Parallel, cfg.KeepGoing = 1+draw.IntN(4), 1+draw.IntN(3), draw.IntN(2) == 0
 
+	cfg.Middleware = func(next http.RoundTripper) http.RoundTripper { return failing(draw, next) }
+
 	whole := &mirror.Report{ClusterID: cfg.ClusterID, Link: pair.Link()}
 	asked := map[string]bool{}
-	faulty, hidden := false, false
+	hidden, page := false, false
 	for range 1 + draw.IntN(3) {
 		for range draw.IntN(4) {
 			f := mirrortest.Fault{Nth: 1 + draw.IntN(3), AfterApply: draw.IntN(2) == 0}
 			f.Do = whatFails(draw, f.AfterApply)
+			if f.AfterApply && draw.IntN(8) == 0 {
+				// The library retries it, and the second request finds the work done.
+				f.Do, page = mirrortest.RateLimitedWithoutHeader(), true
+			}
 			if f.AfterApply && draw.IntN(6) == 0 {
 				// The only lie: a row that says no although it was done.
 				f.Topic = names[draw.IntN(len(names))]
 				f.Do = mirrortest.Row(`{"mirror_topic_name":"` + f.Topic + `","error_code":50003,"error_message":null}`)
 				hidden = true
 			}
-			faulty = true
 			pair.Local.Inject(f)
 		}
 		client, err := mirror.NewClient(cfg)
@@ -89,7 +104,9 @@ func walk(t *testing.T, seed uint64) {
 		requireSound(t, report, err, some)
 		for _, r := range report.Results {
 			done := pair.Local.Applied(r.Topic) - before[r.Topic]
-			require.LessOrEqual(t, pair.Local.Attempts(r.Topic)-attempts[r.Topic], 1, "the library sent %s again", r.Topic)
+			if !page {
+				require.LessOrEqual(t, pair.Local.Attempts(r.Topic)-attempts[r.Topic], 1, "the library sent %s again", r.Topic)
+			}
 			switch {
 			case dryRun:
 				require.Zero(t, done, "a dry run reversed %s", r.Topic)
@@ -99,17 +116,19 @@ func walk(t *testing.T, seed uint64) {
 				require.Zero(t, done, "%s is untouched", r.Topic)
 			case r.Outcome == mirror.Failed && !hidden:
 				require.Zero(t, done, "%s failed: %v", r.Topic, r.Err())
-			case r.Outcome == mirror.Unknown:
-				require.True(t, faulty || ctx.Err() != nil, "%s is unknown without a reason", r.Topic)
 			}
+			require.Equal(t, r.Outcome == mirror.Accepted, r.Err() == nil)
 		}
-		sent := map[string]int{}
+		first := map[int]time.Time{}
 		for _, a := range report.Attempts {
 			require.LessOrEqual(t, a.Sends, 1)
-			sent[fmt.Sprint(a.Batch)]++
+			if a.Number == 1 {
+				first[a.Batch] = a.Start
+			}
 		}
-		for batch, n := range sent {
-			require.LessOrEqual(t, n, 4, "batch %s", batch)
+		for _, a := range report.Attempts {
+			require.Less(t, a.Number, 100, "no hot loop")
+			require.False(t, a.Start.Before(first[a.Batch]))
 		}
 		if !dryRun {
 			require.NoError(t, whole.Merge(report))
@@ -137,15 +156,184 @@ func walk(t *testing.T, seed uint64) {
 // whatFails draws what goes wrong. What sends rows of the proper answer comes after it was applied
 // only, for before that they would say what is not so.
 func whatFails(draw *rand.Rand, afterApply bool) mirrortest.Action {
+	delayed := func(do mirrortest.Action) mirrortest.Action { return mirrortest.WithHeader(do, "DoSFilter", "delayed") }
 	all := []mirrortest.Action{
 		mirrortest.Cut(0), mirrortest.Reset(0), mirrortest.Hang(),
 		mirrortest.Error(500, 50003, "x"), mirrortest.Error(503, 50302, "x"), mirrortest.Error(429, 42901, "x"), mirrortest.Error(400, 40002, "x"),
+		delayed(mirrortest.Error(429, 42901, "x")), delayed(status(429, kafka, limiterJSON)), delayed(status(429, "text/html", limiterHTML)),
+		status(400, kafka, `{"error_code":40002,"message":"x`), status(400, kafka, `{"error_code":400`), status(400, "text/html", "<title>x</title>"), status(400, "", ""),
+		status(403, "text/html", "<title>x</title>"), status(429, "text/html", "<title>slow</title>"), status(303, "", "", "Location", "/x"), status(406, "", ""),
+		mirrortest.WithHeader(mirrortest.Error(403, 40301, "x"), "X-Envoy-Attempt-Count", "2"),
 		mirrortest.Answer(200, "<title>x</title>", "Content-Type", "text/html"), mirrortest.Raw("x"), mirrortest.Answer(200, `{"data":null}`, "Content-Type", "application/json"),
 	}
 	if afterApply {
 		all = append(all, mirrortest.Cut(draw.IntN(2000)), mirrortest.Drip(50, 20*time.Second))
 	} else {
-		all = append(all, mirrortest.Filtered(), mirrortest.Error(403, 40301, "x"), mirrortest.Error(401, 40101, "x"))
+		all = append(all, mirrortest.RateLimited(), mirrortest.RateLimitedWithoutHeader(), mirrortest.Error(403, 40301, "x"), mirrortest.Error(401, 40101, "x"), status(421, "", ""))
 	}
 	return all[draw.IntN(len(all))]
+}
+
+// failing is middleware that now and then fails: before it takes anything of the body, after it took
+// it, or after it sent it, with errors that look like the library's own.
+func failing(draw *rand.Rand, next http.RoundTripper) http.RoundTripper {
+	var mu sync.Mutex
+	draws := func(n int) int {
+		mu.Lock()
+		defer mu.Unlock()
+		return draw.IntN(n)
+	}
+	errs := []error{
+		mirror.ErrRateLimited, &mirror.APIError{Status: 429}, &mirror.APIError{Status: 401}, mirror.ErrUnauthenticated,
+		syscall.ECONNREFUSED, os.ErrDeadlineExceeded, errors.New("the circuit is open"),
+	}
+	return roundTripper(func(r *http.Request) (*http.Response, error) {
+		err := fmt.Errorf("middleware: %w", errs[draws(len(errs))])
+		switch draws(24) {
+		case 0:
+			return nil, err
+		case 1:
+			io.Copy(io.Discard, r.Body)
+			return nil, err
+		case 2:
+			if resp, err := next.RoundTrip(r); err == nil {
+				resp.Body.Close()
+			}
+			return nil, err
+		case 3:
+			resp, sendErr := next.RoundTrip(r)
+			if sendErr == nil {
+				resp.Body.Close()
+				resp.Body = io.NopCloser(iotest.ErrReader(err))
+			}
+			return resp, sendErr
+		}
+		return next.RoundTrip(r)
+	})
+}
+
+// Merge keeps its laws for any three reports: about the same topics or others, by name or by pattern,
+// of one run or of several, complete or not.
+func TestMergeLaws(t *testing.T) {
+	first := *seed
+	if first == 0 {
+		first = rand.Uint64()
+	}
+	for i := range *walks {
+		draw := rand.New(rand.NewPCG(first+uint64(i), 7))
+		runs := []string{"r1", "r2", "r3"}
+		var all [3]*mirror.Report
+		for j := range all {
+			all[j] = drawnReport(t, draw, runs[draw.IntN(3)])
+		}
+		if draw.IntN(8) == 0 {
+			all[2] = all[draw.IntN(2)]
+		}
+		a, b, c := all[0], all[1], all[2]
+		left := merged(t, merged(t, a, b), c)
+		right := merged(t, a, merged(t, b, c))
+		require.Equal(t, told(left), told(right), "associative: seed %d", first+uint64(i))
+		require.Equal(t, told(left), told(merged(t, left, c)), "idempotent: seed %d", first+uint64(i))
+		require.Equal(t, told(left), told(merged(t, left, left)), "idempotent: seed %d", first+uint64(i))
+		require.Equal(t, told(a), told(merged(t, a, a)), "idempotent: seed %d", first+uint64(i))
+		require.Equal(t, outcomesSorted(left), outcomesSorted(merged(t, merged(t, c, a), b)), "in any order: seed %d", first+uint64(i))
+		for _, r := range all {
+			for _, name := range r.Topics(mirror.Unknown) {
+				res, found := left.Result(name)
+				require.True(t, found && (res.Outcome == mirror.Unknown || res.Outcome == mirror.Accepted), "forgets no Unknown: seed %d", first+uint64(i))
+			}
+			require.False(t, r.Unaccounted == mirror.UnaccountedUnknown && left.Unaccounted != mirror.UnaccountedUnknown, "seed %d", first+uint64(i))
+			require.False(t, r.UnexpectedCount > 0 && left.Err() == nil || r.Next != "" && left.Err() == nil, "seed %d", first+uint64(i))
+		}
+		require.Equal(t, told(left), told(clone(t, left)), "reports survive: seed %d", first+uint64(i))
+	}
+}
+
+func merged(t *testing.T, a, b *mirror.Report) *mirror.Report {
+	t.Helper()
+	r, before := clone(t, a), marshal(t, b)
+	require.NoError(t, r.Merge(b))
+	require.Equal(t, before, marshal(t, b), "the other report is as it was")
+	return r
+}
+
+func outcomesSorted(r *mirror.Report) []string {
+	return slices.Sorted(slices.Values(strings.Split(outcomes(r), ", ")))
+}
+
+// told is what a report says where order does not matter.
+func told(r *mirror.Report) string {
+	var lines []string
+	add := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
+	for _, res := range r.Results {
+		notes := slices.Sorted(slices.Values(res.Notes))
+		add("topic %s %v %d %s %v %q", res.Topic, res.Outcome, res.Code, res.Message, res.Err(), notes)
+	}
+	for _, a := range r.Attempts {
+		add("attempt %v %d %d %v", a.Run.ID, a.Batch, a.Number, a.Error)
+	}
+	for _, u := range r.Unexpected {
+		add("unexpected %s %v %v", u.Topic, u.Outcome, u.Notes)
+	}
+	for _, c := range causes(r.Err()) {
+		add("cause %v", c)
+	}
+	add("%v %v %v %v %s", r.Unaccounted, r.UnexpectedCount, r.Complete, errors.Is(r.Err(), mirror.ErrOutcomeUnknown), r.Next)
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
+}
+
+// drawnReport is the report of a real call, against a server whose answer is drawn.
+func drawnReport(t *testing.T, draw *rand.Rand, run string) *mirror.Report {
+	t.Helper()
+	names := []string{"p-1", "p-2", "p-3"}[:1+draw.IntN(3)]
+	var list []string
+	for _, name := range append(names, "p-4", "other")[:len(names)+draw.IntN(3)] {
+		switch draw.IntN(6) {
+		case 0:
+			list = append(list, fmt.Sprintf(`{"mirror_topic_name":%q,"error_code":%d,"error_message":"no"}`, name, 400+draw.IntN(2)))
+		case 1:
+			list = append(list, fmt.Sprintf(`{"mirror_topic_name":%q}`, name))
+		case 2:
+		default:
+			list = append(list, good(name))
+		}
+	}
+	if draw.IntN(10) == 0 {
+		list = append(list, `{}`)
+	}
+	body, code, kind := rows(list...), 200, kafka
+	switch draw.IntN(12) {
+	case 0:
+		body = strings.TrimSuffix(body, "}")
+	case 1:
+		body += "x"
+	case 2:
+		body = strings.Replace(body, `"self":"s"}`, `"self":"s","next":"p"}`, 1)
+	case 3:
+		body, code = `{"error_code":403}`, 403
+	case 4:
+		body, code = `{"error_code":50003}`, 503
+	case 5:
+		body, code, kind = "<title>x</title>", 200, "text/html"
+	}
+	sel := mirror.Topics(names...)
+	switch draw.IntN(8) {
+	case 0, 1, 2:
+		sel = mirror.Prefix("p-")
+	case 3:
+		sel = mirror.Topics()
+	}
+	cfg := mirror.Config{Endpoint: "http://127.0.0.1:1", ClusterID: "c", Credential: mirror.NoCredential(), RetryFor: -1}
+	cfg.Middleware = func(http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(r *http.Request) (*http.Response, error) {
+			io.Copy(io.Discard, r.Body)
+			return &http.Response{StatusCode: code, Header: http.Header{"Content-Type": {kind}}, Body: io.NopCloser(strings.NewReader(body))}, nil
+		})
+	}
+	report, _ := newClient(t, cfg).ReverseAndPause(context.Background(), "l", sel)
+	for i := range report.Attempts { // the runs are drawn too, so that reports share attempts
+		report.Attempts[i].Run.ID = run + fmt.Sprint(report.UnexpectedCount)
+	}
+	return clone(t, report)
 }

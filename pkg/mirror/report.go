@@ -144,12 +144,11 @@ type Report struct {
 	// Results has, for a selection by name, one Result a topic, in the order asked, whatever
 	// happened; for a pattern, one for each topic that the server answered for.
 	Results []Result
-	// Complete says that the answer was read to its end and that the server said no more was to
-	// come.
+	// Complete says that nothing is missing: every answer was read to its end and said that no more was
+	// to come, every topic asked for by name was answered for, and the run had no error of its own.
 	Complete bool
-	// Rest is the outcome of topics that a pattern covers and that no Result is about: Unknown or
-	// Untouched where the answer is not Complete, else Accepted, there being none.
-	Rest Outcome
+	// Unaccounted says what is known of topics that the call is about and no Result is.
+	Unaccounted Unaccounted
 	// Unexpected are the rows that nobody asked for, and those whose topic cannot be read, without
 	// their lags and truncations. At most 1000 are kept.
 	Unexpected []Result
@@ -163,29 +162,82 @@ type Report struct {
 	// batches and then of time.
 	Attempts []Attempt
 
-	// problems are causes that bear on the run, beside those that the fields above tell.
+	// unaccountedFor is why Unaccounted is UnaccountedUntouched; nil if it is not.
+	unaccountedFor error
+	// problems are errors of the run that no field and no Result tells.
 	problems []error
+	// index is what Merge knows of the report; nil if it has not been merged.
+	index *mergeIndex
+}
+
+// Unaccounted says what is known of topics that a call is about and no Result is: those that a
+// pattern covers and no row was read about. A selection by name has a Result for each topic. Its text
+// forms are "none", "untouched" and "unknown".
+type Unaccounted uint8
+
+const (
+	// UnaccountedNone says that there are no such topics: the zero value.
+	UnaccountedNone Unaccounted = iota
+	// UnaccountedUntouched says that nothing was done.
+	UnaccountedUntouched
+	// UnaccountedUnknown says that the request may have been carried out for topics that are not known.
+	UnaccountedUnknown
+)
+
+var unaccountedNames = [...]string{UnaccountedNone: "none", UnaccountedUntouched: "untouched", UnaccountedUnknown: "unknown"}
+
+// String returns the value's name.
+func (u Unaccounted) String() string {
+	if int(u) < len(unaccountedNames) {
+		return unaccountedNames[u]
+	}
+	return fmt.Sprintf("unaccounted(%d)", uint8(u))
+}
+
+// MarshalText returns the value's name. It fails for a value that has none.
+func (u Unaccounted) MarshalText() ([]byte, error) {
+	if int(u) >= len(unaccountedNames) {
+		return nil, fmt.Errorf("%w: %v", ErrInvalidArgument, u)
+	}
+	return []byte(u.String()), nil
+}
+
+// UnmarshalText reads a value's name. It fails for any other text.
+func (u *Unaccounted) UnmarshalText(text []byte) error {
+	i := slices.Index(unaccountedNames[:], string(text))
+	if i < 0 {
+		return fmt.Errorf("%w: %s is not a value of Unaccounted", ErrInvalidArgument, quote(string(text)))
+	}
+	*u = Unaccounted(i) //nolint:gosec // an index into three names
+	return nil
 }
 
 // Attempt is one attempt at sending one request.
 type Attempt struct {
-	// Batch is the index of the batch that it sent, from 0.
-	Batch int `json:"batch"`
+	// Run is the call that it belongs to, Batch the index of the batch that it sent, from 0, and Number
+	// its number among the attempts at that batch, from 1.
+	Run    Run `json:"run"`
+	Batch  int `json:"batch"`
+	Number int `json:"number"`
 	// Topics is how many names it carried; 0 for a pattern.
 	Topics int `json:"topics"`
 	// Start is when it began, and Duration how long it took, to the last byte read.
 	Start    time.Time     `json:"start"`
 	Duration time.Duration `json:"duration_ns"`
-	// Status is the HTTP status; 0 if there was no answer.
+	// Status is the HTTP status; 0 if there was no response.
 	Status int `json:"status,omitempty"`
-	// RequestID is the answer's X-Request-Id; "" if it had none.
+	// RequestID is the response's X-Request-Id; "" if it had none.
 	RequestID string `json:"request_id,omitempty"`
 	// Outcome is what the attempt proves of topics that it brought no row for: Untouched or Unknown;
 	// Accepted if the answer was read to its end.
 	Outcome Outcome `json:"outcome"`
-	// Sends is how often the request may have been on the wire. More than one is the doing of the
-	// caller's own transport, as far as that reports it.
+	// Assumed says that Outcome rests on what is assumed of the server's status code, not on proof.
+	Assumed bool `json:"assumed,omitempty"`
+	// Sends is how many request bodies the library's own transport began to send. More than one is
+	// the doing of middleware.
 	Sends int `json:"sends"`
+	// Unexpected is how many rows of the answer are in Report.Unexpected, or would be if all were kept.
+	Unexpected int `json:"unexpected,omitempty"`
 	// Error is why the answer was not read to its end, on one printable line; "" if it was.
 	Error string `json:"error,omitempty"`
 }
@@ -205,9 +257,11 @@ func (r *Report) Err() error {
 	for _, p := range r.runProblems() {
 		add(p)
 	}
-	for i := range r.Results {
-		if err := r.Results[i].Err(); err != nil {
-			add(err)
+	for _, failed := range []bool{false, true} {
+		for i := range r.Results {
+			if err := r.Results[i].Err(); err != nil && failed == (r.Results[i].Outcome == Failed) {
+				add(err)
+			}
 		}
 	}
 	if len(e.causes) == 0 {
@@ -219,13 +273,23 @@ func (r *Report) Err() error {
 	return e
 }
 
-// runProblems returns the causes that bear on the run and not on one topic alone.
+// runProblems returns the causes that are about the run and not about one topic alone.
 func (r *Report) runProblems() []error {
-	problems := slices.Clip(r.problems)
+	var problems []error
+	if r.unaccountedFor != nil && (r.Pattern != "" || len(r.Results) == 0) {
+		problems = append(problems, r.unaccountedFor)
+	}
+	problems = append(problems, r.problems...)
 	if r.UnexpectedCount > 0 {
-		text := fmt.Sprintf("the answer has %s that nobody asked for", count(r.UnexpectedCount, "row"))
-		if len(r.Unexpected) > 0 && r.Unexpected[0].Topic != "" {
-			text += ", the first " + quote(r.Unexpected[0].Topic)
+		text := "the answer has " + count(r.UnexpectedCount, "unexpected row")
+		if len(r.Unexpected) > 0 {
+			u := &r.Unexpected[0]
+			if u.Topic != "" {
+				text += ", the first about " + quote(u.Topic)
+			}
+			if len(u.Notes) > 0 {
+				text += ": " + clean(u.Notes[0])
+			}
 		}
 		problems = append(problems, cause(text, nil))
 	}
@@ -233,9 +297,16 @@ func (r *Report) runProblems() []error {
 		problems = append(problems, cause("the answer goes on at "+quote(r.Next)+", so rows are missing", nil))
 	}
 	if len(r.Results) == 0 && len(problems) == 0 {
-		problems = append(problems, cause("nothing came of it", ErrNoTopics))
+		problems = append(problems, cause("the server answered with no rows", ErrNoTopics))
 	}
 	return problems
+}
+
+// closed tells whether the report is complete, given how many of its Results are Unknown or Untouched.
+func (r *Report) closed(open int) bool {
+	named := r.Pattern == "" && len(r.Results) > 0
+	accounted := r.Unaccounted == UnaccountedNone || r.Unaccounted == UnaccountedUntouched && named
+	return r.Next == "" && len(r.problems) == 0 && accounted && open == 0 && (named || r.Pattern != "")
 }
 
 // Result returns the Result of a topic, and whether there is one.
@@ -270,9 +341,9 @@ func (r *Report) Count(o Outcome) int {
 	return n
 }
 
-// unknown tells whether a topic, named or not, may have been reversed without our knowing.
+// unknown tells whether a topic, named or not, may have been reversed and the outcome is not known.
 func (r *Report) unknown() bool {
-	return r.Count(Unknown) > 0 || r.Pattern != "" && !r.Complete && r.Rest == Unknown
+	return r.Count(Unknown) > 0 || r.Unaccounted == UnaccountedUnknown
 }
 
 // FailureGroup is the Failed topics of one code.
@@ -418,7 +489,8 @@ func addSaturating(a, b int64) int64 {
 // verb returns is one, bad arguments included, so that errors.As gets at the report anywhere up
 // the stack.
 type IncompleteError struct {
-	// Report is the report that the verb returned beside the error; never nil.
+	// Report is the report that the verb returned beside the error; not nil in an error that the
+	// library returned.
 	Report *Report
 
 	causes []error
@@ -426,7 +498,10 @@ type IncompleteError struct {
 
 // Error gives the counts and the first cause on one printable line.
 func (e *IncompleteError) Error() string {
-	s := e.Report.String()
+	s := "not all accepted"
+	if e.Report != nil {
+		s = e.Report.String()
+	}
 	if len(e.causes) > 0 {
 		s += ": " + e.causes[0].Error()
 	}
@@ -436,12 +511,13 @@ func (e *IncompleteError) Error() string {
 	return s
 }
 
-// Unwrap returns the distinct causes: what was wrong with the run first, then the topics' in the
-// order asked. A cause that many topics share is there once.
+// Unwrap returns the distinct causes: what was wrong with the run first, then why topics are Unknown
+// or Untouched, then the refusals, each in the order asked. A cause that many topics share is there
+// once.
 func (e *IncompleteError) Unwrap() []error { return e.causes }
 
-// Is makes the error match ErrOutcomeUnknown where a topic, named or not, may have been reversed
-// without our knowing.
+// Is makes the error match ErrOutcomeUnknown where a topic, named or not, may have been reversed and
+// the outcome is not known.
 func (e *IncompleteError) Is(target error) bool {
-	return target == ErrOutcomeUnknown && e.Report.unknown()
+	return target == ErrOutcomeUnknown && e.Report != nil && e.Report.unknown()
 }

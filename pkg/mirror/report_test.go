@@ -67,16 +67,16 @@ gone   unknown  not known  the answer has no row for this topic
 (and 2 accepted)
 
 UNEXPECTED        SAYS      WHY
-\x1b[1mstranger  accepted  nobody asked for this topic
+\x1b[1mstranger  accepted  this topic was not asked for
 (no name)        unknown   the row has no topic name
 
-note       the answer has 2 rows that nobody asked for, the first "\x1b[1mstranger"
+note       the answer has 2 unexpected rows, the first about "\x1b[1mstranger": this topic was not asked for
 note       2 rows with something odd, the first odd: mirror_lags cannot be read
-accepted   the server took it on; it is done when the mirror topic is STOPPED
-failed     the server said no; see why
+accepted   the server accepted it; it is done when the mirror topic is STOPPED
+failed     the server refused it; see why
 unknown    it may have been reversed; look at the mirror topic before sending it again
 lag        0 messages in 1 partition; the largest is 0, fine partition 0; not known for 4 topics
-truncated  nothing that is known of; the server's own total is 3 for 1 topic
+truncated  none reported; the server's own total is 3 for 1 topic
 `, strings.ReplaceAll(b.String(), "UNEXPECTED       ", "UNEXPECTED        "))
 	require.ErrorIs(t, report.Table(failingWriter{}), errFull)
 }
@@ -128,7 +128,7 @@ func TestReport_JSON(t *testing.T) {
 			{"topic":"c","outcome":"unknown","cause":0,"notes":["the answer has more than one row for this topic"],
 			 "rows":[{"topic":"c","outcome":"accepted"},{"topic":"c","outcome":"failed","code":1}]},
 			{"topic":"d","outcome":"unknown","cause":1}],
-		"unexpected":[{"topic":"z","outcome":"accepted","notes":["nobody asked for this topic"]}],"unexpected_count":1,"next":"p2",
+		"unexpected":[{"topic":"z","outcome":"accepted","notes":["this topic was not asked for"]}],"unexpected_count":1,"next":"p2",
 		"causes":[
 			{"text":"the answer has rows for this topic that disagree"},
 			{"text":"the answer has no row for this topic"}]}`, string(text))
@@ -152,7 +152,7 @@ func TestReport_JSONKeepsCauses(t *testing.T) {
 		require.NoError(t, json.Unmarshal(text, &back))
 		return back.Err()
 	}
-	report, callErr := reverse(t, serve(t, status(429, "text/html", "<title>slow down</title>")).client(t), "a", "b")
+	report, callErr := reverse(t, serve(t, status(429, "text/html", "<title>slow down</title>", "DoSFilter", "unavailable")).client(t), "a", "b")
 	err := readBack(report)
 	require.EqualError(t, err, callErr.Error())
 	require.ErrorIs(t, err, mirror.ErrRateLimited)

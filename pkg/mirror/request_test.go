@@ -93,30 +93,29 @@ func TestRequest_Credentials(t *testing.T) {
 	require.Equal(t, 2, tokens, "the source is asked once an attempt")
 }
 
-func TestRequest_CallersHTTPClient(t *testing.T) {
+func TestRequest_ThroughMiddleware(t *testing.T) {
 	w := serve(t, status(302, "", "", "Location", "/elsewhere"))
 	var sent *http.Request
-	own := &http.Client{
-		Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-			sent = r
-			return http.DefaultTransport.RoundTrip(r)
-		}),
-		CheckRedirect: func(*http.Request, []*http.Request) error { return errors.New("the caller's own") },
-	}
 	cfg := w.config()
-	cfg.HTTPClient = own
-	report, err := reverse(t, newClient(t, cfg), "a")
-	require.ErrorContains(t, err, "redirected to /elsewhere, not followed")
-	require.Equal(t, "a untouched", outcomes(report))
-	require.Len(t, w.Journal(), 1, "nothing came of the redirect")
+	wrapped := 0
+	cfg.Middleware = func(next http.RoundTripper) http.RoundTripper {
+		wrapped++
+		return roundTripper(func(r *http.Request) (*http.Response, error) {
+			sent = r
+			return next.RoundTrip(r)
+		})
+	}
+	client := newClient(t, cfg)
+	for range 2 {
+		report, err := reverse(t, client, "a")
+		require.ErrorContains(t, err, "redirected to /elsewhere, not followed")
+		require.Equal(t, "a untouched", outcomes(report))
+	}
+	require.Equal(t, 1, wrapped, "it is called once, by NewClient")
+	require.Len(t, w.Journal(), 2, "nothing came of the redirects")
 	require.Nil(t, sent.GetBody, "nothing lets a transport send it again")
 	require.EqualValues(t, len(`{"mirror_topic_names":["a"]}`), sent.ContentLength)
 	require.Nil(t, sent.Header["Idempotency-Key"])
-	require.EqualError(t, own.CheckRedirect(nil, nil), "the caller's own", "the caller's client is as it was")
-
-	cfg.HTTPClient = &http.Client{}
-	_, err = reverse(t, newClient(t, cfg), "a")
-	require.ErrorContains(t, err, "not followed", "without a transport it is net/http's own")
 }
 
 func TestRequest_RedirectWithAPlaceThatCannotBeRead(t *testing.T) {
@@ -145,6 +144,10 @@ func TestRequest_OverTLS(t *testing.T) {
 	cfg.TLS = roots
 	_, err = reverse(t, newClient(t, cfg), "a")
 	require.NoError(t, err)
+	cfg.TLS = roots.Clone()
+	cfg.TLS.NextProtos = []string{"h2"}
+	_, err = reverse(t, newClient(t, cfg), "a")
+	require.NoError(t, err, "the transport speaks HTTP/1.1, whatever the Config says")
 	require.Zero(t, roots.MinVersion, "the caller's TLS configuration is as it was")
 }
 
@@ -159,7 +162,7 @@ func TestRequest_CancelledInFlight(t *testing.T) {
 		requireSound(t, report, err, []string{"topic-1"})
 		require.ErrorIs(t, err, context.Canceled)
 		require.ErrorIs(t, err, why)
-		require.ErrorContains(t, err, "may have been carried out, and no answer came: the operator pressed stop")
+		require.ErrorContains(t, err, "may have been carried out, and no response came: the operator pressed stop")
 		require.Equal(t, "topic-1 unknown", outcomes(report))
 		require.Equal(t, 1, pair.Local.Applied("topic-1"))
 	})
@@ -175,7 +178,7 @@ func TestRequest_Timeout(t *testing.T) {
 			start := time.Now()
 			report, err := reverseOn(t, newClient(t, cfg), "dr-link", "topic-1")
 			require.ErrorIs(t, err, context.DeadlineExceeded)
-			require.ErrorContains(t, err, "no answer within "+want.String())
+			require.ErrorContains(t, err, "no response within "+want.String())
 			require.Equal(t, want, time.Since(start))
 			require.Equal(t, "topic-1 unknown", outcomes(report))
 		}
@@ -205,7 +208,6 @@ func TestRequest_AnswerIsBounded(t *testing.T) {
 }
 
 func TestErrors_AllShapes(t *testing.T) {
-	const kafka = "application/json"
 	for _, c := range []struct {
 		name   string
 		answer mirrortest.Action
@@ -243,7 +245,7 @@ func TestErrors_AllShapes(t *testing.T) {
 			`HTTP 503 Service Unavailable: {"id":"r-4"} (retry after 1m30s) (request id r-3)`},
 		{"a long message", status(500, kafka, `{"message":"`+strings.Repeat("x", 1<<15)+`"}`),
 			mirror.APIError{Status: 500, Message: strings.Repeat("x", 1021) + "…"}, ""},
-		{"a page beyond its bound", status(500, kafka, `{"message":"`+strings.Repeat("x", 1<<17)+`"}`),
+		{"a page beyond its bound", status(500, kafka, `{"message":"`+strings.Repeat("x", 1<<21)+`"}`),
 			mirror.APIError{Status: 500, Message: `{"message":"` + strings.Repeat("x", 1009) + "…"}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -1,107 +1,237 @@
 package mirror
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
+	"log/slog"
 	"math/rand/v2"
 	"net"
-	"net/http"
+	"strings"
 	"syscall"
 	"time"
 )
 
-// The waits between attempts where the server does not ask for one: between nothing and a bound
-// that doubles from the first to the last of these.
+// retryClass says why a batch may be sent again. The library finds it itself, from what came on the
+// wire; it is never read out of an error that somebody else returned.
+type retryClass uint8
+
 const (
-	firstBackoff = 200 * time.Millisecond
-	lastBackoff  = 10 * time.Second
+	final           retryClass = iota
+	notSent                    // provably not sent, for a cause that can pass
+	rejected                   // by the rate limiter
+	unauthenticated            // a 401: once, if the credential has another header by then
+	maybeDone                  // no certain response: a dry run, which changes nothing, may be repeated
 )
 
-// maxRetryAfter is the longest that the library waits because a server asks it to.
-const maxRetryAfter = 60 * time.Second
+const (
+	// The waits between attempts where the server does not ask for one are drawn between nothing and
+	// a bound that doubles from the first to the last of these.
+	firstBackoff = 200 * time.Millisecond
+	lastBackoff  = 10 * time.Second
+	// limiterWindow is the window in which the rate limiter counts requests, rejected ones included
+	// (observed). After a rejection the wait is at least as long.
+	limiterWindow = time.Second
+	// notSentFor is how long a request is retried that could not be sent.
+	notSentFor = 10 * time.Second
+	// dryRunAttempts is how often a dry run is attempted that gets no certain response.
+	dryRunAttempts = 3
+)
 
-// send sends a batch, again where that is safe, and returns what came of it in the end. Sent again
-// is only what provably was not processed; a dry run, which changes nothing, also where that is
-// not known.
-func (c *Client) send(ctx context.Context, l *ledger, op operation, b Batch) (*part, verdict) {
+// retries decides on the retries of one batch.
+type retries struct {
+	first      time.Time // when the first attempt began
+	notSent    time.Time // when the present row of attempts that were not sent began; zero if it is over
+	rejections int       // the present row of rejections by the rate limiter
+	attempts   int
+	uncertain  int // attempts at a dry run without a certain response
+	renewed    bool
+}
+
+// decision is what follows an attempt.
+type decision struct {
+	again   bool
+	wait    time.Duration
+	endsRun bool // the rate limiter lets nothing more through in time
+}
+
+// next decides what follows an attempt that began at the given time and came to v. The times bound
+// it: retryFor, which is negative for never, and when the client last got through.
+func (s *retries) next(v verdict, began time.Time, through time.Time, retryFor time.Duration, dryRun bool) decision {
+	if s.attempts++; s.attempts == 1 {
+		s.first = began
+	}
+	if v.retry != notSent {
+		s.notSent = time.Time{}
+	} else if s.notSent.IsZero() {
+		s.notSent = began
+	}
+	if v.retry != rejected {
+		s.rejections = 0
+	}
+	now := time.Now()
+	left := retryFor - now.Sub(later(s.first, through))
+	switch v.retry {
+	case rejected:
+		s.rejections++
+		d := decision{wait: v.retryAfter()}
+		if d.wait == 0 {
+			d.wait = limiterWindow + backoff(s.rejections)
+		}
+		d.again = d.wait <= left
+		d.endsRun = !d.again
+		return d
+	case notSent:
+		d := decision{wait: cmp.Or(v.retryAfter(), backoff(s.attempts))}
+		d.again = d.wait <= min(left, notSentFor-now.Sub(s.notSent))
+		return d
+	case unauthenticated:
+		d := decision{again: !s.renewed}
+		s.renewed = true
+		return d
+	case maybeDone:
+		s.uncertain++
+		d := decision{wait: cmp.Or(v.retryAfter(), backoff(s.attempts))}
+		d.again = dryRun && s.uncertain < dryRunAttempts && d.wait <= left
+		return d
+	}
+	return decision{}
+}
+
+func (v verdict) retryAfter() time.Duration {
+	if v.api == nil {
+		return 0
+	}
+	return v.api.RetryAfter
+}
+
+// backoff draws the wait after the n-th failure.
+func backoff(n int) time.Duration {
+	return rand.N(min(lastBackoff, firstBackoff<<min(n-1, 16))) //nolint:gosec // it spreads out attempts
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// errWaitTooLong says that a wait would outlast the call's deadline.
+var errWaitTooLong = errors.New("the call's deadline comes before the end of the wait")
+
+// send sends the part's batch until it has a response, or may not be sent again. The requests end with
+// ctx; the waits between them also with waits. It tells whether the run must end.
+func (c *Client) send(ctx, waits context.Context, op operation, p *part) (endsRun bool) {
+	b := p.batch
+	log := c.logger.With(slog.String("run", b.Run.ID), slog.Int("batch", b.Index))
 	body, err := b.body()
 	if err != nil {
-		return l.part(b), verdict{outcome: Untouched, err: cause("the request could not be encoded", err)}
+		p.verdict = verdict{outcome: Untouched, err: cause("the request could not be encoded", err)}
+		return false
 	}
 	q := request{operation: op, batch: b, body: body}
-	var attempts []Attempt
-	last := verdict{outcome: Untouched}
+	var state retries
+	last := verdict{outcome: Untouched} // of the attempt before
 	for {
-		p := l.part(b)
-		if err := c.throttle.enter(ctx); err != nil {
-			p.attempts = attempts
-			return p, verdict{outcome: last.outcome, err: stopped(ctx, "the call ended before the rate filter's pause", last.err)}
+		if err := c.throttle.acquire(waits); err != nil {
+			p.verdict = interrupted(ctx, waits, "waiting for the rate limiter", last, err)
+			return false
 		}
-		v, wait, again := c.throttled(ctx, &q, p, len(attempts)+1)
+		p.reset()
+		v, d := c.inTurn(ctx, &q, &state, p)
 		if errors.Is(v.err, errSameCredential) {
-			p.attempts = attempts
-			return p, last
+			p.attempts = p.attempts[:len(p.attempts)-1] // it sent nothing, and there is nothing to tell
+			p.verdict = last
+			return false
 		}
-		attempts = append(attempts, p.attempts...)
-		p.attempts = attempts
-		if v.unauthenticated() {
-			// A token may have been renewed. If it was not, the next attempt ends before it sends.
-			wait, again = 0, !q.unauthenticated
-			q.unauthenticated, q.refused = true, q.authorization
+		a := p.attempts[len(p.attempts)-1]
+		log.LogAttrs(ctx, slog.LevelDebug, "attempt", slog.Int("attempt", a.Number), slog.Int("status", a.Status),
+			slog.Duration("took", a.Duration), slog.String("error", a.Error))
+		if !b.DryRun && v.sentTwice != "" {
+			p.doubt, d.again = v.sentTwice, false
 		}
-		if !again || len(attempts) == c.maxAttempts || !sleep(ctx, wait) {
-			return p, v
+		p.verdict = v
+		if !d.again {
+			return d.endsRun
+		}
+		if !b.DryRun && v.outcome == Unknown {
+			p.doubt = "an earlier attempt got a 429 that may have come after the request was processed"
+		}
+		log.LogAttrs(ctx, slog.LevelInfo, "waiting before a retry", slog.Duration("wait", d.wait), slog.String("error", a.Error))
+		if err := sleep(waits, d.wait); err != nil {
+			p.verdict = interrupted(ctx, waits, "waiting before a retry", v, err)
+			return false
+		}
+		if v.retry == unauthenticated {
+			q.refused = q.credential
 		}
 		last = v
 	}
 }
 
-// throttled makes the n-th attempt, in the turn that was waited for.
-func (c *Client) throttled(ctx context.Context, q *request, p *part, n int) (v verdict, wait time.Duration, again bool) {
-	defer func() { c.throttle.leave(v.filtered(), wait) }()
+// inTurn makes an attempt, in the turn that was waited for, and decides what follows.
+func (c *Client) inTurn(ctx context.Context, q *request, state *retries, p *part) (v verdict, d decision) {
+	r, pause := noResponse, time.Duration(0)
+	defer func() { c.throttle.release(r, pause) }()
+	began := time.Now()
 	v = c.attempt(ctx, q, p)
-	wait, again = v.again(n, q.batch.DryRun)
-	return v, wait, again
-}
-
-// again tells whether the batch may be sent again after its n-th attempt came to this, and after
-// what wait.
-func (v verdict) again(n int, dryRun bool) (wait time.Duration, again bool) {
-	if v.err == nil {
-		return 0, false
-	}
-	backoff := min(lastBackoff, firstBackoff<<min(n-1, 16))
-	wait = rand.N(backoff) //nolint:gosec // it spreads out attempts
-	status := 0
-	var api *APIError
-	if errors.As(v.err, &api) {
-		status = api.Status
-		if api.RetryAfter > maxRetryAfter {
-			return 0, false
-		}
-		if api.RetryAfter > 0 {
-			wait = api.RetryAfter
-		}
-	}
+	d = state.next(v, began, c.throttle.lastThrough(), c.retryFor, q.batch.DryRun)
 	switch {
-	case v.filtered(), v.passing:
-		return wait, true
-	case dryRun && v.outcome == Unknown:
-		return wait, status == 0 || status >= 500 || status == http.StatusTooManyRequests || status == http.StatusRequestTimeout
+	case v.retry == rejected:
+		r = rejection
+		if d.again { // if not, the run ends, and other calls may try
+			pause = d.wait
+		}
+	case v.api != nil || v.err == nil:
+		r = gotThrough
 	}
-	return 0, false
+	return v, d
 }
 
-func (v verdict) filtered() bool        { return errors.Is(v.err, ErrRateLimited) }
-func (v verdict) unauthenticated() bool { return errors.Is(v.err, ErrUnauthenticated) }
+// interrupted is the verdict of a batch that could not wait for its next attempt.
+func interrupted(ctx, waits context.Context, doing string, last verdict, err error) verdict {
+	switch {
+	case ctx.Err() != nil:
+		last.err = stopped(ctx, "the call ended while "+doing, last.err)
+	case waits.Err() != nil: // another batch ended the run
+		last.err = joined(cause("the run ended while "+doing, context.Cause(waits)), last.err)
+	default:
+		last.err = joined(last.err, cause("not sent again", err))
+	}
+	return last
+}
 
-// isPassing tells whether the cause of an attempt that was not sent may be gone the next time.
-func isPassing(err error) bool {
+// isPassing tells whether the cause of an attempt that was provably not sent may be gone the next
+// time. Once there was a connection, every cause may be, but those that are known to last.
+func isPassing(err error, hadConn bool) bool {
 	var dns *net.DNSError
 	if errors.As(err, &dns) {
 		return dns.IsTemporary || dns.IsTimeout
 	}
+	if hadConn {
+		return !lasts(err)
+	}
 	var timeout net.Error
 	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) ||
 		errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// lasts tells whether the error of a connection is about how the two sides are set up: TLS, or a
+// proxy.
+func lasts(err error) bool {
+	var (
+		certificate *tls.CertificateVerificationError
+		authority   x509.UnknownAuthorityError
+		hostname    x509.HostnameError
+		invalid     x509.CertificateInvalidError
+		alert       tls.AlertError
+		noTLS       tls.RecordHeaderError
+		proxy       *proxyError
+	)
+	return errors.As(err, &certificate) || errors.As(err, &authority) || errors.As(err, &hostname) ||
+		errors.As(err, &invalid) || errors.As(err, &alert) || errors.As(err, &noTLS) || errors.As(err, &proxy) ||
+		strings.Contains(err.Error(), "tls: ") // crypto/tls has no type for the rest
 }

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"go/ast"
 	"log/slog"
-	"net/http"
 	"strings"
 	"testing"
 
@@ -28,7 +27,7 @@ func TestI11_EveryTypeInEveryForm(t *testing.T) {
 	w := serve(t, ok(rows(good("a"), `{"mirror_topic_name":"b","error_code":5}`, `{"mirror_topic_name":"b","error_code":6}`, good("z"))))
 	cfg := w.config()
 	cfg.TLS = &tls.Config{Certificates: []tls.Certificate{{PrivateKey: []byte(canary)}}, MinVersion: tls.VersionTLS12}
-	cfg.AfterBatch = func(_ context.Context, b mirror.Batch, _ []mirror.Result) { batch = b }
+	cfg.AfterBatch = func(_ context.Context, b mirror.Batch, _ *mirror.Report) error { batch = b; return nil }
 	client := newClient(t, cfg)
 	report, err := reverse(t, client, "a", "b", "c")
 	require.Error(t, err)
@@ -46,7 +45,7 @@ func TestI11_EveryTypeInEveryForm(t *testing.T) {
 
 	values := map[string][]any{
 		"Config": {cfg, &cfg}, "Client": {client}, "Credential": {key, bearer, mirror.NoCredential()}, "Selection": {mirror.Topics("a"), mirror.All()},
-		"Batch": {batch, &batch}, "Report": {*report, report, batch.Report(nil)}, "Result": {report.Results[1], &report.Results[0]}, "Attempt": {report.Attempts[0]},
+		"Batch": {batch, &batch}, "Run": {batch.Run}, "Unaccounted": {report.Unaccounted}, "Report": {*report, report, batch.Unanswered()}, "Result": {report.Results[1], &report.Results[0]}, "Attempt": {report.Attempts[0]},
 		"Outcome": {mirror.Failed}, "PartitionLag": {mirror.PartitionLag{}}, "PartitionTruncation": {mirror.PartitionTruncation{}},
 		"LagSummary": {report.Lag()}, "TruncationSummary": {report.Truncation()}, "FailureGroup": {report.Failures()[:0:0], mirror.FailureGroup{}},
 		"TopicError": {topic, *topic}, "APIError": {api, *api, argument}, "IncompleteError": {incomplete, *incomplete, err},
@@ -107,7 +106,6 @@ func TestI11_SecretsStayWithTheirHost(t *testing.T) {
 	pair := mirrortest.NewPair(t, mirrortest.Options{})
 	pair.Local.Inject(mirrortest.Fault{Do: mirrortest.Answer(308, "", "Location", pair.Remote.Endpoint+"/steal")})
 	cfg := pair.Local.Config()
-	cfg.HTTPClient = &http.Client{}
 	_, err := reverseOn(t, newClient(t, cfg), "dr-link", "topic-1")
 	require.ErrorContains(t, err, "not followed")
 	for _, r := range pair.Journal() {

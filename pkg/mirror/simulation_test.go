@@ -14,7 +14,7 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/mirror/mirrortest"
 )
 
-// simulation is a run of many topics in virtual time, against a cluster behind a rate filter.
+// simulation is a run of many topics in virtual time, against a cluster behind a rate limiter.
 type simulation struct {
 	topics, batch, parallel int
 	perSecond               float64 // with a burst of 10
@@ -92,7 +92,7 @@ func (s simulation) atTheFloor(t *testing.T) {
 
 var simulateAll = flag.Bool("simulate", false, "run all simulations, not just some")
 
-// Other settings finish later, or end batches untouched where the rate filter turns them away too
+// Other settings finish later, or end batches untouched where the rate limiter turns them away too
 // often; none loses a topic or reverses one twice.
 func TestSimulation_BatchSizesAndParallelism(t *testing.T) {
 	sizes, batches, parallels := []int{10_000}, []int{500}, []int{1, 16}
@@ -135,7 +135,7 @@ func TestI7_A429HalvesWhatIsUnderWay(t *testing.T) {
 		}
 		pair := mirrortest.NewPair(t, mirrortest.Options{InMemory: true, Topics: topics, Latency: [2]time.Duration{time.Second, time.Second}})
 		for range 8 {
-			pair.Local.Inject(mirrortest.Fault{Do: mirrortest.Answer(429, "", "DoSFilter", "x", "Retry-After", "30")})
+			pair.Local.Inject(mirrortest.Fault{Do: mirrortest.Answer(429, "", "DoSFilter", "unavailable", "Retry-After", "30")})
 		}
 		cfg := pair.Local.Config()
 		cfg.BatchSize, cfg.Parallel = 1, 8

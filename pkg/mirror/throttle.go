@@ -2,91 +2,110 @@ package mirror
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 )
 
-// throttle holds a client's requests back when the rate filter has had enough. It is one for all
-// batches of the client, so that they do not take turns at being turned away: a 429 pauses them all,
-// and lets half as many be under way afterwards; after some that came through it is one more again.
+// throttle is one rate limit for all requests of a client, so that its batches are not rejected one
+// after another: a rejection pauses them all, and lets half as many be in flight afterwards; after
+// some that got through it is one more again. Its zero value limits nothing.
 type throttle struct {
-	mu      sync.Mutex
-	to      time.Time     // nothing is sent before
-	limit   int           // how many may be under way; 0 is any number
-	under   int           // how many are
-	through int           // how many came through since limit was last changed
-	change  chan struct{} // closed when one may have become free; nil if nobody waits
+	mu        sync.Mutex
+	notBefore time.Time     // nothing is sent before
+	limit     int           // how many may be in flight; 0 is any number
+	inFlight  int           // how many are
+	succeeded int           // how many got through since limit was last changed
+	through   time.Time     // when the last response came that was not a rejection
+	freed     chan struct{} // closed when one may have become free; nil if nobody waits
 }
 
-// throughBeforeMore is how many requests in a row must come through before one more may be under way.
-const throughBeforeMore = 5
+// succeededBeforeMore is how many requests in a row must get through before one more may be in flight.
+const succeededBeforeMore = 5
 
-// enter waits for the turn of one request. It fails if ctx is done, or would be before the end of a
-// pause. Who entered must leave.
-func (t *throttle) enter(ctx context.Context) error {
+// acquire waits for the turn of one request. It fails if ctx is done, or would be before the end of a
+// pause. Each acquire must be followed by a release.
+func (t *throttle) acquire(ctx context.Context) error {
 	for {
 		t.mu.Lock()
-		left := time.Until(t.to)
-		full := t.limit > 0 && t.under >= t.limit
+		left := time.Until(t.notBefore)
+		full := t.limit > 0 && t.inFlight >= t.limit
 		if left <= 0 && !full {
-			t.under++
+			t.inFlight++
 			t.mu.Unlock()
 			return nil
 		}
-		if t.change == nil {
-			t.change = make(chan struct{})
+		if t.freed == nil {
+			t.freed = make(chan struct{})
 		}
-		change := t.change
+		freed := t.freed
 		t.mu.Unlock()
 		if left > 0 {
-			if !sleep(ctx, left) {
-				return errors.New("no time left")
+			if err := sleep(ctx, left); err != nil {
+				return err
 			}
 			continue
 		}
 		select {
-		case <-change:
+		case <-freed:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
 }
 
-// leave says that a request is over, and whether the filter turned it away; if so, nothing is sent for
-// the given time.
-func (t *throttle) leave(filtered bool, wait time.Duration) {
+// response is what a request came to, as far as the throttle needs to know.
+type response uint8
+
+const (
+	noResponse response = iota
+	rejection           // by the rate limiter
+	gotThrough          // any other
+)
+
+// release says what a request came to. After a rejection nothing is sent for the given time.
+func (t *throttle) release(r response, pause time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if filtered {
-		now := time.Now()
-		if !now.Before(t.to) { // those turned away together count once
-			t.limit, t.through = max(1, t.under/2), 0
+	now := time.Now()
+	switch r {
+	case rejection:
+		if !now.Before(t.notBefore) { // those rejected together count once
+			t.limit, t.succeeded = max(1, t.inFlight/2), 0
 		}
-		if until := now.Add(wait); until.After(t.to) {
-			t.to = until
+		if until := now.Add(pause); until.After(t.notBefore) {
+			t.notBefore = until
 		}
-	} else if t.through++; t.limit > 0 && t.through >= throughBeforeMore {
-		t.limit, t.through = t.limit+1, 0
+	case gotThrough:
+		t.through = now
+		if t.succeeded++; t.limit > 0 && t.succeeded >= succeededBeforeMore {
+			t.limit, t.succeeded = t.limit+1, 0
+		}
 	}
-	t.under--
-	if t.change != nil {
-		close(t.change)
-		t.change = nil
+	t.inFlight--
+	if t.freed != nil {
+		close(t.freed)
+		t.freed = nil
 	}
 }
 
-// sleep waits, and tells whether it did. It returns at once if ctx would be done before its end.
-func sleep(ctx context.Context, d time.Duration) bool {
+// lastThrough returns when the last response came that was not a rejection; the zero time if none did.
+func (t *throttle) lastThrough() time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.through
+}
+
+// sleep waits for the given time. It fails at once if ctx would be done before its end.
+func sleep(ctx context.Context, d time.Duration) error {
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= d {
-		return false
+		return errWaitTooLong
 	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return ctx.Err() == nil
+		return ctx.Err()
 	case <-ctx.Done():
-		return false
+		return ctx.Err()
 	}
 }

@@ -28,7 +28,7 @@ func serve(t *testing.T, do mirrortest.Action) wire {
 
 func (w wire) config() mirror.Config {
 	cfg := w.Local.Config()
-	cfg.MaxAttempts = 1
+	cfg.RetryFor = -1
 	cfg.Credential = mirror.BearerToken(func(context.Context) (string, error) { return canary, nil }, "")
 	return cfg
 }

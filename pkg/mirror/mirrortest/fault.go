@@ -32,6 +32,7 @@ type Action struct {
 	text   string
 	at     int
 	every  time.Duration
+	header bool
 }
 
 type actionKind uint8
@@ -45,6 +46,7 @@ const (
 	doRow
 	doLeaveOut
 	doDrip
+	doReject
 )
 
 // Cut ends the connection in an orderly way after the first n bytes of the proper answer, its head
@@ -69,13 +71,24 @@ func Answer(status int, body string, header ...string) Action {
 	return Action{kind: doAnswer, answer: a}
 }
 
+// WithHeader adds a header to an answer that was made by Answer or Error.
+func WithHeader(a Action, name, value string) Action {
+	a.answer.header = a.answer.header.Clone()
+	a.answer.header.Add(name, value)
+	return a
+}
+
 // Error answers with a status and a body of Kafka's error shape.
 func Error(status, code int, message string) Action {
 	return Action{kind: doAnswer, answer: errorAnswer(status, code, message)}
 }
 
-// Filtered answers as the rate filter does.
-func Filtered() Action { return Action{kind: doAnswer, answer: filtered} }
+// RateLimited answers as the rate limiter does when it rejects a request, with its header DoSFilter:
+// unavailable.
+func RateLimited() Action { return Action{kind: doReject, header: true} }
+
+// RateLimitedWithoutHeader is like RateLimited after a proxy has dropped the limiter's header.
+func RateLimitedWithoutHeader() Action { return Action{kind: doReject} }
 
 // Raw puts the bytes on the wire as they are, status line and all, and ends the connection.
 func Raw(bytes string) Action { return Action{kind: doRaw, text: bytes} }
@@ -125,9 +138,10 @@ func (c *Cluster) trigger(topics []string) *Fault {
 
 // answer is an answer before it is on the wire.
 type answer struct {
-	status int
-	header http.Header
-	body   []byte
+	status  int
+	header  http.Header
+	body    []byte
+	delayed bool // by the rate limiter
 }
 
 // send puts the answer on the wire, as the action has it.
@@ -153,6 +167,9 @@ func (a answer) send(w http.ResponseWriter, r *http.Request, do *Action, closed 
 		panic(http.ErrAbortHandler)
 	case doDrip:
 		a.drip(w, r, do, closed)
+		return
+	case doReject:
+		rejected(r, do.header).send(w, r, nil, closed)
 		return
 	}
 	bytes := []byte(do.text)

@@ -4,34 +4,36 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"strings"
 	"sync"
 	"syscall"
 )
 
+type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)
+
 // memory is a network in memory. Its connections block on channels only, so that a
-// testing/synctest bubble sees through them.
+// testing/synctest bubble sees through them. Its addresses are on loopback, at ports where nothing
+// is expected to listen, in case something dials them without it.
 type memory struct {
 	mu        sync.Mutex
 	listeners map[string]*memoryListener
 }
 
-func (m *memory) listen(host string) net.Listener {
-	l := &memoryListener{host: host, conns: make(chan net.Conn), closed: make(chan struct{})}
+func (m *memory) listen() net.Listener {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	l := &memoryListener{conns: make(chan net.Conn), closed: make(chan struct{})}
+	l.addr = net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1 + len(m.listeners)}
 	if m.listeners == nil {
 		m.listeners = map[string]*memoryListener{}
 	}
-	m.listeners[host] = l
+	m.listeners[l.addr.String()] = l
 	return l
 }
 
-// dial connects to the listener that the address's first label names.
+// dial connects to the listener at the address.
 func (m *memory) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	host, _, _ := strings.Cut(address, ".")
 	m.mu.Lock()
-	l := m.listeners[host]
+	l := m.listeners[address]
 	m.mu.Unlock()
 	refused := &net.OpError{Op: "dial", Net: network, Err: fmt.Errorf("%s: %w", address, syscall.ECONNREFUSED)}
 	if l == nil {
@@ -49,7 +51,7 @@ func (m *memory) dial(ctx context.Context, network, address string) (net.Conn, e
 }
 
 type memoryListener struct {
-	host   string
+	addr   net.TCPAddr
 	conns  chan net.Conn
 	once   sync.Once
 	closed chan struct{}
@@ -69,9 +71,4 @@ func (l *memoryListener) Close() error {
 	return nil
 }
 
-func (l *memoryListener) Addr() net.Addr { return memoryAddr(l.host) }
-
-type memoryAddr string
-
-func (memoryAddr) Network() string  { return "memory" }
-func (a memoryAddr) String() string { return string(a) }
+func (l *memoryListener) Addr() net.Addr { return &l.addr }

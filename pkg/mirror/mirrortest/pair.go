@@ -24,7 +24,7 @@ type Options struct {
 	Seed uint64
 	// Settle is how long a reversal stays PENDING_* after it was accepted; 0 is not at all.
 	Settle time.Duration
-	// Rate is the rate filter of each cluster; the zero Rate filters nothing.
+	// Rate is the rate limiter of each cluster; the zero Rate limits nothing.
 	Rate Rate
 	// Latency is between what, and what again, an answer is longer on its way, drawn from Seed; and
 	// PerTopic is how long a cluster works at each topic it is asked for, one after another across
@@ -54,13 +54,18 @@ type Partition struct {
 	LastSourceFetchOffset int64
 }
 
-// Rate is a rate filter: after a burst, only so many requests a second come through, and the others
-// are turned away with an HTML page.
+// Rate is a rate limiter: after a burst, only so many requests a second get through, and the others
+// are rejected, as Jetty's DoSFilter does it (observed).
 type Rate struct {
-	// PerSecond is how many requests a second come through in the long run; 0 filters nothing.
+	// PerSecond is how many requests a second get through in the long run; 0 limits nothing.
 	PerSecond float64
-	// Burst is how many come through at once; 0 is 1.
+	// Burst is how many get through at once; 0 is 1.
 	Burst int
+	// Delays makes the limiter let the others through too, each after 100 ms and with the header
+	// DoSFilter: delayed, in place of rejecting them.
+	Delays bool
+	// NoHeader leaves the header DoSFilter out, as a proxy on the way may.
+	NoHeader bool
 }
 
 // Assumed are switches for what the real server does and nobody has documented. The zero value is
@@ -170,9 +175,9 @@ type Cluster struct {
 	// Endpoint is the URL that it is served at.
 	Endpoint string
 
-	pair   *Pair
-	peer   *Cluster
-	client *http.Client // for the network in memory; nil on loopback
+	pair *Pair
+	peer *Cluster
+	dial dialFunc // of the network in memory; nil on loopback
 
 	// Under the pair's mu.
 	topics map[string]*topic
@@ -194,14 +199,13 @@ func newCluster(p *Pair, id string) *Cluster {
 }
 
 // Config returns a Config that is ready to use with the cluster: its endpoint, id and API key, and
-// for a network in memory the HTTPClient that gets there.
+// for a network in memory the DialContext that gets there.
 func (c *Cluster) Config() mirror.Config {
 	return mirror.Config{
-		Endpoint:   c.Endpoint,
-		ClusterID:  c.ID,
-		Credential: mirror.APIKey(c.key(), c.secret()),
-		HTTPClient: c.client,
-		AllowHTTP:  c.client != nil, // no wire, so nothing on it in the clear
+		Endpoint:    c.Endpoint,
+		ClusterID:   c.ID,
+		Credential:  mirror.APIKey(c.key(), c.secret()),
+		DialContext: c.dial,
 	}
 }
 
@@ -236,9 +240,9 @@ func (c *Cluster) RevokeToken(token string) {
 func (c *Cluster) serve(inMemory bool, network *memory) (stop func() error, err error) {
 	var listener net.Listener
 	if inMemory {
-		listener = network.listen(c.ID)
-		c.Endpoint = "http://" + c.ID + ".localhost"
-		c.client = &http.Client{Transport: &http.Transport{DialContext: network.dial, DisableKeepAlives: true}}
+		listener = network.listen()
+		c.Endpoint = "http://" + listener.Addr().String()
+		c.dial = network.dial
 	} else {
 		listener, err = net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it does not wait
 		if err != nil {

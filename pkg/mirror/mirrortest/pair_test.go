@@ -33,7 +33,7 @@ func client(t testing.TB, c *mirrortest.Cluster, edit ...func(*mirror.Config)) *
 }
 
 // once makes a client send nothing again by itself.
-func once(c *mirror.Config) { c.MaxAttempts = 1 }
+func once(c *mirror.Config) { c.RetryFor = -1 }
 
 func reverse(t testing.TB, c *mirrortest.Cluster, topics ...string) (*mirror.Report, error) {
 	t.Helper()
@@ -268,7 +268,7 @@ func TestServer_NotFoundAndBadRequest(t *testing.T) {
 	}
 }
 
-func TestServer_RateFilter(t *testing.T) {
+func TestServer_RateLimiter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := mirrortest.NewPair(t, mirrortest.Options{InMemory: true, Rate: mirrortest.Rate{PerSecond: 2, Burst: 3}})
 		through := func() (n int) {
@@ -281,7 +281,7 @@ func TestServer_RateFilter(t *testing.T) {
 				require.ErrorIs(t, err, mirror.ErrRateLimited)
 				var api *mirror.APIError
 				require.ErrorAs(t, err, &api)
-				require.Equal(t, "HTTP 429 Too Many Requests: Error 429 Too Many Requests", api.Error(), "no Retry-After")
+				require.Equal(t, "HTTP 429 Too Many Requests", api.Error(), "no Retry-After")
 			}
 			return n
 		}
@@ -292,6 +292,42 @@ func TestServer_RateFilter(t *testing.T) {
 		time.Sleep(time.Hour)
 		require.Equal(t, 3, through(), "no more than the burst is saved up")
 	})
+}
+
+func TestServer_RateLimiterAnswersByAcceptAndMode(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		rate        mirrortest.Rate
+		status      int
+		headers     []string
+		accept      string
+		contentType string
+		body        string // of the request that is over the limit
+	}{
+		{"rejects", mirrortest.Rate{}, 429, []string{"unavailable"}, "application/json", "application/json",
+			`{"servlet":"default","message":"Too Many Requests","url":"PATH","status":"429"}`},
+		{"rejects, HTML", mirrortest.Rate{}, 429, []string{"unavailable"}, "*/*", "text/html;charset=iso-8859-1", "<tr><th>URI:</th><td>PATH</td></tr>"},
+		{"rejects, no Accept", mirrortest.Rate{}, 429, []string{"unavailable"}, "", "text/html;charset=iso-8859-1", "HTTP ERROR 429 Too Many Requests"},
+		{"rejects, without header", mirrortest.Rate{NoHeader: true}, 429, nil, "application/json", "application/json", `"status":"429"`},
+		{"delays", mirrortest.Rate{Delays: true}, 200, []string{"delayed"}, "application/json", "application/json", `"mirror_topic_name":"topic-1"`},
+		{"delays, without header", mirrortest.Rate{Delays: true, NoHeader: true}, 200, nil, "application/json", "application/json", `"mirror_topic_name":"topic-1"`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.rate.PerSecond, c.rate.Burst = 1e-9, 1
+			p := mirrortest.NewPair(t, mirrortest.Options{Rate: c.rate})
+			ask := func() (*http.Response, string) {
+				return raw(t, p.Local, "POST", path(p.Local)+"?validate_only=true", `{"mirror_topic_names":["topic-1"]}`, "Accept", c.accept)
+			}
+			resp, _ := ask()
+			require.Equal(t, 200, resp.StatusCode)
+			require.Empty(t, resp.Header.Values("DoSFilter"))
+			resp, body := ask()
+			require.Equal(t, c.status, resp.StatusCode)
+			require.Equal(t, c.headers, resp.Header.Values("DoSFilter"))
+			require.Equal(t, c.contentType, resp.Header.Get("Content-Type"))
+			require.Contains(t, strings.ReplaceAll(body, "\n", ""), strings.ReplaceAll(c.body, "PATH", path(p.Local)))
+		})
+	}
 }
 
 func TestFault_BeforeAndAfterApply(t *testing.T) {
@@ -309,7 +345,7 @@ func TestFault_BeforeAndAfterApply(t *testing.T) {
 		{"error", mirrortest.Error(500, 50003, "timed out"), mirror.Unknown, "HTTP 500 Internal Server Error, code 50003: timed out"},
 		{"answer", mirrortest.Answer(503, "<title>busy</title>", "Content-Type", "text/html", "Retry-After", "3"), mirror.Unknown, "busy (retry after 3s)"},
 		{"raw", mirrortest.Raw("HTTP/1.1 999 What\r\nContent-Length: 0\r\n\r\n"), mirror.Unknown, "HTTP 999"},
-		{"filtered", mirrortest.Filtered(), mirror.Untouched, "429"},
+		{"filtered", mirrortest.RateLimited(), mirror.Untouched, "429"},
 	} {
 		for _, after := range []bool{false, true} {
 			t.Run(fmt.Sprint(c.name, after), func(t *testing.T) {
@@ -380,7 +416,7 @@ func TestHang_EndsWithTheClientOrThePair(t *testing.T) {
 		start := time.Now()
 		report, err := reverse(t, p.Local, "topic-1")
 		require.ErrorIs(t, err, context.DeadlineExceeded)
-		require.ErrorContains(t, err, "no answer came: no answer within 1m0s")
+		require.ErrorContains(t, err, "no response came: no response within 1m0s")
 		require.Equal(t, time.Minute, time.Since(start))
 		require.Equal(t, []string{"topic-1"}, report.Topics(mirror.Unknown))
 		p.Local.AssertReport(t, report)

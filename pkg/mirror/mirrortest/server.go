@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 	"fmt"
+	"html"
 	"io"
 	"mime"
 	"net/http"
@@ -27,6 +28,9 @@ func (c *Cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	a, fault, topics := c.answer(r, body)
 	c.takeTime(topics)
+	if a.delayed {
+		time.Sleep(100 * time.Millisecond)
+	}
 	var do *Action
 	if fault != nil {
 		do = &fault.Do
@@ -45,7 +49,11 @@ func (c *Cluster) answer(r *http.Request, body []byte) (a answer, fault *Fault, 
 	}
 	defer func() {
 		entry.Status = a.status
-		if fault != nil && !fault.Do.onRow() {
+		switch {
+		case fault == nil || fault.Do.onRow():
+		case fault.Do.kind == doReject:
+			entry.Status = http.StatusTooManyRequests
+		default:
 			entry.Status = fault.Do.answer.status
 		}
 		c.pair.journal = append(c.pair.journal, entry)
@@ -56,9 +64,17 @@ func (c *Cluster) answer(r *http.Request, body []byte) (a answer, fault *Fault, 
 	}
 	q, refused := c.read(r, body)
 	fault = c.trigger(q.topics)
-	if fault == nil && !c.bucket.take(time.Now()) {
-		return filtered, nil, 0
+	over := fault == nil && !c.bucket.take(time.Now())
+	rate := c.pair.opts.Rate
+	if over && !rate.Delays {
+		return rejected(r, !rate.NoHeader), nil, 0
 	}
+	defer func() {
+		if over && !rate.NoHeader {
+			a.header.Set("DoSFilter", "delayed")
+		}
+		a.delayed = over
+	}()
 	if refused != nil {
 		return *refused, fault, 0
 	}
@@ -250,7 +266,7 @@ func errorAnswer(status, code int, message string) answer {
 }
 
 func jsonAnswer(status int, body []byte) answer {
-	return answer{status, http.Header{"Content-Type": {"application/json"}}, body}
+	return answer{status: status, header: http.Header{"Content-Type": {"application/json"}}, body: body}
 }
 
 // mustJSON encodes what the generated models hold, which cannot fail.
@@ -275,12 +291,38 @@ func (a answer) wire() []byte {
 	return b.Bytes()
 }
 
-// filtered is what the rate filter answers: a page of HTML, with its own header and no Retry-After.
-var filtered = answer{
-	status: http.StatusTooManyRequests,
-	header: http.Header{"Content-Type": {"text/html;charset=utf-8"}, "DoSFilter": {"unavailable"}},
-	body: []byte(`<html><head><title>Error 429 Too Many Requests</title></head>` +
-		`<body><h2>HTTP ERROR 429 Too Many Requests</h2></body></html>`),
+// rejected is what the rate limiter answers: Jetty's error page, as JSON where only that is accepted
+// and else as HTML, with the limiter's own header and no Retry-After (observed).
+func rejected(r *http.Request, header bool) answer {
+	const status = http.StatusTooManyRequests
+	a := answer{status: status, header: http.Header{}}
+	if header {
+		a.header.Set("DoSFilter", "unavailable")
+	}
+	path, reason := html.EscapeString(r.URL.Path), http.StatusText(status)
+	if r.Header.Get("Accept") == "application/json" {
+		a.header.Set("Content-Type", "application/json")
+		a.body = fmt.Appendf(nil, "{\n\"servlet\":\"default\",\n\"message\":%q,\n\"url\":%q,\n\"status\":\"%d\"\n}", reason, path, status)
+		return a
+	}
+	a.header.Set("Content-Type", "text/html;charset=iso-8859-1")
+	a.body = fmt.Appendf(nil, `<html>
+<head>
+<meta http-equiv="Content-Type" content="text/html;charset=ISO-8859-1"/>
+<title>Error %[1]d %[2]s</title>
+</head>
+<body><h2>HTTP ERROR %[1]d %[2]s</h2>
+<table>
+<tr><th>URI:</th><td>%[3]s</td></tr>
+<tr><th>STATUS:</th><td>%[1]d</td></tr>
+<tr><th>MESSAGE:</th><td>%[2]s</td></tr>
+<tr><th>SERVLET:</th><td>default</td></tr>
+</table>
+
+</body>
+</html>
+`, status, reason, path)
+	return a
 }
 
 // bucket is the token bucket behind a Rate.

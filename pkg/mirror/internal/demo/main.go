@@ -85,7 +85,7 @@ func run(ctx context.Context, w io.Writer) (err error) {
 		`client.ValidateReverseAndPause(ctx, link, mirror.Topics(report.Topics(mirror.Unknown)...))`)
 	d.show(client.ValidateReverseAndPause(ctx, link, mirror.Topics(report.Topics(mirror.Unknown)...)))
 
-	d.step("6. Many topics, in batches. The rate filter turns one batch away, and it is sent again; nothing else is.",
+	d.step("6. Many topics, in batches. The rate limiter rejects one batch, and it is retried; nothing else is.",
 		`client.ReverseAndPause(ctx, link, mirror.Topics(many...)) // BatchSize: 10, AfterBatch: progress`)
 	var many []string
 	for _, t := range bulk() {
@@ -94,14 +94,15 @@ func run(ctx context.Context, w io.Writer) (err error) {
 	cfg := pair.Local.Config()
 	cfg.BatchSize = 10
 	done := 0
-	cfg.AfterBatch = func(_ context.Context, b mirror.Batch, results []mirror.Result) {
-		done += len(results)
+	cfg.AfterBatch = func(_ context.Context, b mirror.Batch, r *mirror.Report) error {
+		done += len(r.Results)
 		d.progress(b, done, len(many))
+		return d.err
 	}
 	if client, err = mirror.NewClient(cfg); err != nil {
 		return err
 	}
-	pair.Local.Inject(mirrortest.Fault{Nth: 3, Do: mirrortest.Filtered()})
+	pair.Local.Inject(mirrortest.Fault{Nth: 3, Do: mirrortest.RateLimited()})
 	report = d.show(client.ReverseAndPause(ctx, link, mirror.Topics(many...)))
 	for _, a := range report.Attempts {
 		d.print("batch %d: %d topics, %s", a.Batch+1, a.Topics, cmp.Or(a.Error, fmt.Sprint("HTTP ", a.Status)))

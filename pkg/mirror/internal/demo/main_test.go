@@ -31,7 +31,7 @@ func TestDemo(t *testing.T) {
 		3: {
 			"0 accepted, 1 failed, 1 unknown, 0 untouched, 1 unexpected row",
 			"topic-1  unknown  not known  the answer has no row for this topic",
-			"topic-sb    accepted  nobody asked for this topic",
+			"topic-sb    accepted  this topic was not asked for",
 		},
 		4: {
 			`dry run: nothing was changed; link "my-new-link-1", pattern "^(?:orders\..*)$": 2 accepted, 0 failed`, "err: <nil>",
@@ -41,7 +41,7 @@ func TestDemo(t *testing.T) {
 		},
 		6: {
 			"0 accepted, 0 failed, 2 unknown, 0 untouched",
-			"payments  unknown  not known  the request may have been carried out, and no answer came: EOF",
+			"payments  unknown  not known  the request may have been carried out, and no response came: EOF",
 			"look at the mirror topic before sending it again",
 		},
 		7: {
