@@ -44,10 +44,10 @@ type row struct {
 
 // walk holds the state of one walk through an answer.
 type walk struct {
-	in     *stepped
-	dec    *jsontext.Decoder
-	add    func(row)
-	meta   listMeta
+	in   *stepped
+	dec  *jsontext.Decoder
+	add  func(row)
+	meta listMeta
 
 	// What a row's lists are gathered in, before they are copied at their exact length.
 	lags        []PartitionLag

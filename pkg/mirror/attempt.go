@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -223,11 +224,12 @@ func (c *Client) exchange(ctx context.Context, q *request, p *part, w *tracker, 
 func (c *Client) blame(w *tracker, err error) error {
 	_, _, own := w.state()
 	var proxy *proxyError
+	var op *net.OpError
 	switch {
 	case own == nil || !errors.Is(err, own):
 		return cause("the middleware failed", foreign(err))
-	case errors.As(err, &proxy):
-		return cause("the proxy failed", err)
+	case errors.As(err, &proxy), errors.As(err, &op) && op.Op == "proxyconnect":
+		return cause("the proxy failed", foreign(err))
 	}
 	return foreign(err)
 }
@@ -282,7 +284,7 @@ func stopped(ctx context.Context, where string, err error) error {
 
 // contextReader reads a body until ctx ends, whether the body honours ctx or not.
 type contextReader struct {
-	ctx     context.Context //nolint:containedctx // it lives as long as one attempt
+	ctx     context.Context // of one attempt
 	body    io.ReadCloser
 	stop    func() bool
 	buffer  []byte

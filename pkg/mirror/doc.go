@@ -1,53 +1,82 @@
 // Package mirror reverses Cluster Linking mirror topics: it makes local mirror topics writable and
-// leaves their former sources as paused mirrors, with the operation reverse-and-pause-mirror of
-// the Kafka REST API v3.
+// leaves their former sources as paused mirrors, with the operation reverse-and-pause-mirror of the
+// Kafka REST API v3.
+//
+//	client, err := mirror.NewClient(mirror.Config{
+//		Endpoint:   "https://pkc-00000.region.provider.confluent.cloud",
+//		ClusterID:  "lkc-1",
+//		Credential: mirror.APIKey(key, secret),
+//	})
+//	...
+//	report, err := client.ReverseAndPause(ctx, "dr-link", mirror.Topics("orders", "payments"))
+//	if err != nil { // anything short of all accepted
+//		report.Table(os.Stderr) // which topics, why, and what to do
+//	}
+//
+// The two types to know are [Client], which makes the calls, and [Report], which says what became of
+// each topic.
 //
 // # What reversing does
 //
 // The call goes to the cluster that holds the mirror topics now. A local mirror topic becomes an
 // ordinary, writable topic, and the topic it mirrored becomes a mirror of it, left paused
-// (observed). The two clusters must be reachable and share a bidirectional link of one name,
-// without a prefix (observed). To let data flow back, resume the mirror on the other cluster, with
-// that cluster's endpoint, id and credential.
+// (observed). Both clusters must be reachable and share a bidirectional link of the same name, without
+// a prefix (observed). To let data flow back, resume the mirror on the other cluster, with that
+// cluster's endpoint, id and credential.
 //
-// That a topic is accepted means that the server took the reversal on, not that it is done. The
-// topic passes through PENDING_* states until it is STOPPED (observed).
+// Accepted does not mean done. An accepted topic passes through PENDING_* states until it is STOPPED
+// (observed).
 //
 // # Outcomes
 //
-// The operation is not idempotent, one HTTP 200 carries successes and failures together, and an
-// error or a lost connection may hide work that was done. So every topic selected by name ends in
-// exactly one [Outcome], whatever happens on the wire:
+// The operation is not idempotent, one HTTP 200 carries successes and failures together, and an error
+// or a lost connection may hide work that was done. So every topic selected by name ends in exactly
+// one [Outcome]:
 //
-//   - [Accepted]: the server took it on.
-//   - [Failed]: the server answered for this topic and said no.
-//   - [Unknown]: it may have been carried out. Look before sending it again.
-//   - [Untouched]: nothing was done. Mend the cause and send it again.
+//   - [Accepted]: the server accepted the reversal.
+//   - [Failed]: the server refused it for this topic.
+//   - [Unknown]: it may have been carried out. Look at the cluster before sending it again.
+//   - [Untouched]: nothing was done. Fix the cause and send it again.
 //
-// # The nil error
+// # Guarantees
 //
-// A nil error means that the answer was read to its end and every topic was accepted; for a
-// pattern, that at least one topic was. Anything short of that is an [*IncompleteError], which
-// carries the [Report]; the Report is returned beside it and is never nil.
+//   - Nil error: an error is nil only if the answer was read to its end, nothing unexpected was in it,
+//     and every topic asked for was accepted; for a pattern, at least one row, and all of them.
+//   - Never nil report: there is always a report, and the error, an [*IncompleteError], carries it.
+//   - One outcome: a topic asked for by name has one [Result]. A topic that the answer leaves out is
+//     Unknown, and so is one about which rows contradict each other. A row that the selection does not
+//     cover is unexpected.
+//   - Untouched is proof: nothing of the request's body was ever taken from the library, or the
+//     response is one of a short list. Where the list rests on an assumption, [Attempt].Assumed says so.
+//   - Retry only what was not processed: the library retries a request that was provably not sent, one
+//     that the rate limiter rejected, and once one that got a 401 ([Config].RetryFor). A 429 is proof of
+//     a rejection only with the header DoSFilter: unavailable; one with the limiter's page alone is
+//     retried, and Unknown if it ends there. Never a 5xx, and never after a lost response. A dry run
+//     changes nothing, and is retried after those too.
+//   - Sent once: the library follows no redirects and gives the transport no way to send a body again.
+//     Middleware or a gateway that is seen to have sent a request twice makes a refusal Unknown. One
+//     that is not seen is where this guarantee ends: switch retries off for this route.
+//   - Said before sending: every bad argument is in one error, before anything is sent.
+//   - No secrets: credentials go to the configured host only, and are in no error, log or report.
+//   - Bounded: the context and [Config].Timeout end every wait and read of the library's own.
+//     Credentials, middleware and hooks must honour their context themselves. Memory is bounded by
+//     [Config].MaxAnswer; one value of an answer may have 16 MiB.
+//   - Reports survive: they marshal to JSON and back, and [Report.Merge] puts several together, in any
+//     grouping, and forgets no Unknown.
+//   - The cause is named: an error says whether the credential, the middleware, the proxy or the
+//     cluster failed.
 //
-// # Safety
+// # The way of a call
 //
-// Sent again by itself is only what the server provably did not process: a request that never left
-// for a passing cause, one that the rate filter turned away (a 429 as HTML or with the header
-// DoSFilter: observed), and once one that got a 401 if the credential then writes another
-// Authorization header. Never a 5xx, never after a lost answer. A dry run changes nothing, and is
-// sent again after those too. Redirects are not followed, and each request has a connection of its
-// own. Credentials are in no error, log or report, and go to the configured host only.
+// A call checks its arguments and cuts the names into batches ([Config].BatchSize). For each batch it
+// calls BeforeBatch, sends the request, reads the answer row by row as it arrives, and calls
+// AfterBatch with the batch's own report. Batches go out one at a time unless [Config].Parallel says
+// otherwise; one that was refused as a whole or has an Unknown topic stops those not yet sent, unless
+// KeepGoing is set. Requests go through [Config].Middleware to the library's own transport, which opens
+// a connection for each.
 //
-// # Batches and journals
-//
-// Names are sent in batches, one at a time unless [Config].Parallel says otherwise. A batch that was
-// turned away as a whole or has an Unknown topic stops those not yet sent, unless KeepGoing is set.
-// BeforeBatch and AfterBatch are the place for a write-ahead journal and for progress. Reports
-// marshal to JSON and back, and [Report.Merge] puts together what several calls came to.
-//
-// Statements about the server are marked: (contract) is from its published specification,
-// (observed) was seen of running servers, (assumed) is reasoned and not known.
+// Statements about the server are marked: (contract) is from its published specification, (observed)
+// was seen of running servers, (assumed) is reasoned and not known.
 //
 // A [Client] is safe for concurrent use. A [Report] is plain data of the caller's.
 package mirror

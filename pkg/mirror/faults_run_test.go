@@ -2,8 +2,10 @@ package mirror_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"runtime"
 	"sync"
 	"time"
 
@@ -18,7 +20,7 @@ func faultsOfARun() []fault {
 	ones := func(e *env) { e.cfg.BatchSize = 1 }
 	lost := mirrortest.Cut(0)
 	boom := "the hook panics"
-	return []fault{
+	cases := []fault{
 		{name: "batch 2 of 5 lost", topics: five, config: ones, inject: []mirrortest.Fault{{Nth: 2, AfterApply: true, Do: lost}},
 			outcomes: "AKUUU", seen: 2, applied: "11000", text: "not sent after batch 2 of 5"},
 		{name: "batch 2 of 5 lost, KeepGoing", topics: five, config: func(e *env) { ones(e); e.cfg.KeepGoing = true },
@@ -154,5 +156,99 @@ func faultsOfARun() []fault {
 			inject: []mirrortest.Fault{{Do: mirrortest.Hang()}}, outcomes: "AA", seen: 2},
 		{name: "validate-only, 429 as HTML and as JSON", bubble: true, dryRun: true, inject: []mirrortest.Fault{{Do: mirrortest.RateLimited()}, {Do: mirrortest.Error(429, 42901, "x")}}, outcomes: "AA", seen: 3},
 		{name: "validate-only, 409, which would be the same again", dryRun: true, inject: []mirrortest.Fault{{Do: mirrortest.Error(409, 409, "x")}}, outcomes: "KK", seen: 1},
+		{name: "cancelled during the pause after a 429, with a cause", bubble: true, inject: []mirrortest.Fault{{Do: mirrortest.RateLimited()}},
+			ctx: func(ctx context.Context, _ *env) context.Context {
+				ctx, cancel := context.WithCancelCause(ctx)
+				time.AfterFunc(500*time.Millisecond, func() { cancel(errStop) })
+				return ctx
+			}, outcomes: "UU", seen: 1, is: []error{context.Canceled, errStop, mirror.ErrRateLimited}, check: func(e *env) {
+				require.Equal(e, 500*time.Millisecond, time.Since(e.report.Attempts[0].Start))
+			}},
+		{name: "cancelled during a pause, before the batch was ever sent", bubble: true, topics: []string{"a", "b"}, config: func(e *env) { ones(e); e.cfg.Parallel = 2 },
+			inject: []mirrortest.Fault{{Do: mirrortest.Answer(429, "", "DoSFilter", "unavailable", "Retry-After", "30")}},
+			ctx: func(ctx context.Context, e *env) context.Context {
+				ctx, cancel := context.WithCancelCause(ctx)
+				time.AfterFunc(10*time.Second, func() { cancel(errStop) })
+				e.cfg.BeforeBatch = func(_ context.Context, b mirror.Batch) error {
+					if b.Index == 1 {
+						time.Sleep(time.Second) // the pause has begun
+					}
+					return nil
+				}
+				return ctx
+			}, outcomes: "UU", seen: 1, is: []error{context.Canceled, errStop}},
+		{name: "the context's cause is another call's error", ctx: func(ctx context.Context, _ *env) context.Context {
+			ctx, cancel := context.WithCancelCause(ctx)
+			cancel(fmt.Errorf("the other call: %w", &mirror.APIError{Status: 401}))
+			return ctx
+		}, outcomes: "UU", is: []error{context.Canceled}, not: []error{mirror.ErrUnauthenticated}},
+		{name: "BeforeBatch fails like the library", config: func(e *env) {
+			e.cfg.BeforeBatch = func(context.Context, mirror.Batch) error { return mirror.ErrOutcomeUnknown }
+		}, outcomes: "UU", not: []error{mirror.ErrOutcomeUnknown}},
 	}
+	for _, c := range []struct {
+		name      string
+		keepGoing bool
+		first     string // the row about b in the answer about a
+		second    string // the row about b in its own answer; "" if that is the proper one
+		outcomes  string
+		seen      int
+		text      string
+	}{
+		{"accepted, before it is sent", false, good("b"), "", "AKUUU", 1, "another batch's answer has a row for this topic that says accepted, and here it is untouched"},
+		{"failed, before it is sent", false, failedRow("b"), "", "AKUUU", 1, "that says failed, 400: no, and here it is untouched"},
+		{"accepted, KeepGoing", true, good("b"), "", "AAAAA", 5, "the first about \"b\": this topic was asked for in another batch"},
+		{"failed, KeepGoing", true, failedRow("b"), "", "AKAAA", 5, "that says failed, 400: no, and here it is accepted"},
+		{"accepted, and its own answer refuses it", true, good("b"), failedRow("b"), "AKAAA", 5, "that says accepted, and here it is failed"},
+		{"failed, and its own answer too", true, failedRow("b"), failedRow("b"), "AFAAA", 5, "asked for in another batch"},
+		{"twice and contradicting", true, good("b") + "," + failedRow("b"), "", "AKAAA", 5, "that says failed"},
+		{"without a verdict", true, `{"mirror_topic_name":"b"}`, "", "AKAAA", 5, "that says unknown"},
+	} {
+		inject := []mirrortest.Fault{{Topic: "a", AfterApply: true, Do: mirrortest.Row(good("a") + "," + c.first)}}
+		if c.second != "" {
+			inject = append(inject, mirrortest.Fault{Topic: "b", AfterApply: true, Do: mirrortest.Row(c.second)})
+		}
+		all := "11111"
+		cases = append(cases, fault{
+			name: "a row about a topic of a later batch, " + c.name, topics: five, inject: inject, scripted: true,
+			config:   func(e *env) { ones(e); e.cfg.KeepGoing = c.keepGoing },
+			outcomes: c.outcomes, seen: c.seen, applied: (all[:c.seen] + "00000")[:5], text: c.text,
+			check: func(e *env) {
+				require.Equal(e, []string{"this topic was asked for in another batch"}, e.report.Unexpected[0].Notes)
+			},
+		})
+	}
+	return append(cases,
+		fault{name: "a row about a topic of an earlier batch that was refused", topics: []string{"a", "b"}, config: func(e *env) { ones(e); e.cfg.KeepGoing = true },
+			inject:   []mirrortest.Fault{{Topic: "a", Do: mirrortest.Error(403, 40301, "x")}, {Topic: "b", AfterApply: true, Do: mirrortest.Row(good("b") + "," + good("a"))}},
+			scripted: true, outcomes: "KA", seen: 2, applied: "01"},
+		fault{name: "a row about a topic of an earlier batch that contradicts it, in parallel", bubble: true, topics: []string{"a", "b"}, config: func(e *env) { ones(e); e.cfg.Parallel = 2 },
+			inject:   []mirrortest.Fault{{Topic: "b", AfterApply: true, Do: mirrortest.Row(good("b") + "," + failedRow("a"))}},
+			scripted: true, outcomes: "KA", seen: 2, applied: "11"},
+		fault{name: "a row about a topic of another batch, a dry run", dryRun: true, topics: []string{"a", "b"}, config: ones,
+			inject: []mirrortest.Fault{{Topic: "a", Do: mirrortest.Row(good("a") + "," + good("b"))}}, scripted: true, outcomes: "AK", seen: 1},
+		fault{name: "a credential ends its goroutine", topics: []string{"a"}, config: func(e *env) {
+			var own *mirror.Report
+			cfg := e.cfg
+			cfg.Credential = func(context.Context, http.Header) error { runtime.Goexit(); return nil }
+			cfg.AfterBatch = func(_ context.Context, _ mirror.Batch, r *mirror.Report) error { own = r; return nil }
+			client := newClient(e.T, cfg)
+			returned := false
+			var all sync.WaitGroup
+			all.Go(func() {
+				_, _ = client.ReverseAndPause(context.Background(), "dr-link", mirror.Topics("a"))
+				returned = true
+			})
+			all.Wait()
+			require.False(e, returned, "the caller's goroutine ends as well")
+			require.Equal(e, "a untouched", outcomes(own))
+		}, outcomes: "A", seen: 1, applied: "1"},
+	)
+}
+
+var errStop = errors.New("the operator pressed stop")
+
+// failedRow is a row of a refusal.
+func failedRow(topic string) string {
+	return `{"mirror_topic_name":"` + topic + `","error_code":400,"error_message":"no"}`
 }

@@ -283,13 +283,13 @@ func faultsOfMiddleware() []fault {
 		{name: "middleware returns a response without a body", config: func(e *env) {
 			e.middleware(func(r *http.Request, _ http.RoundTripper) (*http.Response, error) {
 				io.Copy(io.Discard, r.Body)
-				return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}}}, nil
+				return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}}}, nil
 			})
 		}, outcomes: "KK", text: "it is empty"},
 		{name: "middleware returns a redirect without a header", config: func(e *env) {
 			e.middleware(func(r *http.Request, _ http.RoundTripper) (*http.Response, error) {
 				io.Copy(io.Discard, r.Body)
-				return &http.Response{StatusCode: 302}, nil
+				return &http.Response{StatusCode: http.StatusFound}, nil
 			})
 		}, outcomes: "UU"},
 		{name: "middleware returns a response and an error", inject: after(mirrortest.Error(503, 503, "x")), config: func(e *env) {
@@ -300,7 +300,7 @@ func faultsOfMiddleware() []fault {
 		}, outcomes: "KK", seen: 1, applied: "11", is: []error{open}},
 		{name: "middleware answers 200 itself, and has read nothing", config: func(e *env) {
 			e.middleware(func(*http.Request, http.RoundTripper) (*http.Response, error) {
-				return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(rows(good("a"))))}, nil
+				return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(rows(good("a"))))}, nil
 			})
 		}, outcomes: "AK", scripted: true},
 		{name: "middleware answers with a body that never ends and ignores its context", bubble: true, config: func(e *env) {
@@ -308,7 +308,7 @@ func faultsOfMiddleware() []fault {
 			e.Cleanup(func() { close(end) })
 			e.middleware(func(r *http.Request, _ http.RoundTripper) (*http.Response, error) {
 				io.Copy(io.Discard, r.Body)
-				return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(blocked(end))}, nil
+				return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(blocked(end))}, nil
 			})
 		}, outcomes: "KK", is: []error{context.DeadlineExceeded}, text: "no response within 1m0s"},
 		{name: "middleware's body fails like the rate limiter", inject: after(mirrortest.Cut(1 << 20)), config: func(e *env) {
