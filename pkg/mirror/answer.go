@@ -10,17 +10,16 @@ import (
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
-
-	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
 )
 
 // listMeta is what the body of a 200 holds beside its rows.
 type listMeta struct {
 	rows int
-	next string // metadata.next, printable; "" if it is not set
+	next string // metadata.next; "" if it is not set
 }
 
-// readAnswer walks through the body of a 200 and hands each row to add as soon as it is read;
+// readAnswer walks through the body of a 200 and hands each row to add as soon as it is read, its texts
+// as they stand there;
 // nothing of the body is kept. The error is nil only if the body was one well-formed answer, read
 // to its end. Rows handed over before an error stand.
 //
@@ -32,6 +31,10 @@ func readAnswer(body io.Reader, add func(row)) (listMeta, error) {
 		// Both would end the walk otherwise; a row's own checks are finer.
 		jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))}
 	err := w.document()
+	var syntax *jsontext.SyntacticError
+	if errors.As(err, &syntax) { // its text quotes the names of members
+		err = fmt.Errorf("%w, at byte %d", syntax.Err, syntax.ByteOffset)
+	}
 	return w.meta, err
 }
 
@@ -52,8 +55,6 @@ type walk struct {
 	// What a row's lists are gathered in, before they are copied at their exact length.
 	lags        []PartitionLag
 	truncations []PartitionTruncation
-
-	lastMessage string // messages repeat; one copy serves them all
 }
 
 // The shapes of an answer that has no rows to read.
@@ -127,7 +128,7 @@ func (w *walk) metadata(name string) error {
 		text, _ = unquote(v)
 	}
 	if w.meta.next == "" { // given twice, it is set if one of them is
-		w.meta.next = printable.Line(text, maxText)
+		w.meta.next = text
 	}
 	return nil
 }
@@ -323,7 +324,7 @@ func (w *walk) topic(r *row, state *memberState) error {
 	now := bad
 	if v.Kind() == '"' {
 		if text, ok := unquote(v); ok && text != "" {
-			r.Topic, now = printable.Line(text, maxText), set
+			r.Topic, now = text, set
 		}
 	}
 	state.give(now)
@@ -368,11 +369,7 @@ func (w *walk) message(r *row, state *memberState) error {
 		now = unset
 		if len(v) > len(`""`) {
 			now = set
-			text, _ := unquote(v)
-			if text = printable.Line(text, maxText); text != w.lastMessage {
-				w.lastMessage = text
-			}
-			r.Message = w.lastMessage
+			r.Message, _ = unquote(v)
 		}
 	}
 	if state.give(now); *state == bad {

@@ -24,9 +24,9 @@ import (
 
 // classify says what a response proves that is not a readable 200, and whether a dry run or a
 // rejected request may be sent again. This is the whole table; what it does not list proves nothing.
-func classify(resp *http.Response, body io.Reader) verdict {
+func classify(resp *http.Response, body io.Reader, hide *redactor) verdict {
 	p := readPage(resp, body)
-	e := p.apiError(resp)
+	e := p.apiError(resp, hide)
 	v := verdict{outcome: Unknown, err: e, api: e}
 	untouched := false // assumed, where nothing else is said
 	switch resp.StatusCode {
@@ -108,7 +108,8 @@ type page struct {
 	status    int
 	mediaType string
 	text      []byte
-	whole     bool // it was read to its end
+	whole     bool   // it was read to its end
+	coding    string // the Content-Encoding that could not be undone; "" if there is none
 }
 
 // readPage reads an error page as far as its bound.
@@ -118,8 +119,9 @@ func readPage(resp *http.Response, body io.Reader) page {
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		return p // what follows is not a body
 	}
+	p.coding = contentCoding(resp.Header)
 	text, err := io.ReadAll(io.LimitReader(body, maxErrorPage+1))
-	p.whole = err == nil && len(text) <= maxErrorPage
+	p.whole = err == nil && len(text) <= maxErrorPage && p.coding == ""
 	p.text = text[:min(len(text), maxErrorPage)]
 	return p
 }
@@ -304,39 +306,55 @@ func (e *APIError) Is(target error) bool {
 
 // apiError reads what the page says, for people. What cannot be read of it does not change what the
 // status says.
-func (p page) apiError(resp *http.Response) *APIError {
+func (p page) apiError(resp *http.Response, hide *redactor) *APIError {
 	e := &APIError{
 		Status:     resp.StatusCode,
-		RequestID:  requestID(resp.Header),
+		RequestID:  requestID(resp.Header, hide),
 		RetryAfter: retryAfter(resp.Header, time.Now()),
 	}
 	text := strings.TrimSpace(string(p.text))
 	location := resp.Header.Get("Location")
 	switch {
 	case resp.StatusCode/100 == 3 && location != "":
-		text = "redirected to " + place(location) + ", not followed"
-	case p.isHTML():
+		text = "redirected to " + place(hide.text(location)) + ", not followed"
+	case p.coding == "" && p.isHTML():
 		text = htmlTitle(text)
+	case p.coding != "":
+		text = "the page has " + p.coding
 	default:
-		text = e.readJSON(text)
+		text = e.readJSON(text, hide)
 	}
 	if resp.StatusCode/100 == 2 {
-		kind := printable.Line(p.mediaType, 128)
+		kind, _, _ := strings.Cut(hide.text(resp.Header.Get("Content-Type")), ";")
+		kind = printable.Line(strings.ToLower(strings.TrimSpace(kind)), 128)
 		if kind == "" {
 			kind = "of no type"
 		}
 		text = strings.TrimSuffix("the answer is "+kind+", not a 200 of application/json: "+text, ": ")
 	}
-	e.Message = printable.Line(text, maxText)
+	e.Message = clean(hide.text(text))
 	return e
 }
 
+// contentCoding names the coding of a body that net/http did not undo; "" if there is none. Where it
+// undid one, it has taken the header away.
+func contentCoding(h http.Header) string {
+	for _, value := range h.Values("Content-Encoding") {
+		if value = strings.TrimSpace(value); value != "" && !strings.EqualFold(value, "identity") {
+			return "a Content-Encoding that cannot be undone: " + printable.Line(value, 64)
+		}
+	}
+	return ""
+}
+
 // requestID is by which the server may know a request again. That it sends the header is assumed.
-func requestID(h http.Header) string { return printable.Line(h.Get("X-Request-Id"), 128) }
+func requestID(h http.Header, hide *redactor) string {
+	return printable.Line(hide.text(h.Get("X-Request-Id")), 128)
+}
 
 // readJSON takes code and id from a body of either error shape, and returns its message, or the
 // body if it is of neither.
-func (e *APIError) readJSON(body string) string {
+func (e *APIError) readJSON(body string, hide *redactor) string {
 	var page struct {
 		gen.Error
 		Errors []gen.Error `json:"errors"`
@@ -350,7 +368,7 @@ func (e *APIError) readJSON(body string) string {
 		first = page.Errors[0]
 	}
 	if first.ID != nil && e.RequestID == "" {
-		e.RequestID = printable.Line(*first.ID, 128)
+		e.RequestID = printable.Line(hide.text(*first.ID), 128)
 	}
 	if first.ErrorCode != nil {
 		e.Code = int(*first.ErrorCode)

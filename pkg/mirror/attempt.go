@@ -18,6 +18,7 @@ import (
 // tracker is the body of one attempt's request. It knows whether anything of the body was ever
 // taken: what was not taken cannot be on the wire, whatever lies between the library and the server.
 type tracker struct {
+	ctx    context.Context // of the attempt
 	mu     sync.Mutex
 	body   io.Reader
 	taken  bool // somebody asked for a part of the body
@@ -158,6 +159,7 @@ func (c *Client) exchange(ctx context.Context, q *request, p *part, w *tracker, 
 	caller := ctx
 	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, fmt.Errorf("no response within %v", c.timeout))
 	defer cancel()
+	w.ctx = ctx
 
 	r, err := c.newRequest(ctx, q, w)
 	if err != nil {
@@ -178,10 +180,10 @@ func (c *Client) exchange(ctx context.Context, q *request, p *part, w *tracker, 
 		if w.seal() {
 			return verdict{
 				outcome: Unknown, retry: maybeDone,
-				err: stopped(ctx, "the request may have been carried out, and no response came", c.blame(w, err)),
+				err: stopped(ctx, "the request may have been carried out, and no response came", c.blame(w, q, err)),
 			}, nil
 		}
-		v := verdict{outcome: Untouched, err: stopped(ctx, "the request was not sent", c.blame(w, err))}
+		v := verdict{outcome: Untouched, err: stopped(ctx, "the request was not sent", c.blame(w, q, err))}
 		_, hasConn, own := w.state()
 		if isPassing(err, hasConn && own != nil && errors.Is(err, own)) || ctx.Err() != nil && caller.Err() == nil {
 			v.retry = notSent
@@ -192,13 +194,15 @@ func (c *Client) exchange(ctx context.Context, q *request, p *part, w *tracker, 
 		resp.Body = http.NoBody
 	}
 	a.Status = resp.StatusCode
-	a.RequestID = requestID(resp.Header)
+	hide := newRedactor(q.credential)
+	p.hide = hide
+	a.RequestID = requestID(resp.Header, hide)
 	body := newContextReader(ctx, resp.Body)
 	defer body.Close() //nolint:errcheck // it was read as far as it matters
 
 	if resp.StatusCode != http.StatusOK || !isJSON(resp.Header) {
 		taken := w.seal()
-		v := classify(resp, body)
+		v := classify(resp, body, hide)
 		if !taken { // a response from before the request's body, such as 408 on a connection just made
 			v.outcome, v.assumed = Untouched, false
 			if v.retry == maybeDone || v.retry == final && canPass(resp.StatusCode) {
@@ -207,31 +211,35 @@ func (c *Client) exchange(ctx context.Context, q *request, p *part, w *tracker, 
 		}
 		return v, resp.Header
 	}
+	if coding := contentCoding(resp.Header); coding != "" {
+		return verdict{outcome: Unknown, err: cause("the answer has "+hide.text(coding), nil), retry: maybeDone}, resp.Header
+	}
 	list, err := readAnswer(http.MaxBytesReader(nil, body, c.maxAnswer), p.add)
-	p.next = list.next
+	p.next = clean(hide.text(list.next))
 	var tooLong *http.MaxBytesError
 	if errors.As(err, &tooLong) {
 		err = fmt.Errorf("it is longer than %d bytes", tooLong.Limit)
 	}
 	if err != nil {
 		where := fmt.Sprintf("the answer could not be read to its end (%s read)", count(list.rows, "row"))
-		return verdict{outcome: Unknown, err: stopped(ctx, where, foreign(err)), retry: maybeDone}, resp.Header
+		return verdict{outcome: Unknown, err: stopped(ctx, where, hide.foreign(err)), retry: maybeDone}, resp.Header
 	}
 	return verdict{outcome: Unknown}, resp.Header
 }
 
 // blame says which part failed, where it was not the cluster.
-func (c *Client) blame(w *tracker, err error) error {
+func (c *Client) blame(w *tracker, q *request, err error) error {
 	_, _, own := w.state()
+	hide := newRedactor(q.credential)
 	var proxy *proxyError
 	var op *net.OpError
 	switch {
 	case own == nil || !errors.Is(err, own):
-		return cause("the middleware failed", foreign(err))
+		return cause("the middleware failed", hide.foreign(err))
 	case errors.As(err, &proxy), errors.As(err, &op) && op.Op == "proxyconnect":
-		return cause("the proxy failed", foreign(err))
+		return cause("the proxy failed", hide.foreign(err))
 	}
-	return foreign(err)
+	return hide.foreign(err)
 }
 
 // newRequest makes the request that the attempt sends, credential and all.
@@ -258,7 +266,7 @@ func (c *Client) newRequest(ctx context.Context, q *request, w *tracker) (*http.
 	r.Header.Set("User-Agent", c.userAgent)
 	written := http.Header{}
 	if err := c.credential(ctx, written); err != nil {
-		return nil, stopped(ctx, "nothing was sent", cause("the credential failed", credentialError(err)))
+		return nil, stopped(ctx, "nothing was sent", cause("the credential failed", newRedactor(written).credentialError(err)))
 	}
 	if q.refused != nil && maps.EqualFunc(q.refused, written, slices.Equal) {
 		return nil, errSameCredential
@@ -274,12 +282,12 @@ func stopped(ctx context.Context, where string, err error) error {
 	if ctx.Err() == nil {
 		return cause(where, err)
 	}
-	why := context.Cause(ctx)
+	why := foreign(context.Cause(ctx))
 	text := where + ": " + clean(why.Error())
 	if err != nil && err.Error() != why.Error() && err.Error() != ctx.Err().Error() {
 		text += ": " + clean(err.Error())
 	}
-	return &causeError{text: text, err: errors.Join(ctx.Err(), foreign(why), err)}
+	return &causeError{text: text, err: errors.Join(ctx.Err(), why, err)}
 }
 
 // contextReader reads a body until ctx ends, whether the body honours ctx or not.

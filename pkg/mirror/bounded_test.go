@@ -95,12 +95,13 @@ func TestFaultsOfAProxy(t *testing.T) {
 		}, "HTTP 407"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			proxy := httptest.NewServer(c.answer)
-			defer proxy.Close()
-			if c.answer == nil {
-				proxy.Close()
+			url := refusing
+			if c.answer != nil {
+				proxy := httptest.NewServer(c.answer)
+				defer proxy.Close()
+				url = proxy.URL
 			}
-			url := strings.Replace(proxy.URL, "http://", "http://user:"+canary+"@", 1)
+			url = strings.Replace(url, "http://", "http://user:"+canary+"@", 1)
 			child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestFaultsOfAProxy$", "-test.v")
 			child.Env = append(os.Environ(), "PROXY_TEST_ENDPOINT="+c.endpoint, "HTTP_PROXY="+url, "HTTPS_PROXY="+url, "NO_PROXY=")
 			out, err := child.CombinedOutput()

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
@@ -76,7 +77,8 @@ type Config struct {
 	// that does not honour its context can take longer.
 	Timeout time.Duration
 	// MaxAnswer bounds an answer, in bytes after decompression; 0 is 256 MiB. Rows beyond it are
-	// not read, and their topics are Unknown.
+	// not read, and their topics are Unknown. One value of an answer, such as a message, is read up to
+	// 16 MiB; a longer one ends the answer.
 	MaxAnswer int64
 
 	// RetryFor bounds for how long a batch is retried; 0 is 1 minute, negative is never. The time
@@ -247,7 +249,29 @@ func checkID(bad *argumentError, field, id string) {
 		bad.add(field, `"-" is the API's wildcard, not a name`)
 	case !utf8.ValidString(id):
 		bad.add(field, "%s is not UTF-8", quote(id))
+	case strings.TrimSpace(id) != id:
+		bad.add(field, "%s has white space around it", quote(id))
+	case strings.ContainsFunc(id, func(r rune) bool { return !unicode.IsPrint(r) }):
+		bad.add(field, "%s has a character that cannot be printed", quote(id))
+	case isPlaceholder(id):
+		bad.add(field, "%s is a placeholder that was not filled in", quote(id))
 	}
+}
+
+// isPlaceholder tells whether a value is what is left where a script or a template should have put
+// another one.
+func isPlaceholder(value string) bool {
+	for _, name := range []string{"null", "undefined", "<nil>", "<no value>"} {
+		if strings.EqualFold(value, name) {
+			return true
+		}
+	}
+	for _, mark := range []string{"${", "$(", "{{"} {
+		if strings.Contains(value, mark) {
+			return true
+		}
+	}
+	return false
 }
 
 // transport is the library's own: HTTP/1.1, and a connection of its own for each request, since a
@@ -314,6 +338,14 @@ func (cfg Config) dial(ctx context.Context, network, address string) (net.Conn, 
 	if dial == nil {
 		dial = (&net.Dialer{Timeout: connectTimeout}).DialContext
 	}
+	// net/http lets a dialer outlive its request, for the sake of later ones; here there are none.
+	w, _ := ctx.Value(trackerKey{}).(*tracker)
+	if w != nil {
+		var cancel context.CancelCauseFunc
+		ctx, cancel = context.WithCancelCause(ctx)
+		defer cancel(nil)
+		defer context.AfterFunc(w.ctx, func() { cancel(context.Cause(w.ctx)) })()
+	}
 	conn, err := dial(ctx, network, address)
 	if err == nil && conn == nil {
 		err = errNoConn
@@ -321,7 +353,7 @@ func (cfg Config) dial(ctx context.Context, network, address string) (net.Conn, 
 	if err != nil {
 		return nil, err
 	}
-	if w, ok := ctx.Value(trackerKey{}).(*tracker); ok {
+	if w != nil {
 		w.connected()
 	}
 	return conn, nil

@@ -3,22 +3,29 @@ package mirror
 import (
 	"context"
 	"encoding/base64"
+	"fmt"
 	"net/http"
 	"strings"
+	"unicode"
 )
 
 // A Credential writes the headers that authenticate one request. It is called once for each
-// attempt, with that attempt's context, before anything is sent; an error ends the attempt with
-// nothing sent, and its text becomes part of the report, so it must not hold a secret. A
-// Credential must be safe for concurrent use. Secrets live in the closure only, where no print
-// verb and no encoder finds them.
+// attempt, with that attempt's context, before anything is sent, and must honour that context. The
+// headers that it is given are empty. An error ends the attempt with nothing sent, and its text
+// becomes part of the report: it must not hold a secret, but the library takes out user info and
+// query of URLs in it. An error whose cause can pass, such as a refused connection, is retried
+// (Config.RetryFor).
+//
+// A Credential must be safe for concurrent use. Secrets live in the closure only, where no print
+// verb and no encoder finds them. If a server repeats what a Credential wrote, the library takes it
+// out of the report.
 type Credential func(ctx context.Context, h http.Header) error
 
 // APIKey authenticates with HTTP Basic: on Confluent Cloud with a key of that very Kafka cluster
 // and its secret (contract: resource-api-key), on Confluent Platform with user name and password.
 // The two clusters of a link have two keys. A key or secret that is empty or has white space
-// around it is refused before anything is sent, and so is a key with a colon, which Basic cannot
-// carry.
+// around it is refused before anything is sent, and so are control characters, placeholders such
+// as ${KEY}, and a key with a colon, which Basic cannot carry.
 func APIKey(key, secret string) Credential {
 	value := "Basic " + base64.StdEncoding.EncodeToString([]byte(key+":"+secret))
 	var problem error
@@ -31,6 +38,12 @@ func APIKey(key, secret string) Credential {
 		problem = badCredential("APIKey: the key has white space around it")
 	case strings.TrimSpace(secret) != secret:
 		problem = badCredential("APIKey: the secret has white space around it")
+	case strings.ContainsFunc(key, unicode.IsControl):
+		problem = badCredential("APIKey: the key has a control character in it")
+	case strings.ContainsFunc(secret, unicode.IsControl):
+		problem = badCredential("APIKey: the secret has a control character in it")
+	case isPlaceholder(key) || isPlaceholder(secret):
+		problem = badCredential("APIKey: the key or the secret is a placeholder that was not filled in")
 	case strings.Contains(key, ":"):
 		problem = badCredential("APIKey: the key has a colon in it")
 	}
@@ -41,6 +54,8 @@ func APIKey(key, secret string) Credential {
 		return problem
 	}
 }
+
+const identityPoolHeader = "Confluent-Identity-Pool-Id"
 
 // BearerToken authenticates with an OAuth 2.0 access token (contract: external-access-token).
 // The source is asked for each attempt, so it should cache the token and renew it in time; it
@@ -58,7 +73,7 @@ func BearerToken(source func(context.Context) (string, error), identityPool stri
 		}
 		token, err := source(ctx)
 		if err != nil {
-			return cause("BearerToken: the token source failed", err)
+			return fmt.Errorf("BearerToken: the token source failed: %w", err)
 		}
 		if token == "" {
 			return badCredential("BearerToken: the token is empty")
@@ -68,7 +83,7 @@ func BearerToken(source func(context.Context) (string, error), identityPool stri
 		}
 		h.Set("Authorization", "Bearer "+token)
 		if identityPool != "" {
-			h.Set("Confluent-Identity-Pool-Id", identityPool)
+			h.Set(identityPoolHeader, identityPool)
 		}
 		return nil
 	}

@@ -37,7 +37,7 @@ type TopicError struct {
 
 // Error gives topic, code and message on one printable line.
 func (e *TopicError) Error() string {
-	return e.Topic + ": " + codeAndMessage(e.Code, e.Message)
+	return cleanLong(e.Topic + ": " + codeAndMessage(e.Code, e.Message))
 }
 
 // Retriable tells whether the code is Kafka's for a passing error (contract: 50003). It is no proof
@@ -116,20 +116,29 @@ func joined(a, b error) error {
 // clean makes the text of somebody else's error safe to show.
 func clean(text string) string { return printable.Line(text, maxText) }
 
+// cleanLong does so for a text that the library put together out of several.
+func cleanLong(text string) string { return printable.Line(text, 64*maxText) }
+
 // foreignError is an error of somebody else's code. It matches what it wraps, but never what only the
 // library says: an error of another call that comes back through middleware, a hook or a context
 // says nothing about this call.
-type foreignError struct{ err error }
+type foreignError struct {
+	text string // without secrets
+	err  error
+}
 
 // foreign marks an error as somebody else's. A nil error stays nil.
-func foreign(err error) error {
+func foreign(err error) error { return (*redactor)(nil).foreign(err) }
+
+// foreign does so and takes the credential out of the error's text.
+func (r *redactor) foreign(err error) error {
 	if err == nil {
 		return nil
 	}
-	return &foreignError{err}
+	return &foreignError{r.text(withoutURLSecrets(err)), err}
 }
 
-func (e *foreignError) Error() string { return e.err.Error() }
+func (e *foreignError) Error() string { return e.text }
 
 // Is looks for the target below, unless it is one of the library's.
 func (e *foreignError) Is(target error) bool {
@@ -150,12 +159,12 @@ func (e *foreignError) As(target any) bool {
 }
 
 // credentialError marks an error of a credential as somebody else's, unless it is the library's own.
-func credentialError(err error) error {
+func (r *redactor) credentialError(err error) error {
 	var own *badCredentialError
 	if errors.As(err, &own) {
 		return own
 	}
-	return foreign(err)
+	return r.foreign(err)
 }
 
 // maxText bounds, in bytes, each text of somebody else's that is kept or shown.

@@ -55,10 +55,7 @@ func faultsBeforeTheWire() []fault {
 		{name: "connection refused", bubble: true, config: dialError(syscall.ECONNREFUSED, 999), outcomes: "UU", check: retried},
 		{name: "connection refused, healing", bubble: true, config: dialError(syscall.ECONNREFUSED, 1), outcomes: "AA", seen: 1, applied: "11", check: tries(2)},
 		{name: "connection refused by the kernel", config: func(e *env) {
-			l, err := net.Listen("tcp", "127.0.0.1:0")
-			require.NoError(e, err)
-			l.Close()
-			e.cfg.Endpoint, e.cfg.RetryFor = "http://"+l.Addr().String(), -1
+			e.cfg.Endpoint, e.cfg.RetryFor = refusing, -1
 		}, outcomes: "UU", is: []error{syscall.ECONNREFUSED}},
 		{name: "connect time-out of the dialer", bubble: true, config: func(e *env) {
 			e.dial(func(context.Context, int, func() (net.Conn, error)) (net.Conn, error) {
@@ -158,10 +155,7 @@ func faultsBeforeTheWire() []fault {
 			outcomes: "UU", check: retried, is: []error{syscall.ECONNREFUSED}, text: "the credential failed: BearerToken: the token source failed"},
 		{name: "the credential sends a request of its own, and the cluster refuses", config: func(e *env) {
 			fetchToken(e)
-			l, err := net.Listen("tcp", "127.0.0.1:0")
-			require.NoError(e, err)
-			l.Close()
-			e.cfg.Endpoint, e.cfg.RetryFor = "http://"+l.Addr().String(), -1
+			e.cfg.Endpoint, e.cfg.RetryFor = refusing, -1
 		}, outcomes: "UU", seen: 1, is: []error{syscall.ECONNREFUSED}, check: noSends},
 		{name: "the credential sends a request of its own, and the cluster has an unknown CA", config: func(e *env) {
 			e.tls(nil, nil)

@@ -64,7 +64,12 @@ func (r *Report) advice(o Outcome) string {
 func (r *Report) Table(w io.Writer) error {
 	var b strings.Builder
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	line := func(format string, args ...any) { fmt.Fprintf(t, format+"\n", args...) }
+	line := func(format string, args ...any) {
+		for i := range args { // a report may have been read from anywhere
+			args[i] = cleanLong(fmt.Sprint(args[i]))
+		}
+		fmt.Fprintf(t, format+"\n", args...)
+	}
 
 	line("%s", r.String())
 	if n := r.Count(Accepted); n < len(r.Results) {
@@ -72,11 +77,11 @@ func (r *Report) Table(w io.Writer) error {
 		line("TOPIC\tOUTCOME\tLAG\tWHY")
 		for i := range r.Results {
 			if res := &r.Results[i]; res.Outcome != Accepted {
-				line("%s\t%v\t%s\t%s", printable.Line(res.Topic, maxTopicName), res.Outcome, res.lagCell(), res.why())
+				line("%s\t%s\t%s\t%s", printable.Line(res.Topic, maxTopicName), res.Outcome, res.lagCell(), res.why())
 			}
 		}
 		if n > 0 {
-			line("(and %d accepted)", n)
+			line("(and %s accepted)", n)
 		}
 	}
 	if len(r.Unexpected) > 0 {
@@ -88,10 +93,10 @@ func (r *Report) Table(w io.Writer) error {
 			if name == "" {
 				name = "(no name)"
 			}
-			line("%s\t%v\t%s", name, res.Outcome, strings.Join(res.Notes, "; "))
+			line("%s\t%s\t%s", name, res.Outcome, strings.Join(res.Notes, "; "))
 		}
 		if more := r.UnexpectedCount - len(r.Unexpected); more > 0 {
-			line("(and %d more)", more)
+			line("(and %s more)", more)
 		}
 	}
 	if err := t.Flush(); err != nil {
@@ -113,7 +118,7 @@ func (r *Report) Table(w io.Writer) error {
 	}
 	for _, o := range outcomes {
 		if r.Count(o) > 0 || r.Pattern != "" && (o == Unknown && r.Unaccounted == UnaccountedUnknown || o == Untouched && r.Unaccounted == UnaccountedUntouched) {
-			line("%v\t%s", o, r.advice(o))
+			line("%s\t%s", o, r.advice(o))
 		}
 	}
 	line("lag\t%s", r.Lag())

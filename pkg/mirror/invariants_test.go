@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
@@ -185,8 +184,6 @@ func TestI3_EachTopicHasOneResult(t *testing.T) {
 }
 
 func TestI4_NothingSent(t *testing.T) {
-	refused := httptest.NewServer(nil)
-	refused.Close()
 	denied := errors.New("vault is sealed")
 	w := serve(t, ok(rows(good("a"))))
 	done, cancel := context.WithCancelCause(context.Background())
@@ -202,10 +199,10 @@ func TestI4_NothingSent(t *testing.T) {
 		{"credential fails", nil, func(c *mirror.Config) {
 			c.Credential = func(context.Context, http.Header) error { return denied }
 		}, denied},
-		{"connection refused", nil, func(c *mirror.Config) { c.Endpoint = refused.URL }, nil},
+		{"connection refused", nil, func(c *mirror.Config) { c.Endpoint = refusing }, nil},
 		{"TLS spoken to a plain server", nil, func(c *mirror.Config) { c.Endpoint = strings.Replace(c.Endpoint, "http:", "https:", 1) }, nil},
 		{"connection refused, within middleware", nil, func(c *mirror.Config) {
-			c.Endpoint = refused.URL
+			c.Endpoint = refusing
 			c.Middleware = func(next http.RoundTripper) http.RoundTripper { return roundTripper(next.RoundTrip) }
 		}, nil},
 	} {
@@ -225,6 +222,9 @@ func TestI4_NothingSent(t *testing.T) {
 		})
 	}
 }
+
+// refusing is an endpoint at which nothing listens.
+const refusing = "http://127.0.0.1:1"
 
 type roundTripper func(*http.Request) (*http.Response, error)
 

@@ -180,7 +180,7 @@ func causeToJSON(err error) causeJSON {
 	return out
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote. Causes come back with their texts; of their types
+// UnmarshalJSON reads what MarshalJSON wrote, and makes texts printable that are not. Causes come back with their texts; of their types
 // and the errors below them only APIError, ErrInvalidArgument and ErrNoTopics do. It fails for a
 // form of a later version, and leaves the report as it was.
 func (r *Report) UnmarshalJSON(data []byte) error {
@@ -205,7 +205,11 @@ func (r *Report) UnmarshalJSON(data []byte) error {
 	}
 	out := Report{
 		ClusterID: in.ClusterID, Link: in.Link, DryRun: in.DryRun, Pattern: in.Pattern, Complete: in.Complete,
-		Unaccounted: in.Unaccounted, UnexpectedCount: in.UnexpectedCount, Next: in.Next, Attempts: in.Attempts,
+		Unaccounted: in.Unaccounted, UnexpectedCount: in.UnexpectedCount, Next: clean(in.Next), Attempts: in.Attempts,
+	}
+	for i := range out.Attempts {
+		a := &out.Attempts[i]
+		a.Error, a.RequestID = cleanLong(a.Error), clean(a.RequestID)
 	}
 	if in.UnaccountedFor != nil {
 		out.unaccountedFor = at(*in.UnaccountedFor)
@@ -228,8 +232,11 @@ func (r *Report) UnmarshalJSON(data []byte) error {
 
 func resultFromJSON(in *resultJSON, at func(int) error) Result {
 	r := Result{
-		Topic: in.Topic, Outcome: in.Outcome, Code: in.Code, Message: in.Message,
+		Topic: in.Topic, Outcome: in.Outcome, Code: in.Code, Message: clean(in.Message),
 		MessagesTruncated: in.MessagesTruncated, Notes: in.Notes,
+	}
+	for i := range r.Notes {
+		r.Notes[i] = cleanLong(r.Notes[i])
 	}
 	if in.Cause != nil {
 		r.cause = at(*in.Cause)
@@ -253,6 +260,7 @@ func resultFromJSON(in *resultJSON, at func(int) error) Result {
 }
 
 func causeFromJSON(in causeJSON) error {
+	in.Text, in.Message, in.RequestID = cleanLong(in.Text), clean(in.Message), clean(in.RequestID)
 	var below error
 	for _, k := range kinds {
 		if slices.Contains(in.Kinds, k.name) {

@@ -152,7 +152,8 @@ type part struct {
 	ledger   *ledger // of it, only what does not change during a call
 	attempts []Attempt
 	verdict  verdict // of the last attempt
-	doubt    string  // why a refusal may have come after the request was processed; "" if it cannot have
+	hide     *redactor
+	doubt    string // why a refusal may have come after the request was processed; "" if it cannot have
 
 	// What the rows of the last attempt's answer say.
 	results         []Result
@@ -161,7 +162,9 @@ type part struct {
 	unexpected      []Result
 	unexpectedCount int
 	strays          map[int][]stray
-	illegible       bool // a pattern's answer has a row whose topic cannot be told
+	lastText        string // the latest that was made safe to keep
+	lastShown       string // and what came of it
+	illegible       bool   // a pattern's answer has a row whose topic cannot be told
 	next            string
 
 	// What is known once it is closed.
@@ -185,7 +188,9 @@ func (p *part) reset() {
 // add takes in a row of the answer.
 func (p *part) add(r row) {
 	i, ours := p.place(&r)
+	r.Message = p.hidden(r.Message)
 	if !ours {
+		r.Topic = p.hidden(r.Topic)
 		p.unexpectedCount++
 		if len(p.unexpected) < maxUnexpected {
 			p.unexpected = append(p.unexpected, r.withoutLists())
@@ -210,6 +215,18 @@ func (p *part) add(r row) {
 		have.Outcome, have.Code, have.Message = Unknown, 0, ""
 		have.cause = cause("the answer has rows for this topic that disagree", nil)
 	}
+}
+
+// hidden makes a server's text safe to keep.
+func (p *part) hidden(text string) string {
+	if text == p.lastText {
+		return p.lastShown // messages repeat; one copy serves them all
+	}
+	shown := clean(p.hide.text(text[:min(len(text), maxErrorPage)])) // much less of it is shown
+	if len(text) <= maxText {
+		p.lastText, p.lastShown = text, shown
+	}
+	return shown
 }
 
 // place returns which of the results a row is about, or why it is about none, in its notes.
@@ -239,7 +256,7 @@ func (p *part) placeOfPattern(r *row) (place int, ours bool) {
 	case !r.named:
 		p.illegible = true
 		return 0, false
-	case !isTopicName(r.Topic):
+	case !isTopicName(r.Topic) || p.hide.text(r.Topic) != r.Topic:
 		p.illegible = true
 		r.note("this is not a topic name")
 		return 0, false
@@ -264,7 +281,7 @@ func (p *part) addStray(place int, r *row) {
 	}
 	sameOutcome := func(s stray) bool { return s.outcome == r.Outcome }
 	if !slices.ContainsFunc(p.strays[place], sameOutcome) {
-		p.strays[place] = append(p.strays[place], stray{r.Outcome, r.verdictText()})
+		p.strays[place] = append(p.strays[place], stray{r.Outcome, clean(p.hide.text(r.verdictText()))})
 	}
 }
 

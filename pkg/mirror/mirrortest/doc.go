@@ -18,20 +18,21 @@
 //     second call for a reversed topic answers 200 with a row of code 400 that says the topic has
 //     already stopped its mirror; validate_only changes nothing.
 //   - Observed: an accepted reversal goes through PENDING_* to STOPPED, and the remote topic becomes
-//     a mirror that is PAUSED; messages_truncated is -1 and its rows are empty; 403 with 40301; 404
-//     for an unknown link; the rate filter's page, header and missing Retry-After; 429 as JSON.
-//   - Assumed: that credentials are checked before anything else, the filter included; that a
+//     a mirror that is PAUSED; messages_truncated is -1 and its rows are empty; 403 with 40301; 404, with
+//     one text for a link and another for a mirror topic; 405 and 415; the rate limiter's page, which
+//     follows Accept, its header and the missing Retry-After; the kinds of the list and its rows; rows
+//     in another order (Options.Shuffle) and without truncation data (Options.NoTruncationData).
+//   - Assumed: that credentials are checked before anything else, the limiter included; that a
 //     topic that is no mirror, or is in a state that cannot be reversed, gets a row of its own; that
-//     the answer's rows are in the order of the names, or sorted for a pattern; that a topic in
-//     PENDING_STOPPED counts as stopped; the messages' wording beside the contract's examples; and
-//     what the fields of [Assumed] say.
+//     a pattern's rows are sorted; that a topic in PENDING_STOPPED counts as stopped; the messages'
+//     wording beside what is said above; and what the fields of [Assumed] say.
 //
 // # Limits
 //
 // There are no records, consumers or other operations. A partition's lag is what Options say, and
 // does not move. A pattern is evaluated only if it is in the part of Java's syntax that means the
-// same in Go; another one gets a 400 that says so. The rate filter is a token bucket, which is
-// simpler than Jetty's. Answers are deterministic: the same Options and the same calls give the
+// same in Go; another one gets a 400 that says so. The rate limiter is a token bucket, which is
+// simpler than Jetty's window. Answers are deterministic: the same Options and the same calls give the
 // same bodies.
 //
 // A Pair and its Clusters are safe for concurrent use.

@@ -31,6 +31,12 @@ type Options struct {
 	// all requests. Both are 0 if they are not set.
 	Latency  [2]time.Duration
 	PerTopic time.Duration
+	// Shuffle makes the rows of an answer come in another order than they were asked for, drawn from
+	// Seed, as they do from real servers (observed).
+	Shuffle bool
+	// NoTruncationData leaves messages_truncated and partition_level_truncation_data out of the rows,
+	// as servers from before September 2024 do (observed).
+	NoTruncationData bool
 	// Assumed are the switches for what is not known of the real server.
 	Assumed Assumed
 	// InMemory puts the endpoints on a network in memory in place of loopback.

@@ -134,7 +134,7 @@ func TestReversal_RefusesByRow(t *testing.T) {
 	require.Zero(t, p.Local.Applied("failed"))
 	require.Empty(t, p.Remote.Status("failed"), "a refused topic changes on neither side")
 	_, err := reverse(t, p.Remote, "failed")
-	require.ErrorContains(t, err, "failed: 404: Topic 'failed' is not a mirror topic")
+	require.ErrorContains(t, err, "failed: 404: The mirror topic doesn't exist: failed")
 	require.Empty(t, p.Local.Status("nowhere"))
 }
 
@@ -253,19 +253,54 @@ func TestServer_NotFoundAndBadRequest(t *testing.T) {
 		header             []string
 		status             int
 	}{
-		{"GET", path(p.Local), "", nil, 404},
+		{"GET", path(p.Local), "", nil, 405},
+		{"PUT", path(p.Local), names, nil, 405},
 		{"POST", path(p.Remote), names, nil, 404},
 		{"POST", strings.Replace(path(p.Local), "dr-link", "other", 1), names, nil, 404},
 		{"POST", strings.TrimPrefix(path(p.Local), "/kafka"), names, nil, 404},
 		{"POST", path(p.Local) + "?validate_only=maybe", names, nil, 400},
-		{"POST", path(p.Local), names, []string{"Content-Type", "text/plain"}, 400},
-		{"POST", path(p.Local), names, []string{"Content-Type", ""}, 400},
+		{"POST", path(p.Local), names, []string{"Content-Type", "text/plain"}, 415},
+		{"POST", path(p.Local), names, []string{"Content-Type", ""}, 415},
 		{"POST", path(p.Local), names, nil, 200}, // validate_only is false by default
 	} {
 		resp, body := raw(t, p.Local, c.method, c.path, c.body, c.header...)
 		require.Equal(t, c.status, resp.StatusCode, body)
 		require.Equal(t, c.status == 200, p.Local.Applied("topic-1") == 1)
 	}
+}
+
+func TestServer_TextsAndKindsOfRealServers(t *testing.T) {
+	p := mirrortest.NewPair(t, mirrortest.Options{})
+	_, body := raw(t, p.Local, "POST", strings.Replace(path(p.Local), "dr-link", "other%2Flink", 1), `{"mirror_topic_names":["topic-1"]}`)
+	require.JSONEq(t, `{"error_code":404,"message":"The cluster link doesn't exist: other/link"}`, body)
+	_, body = raw(t, p.Remote, "POST", path(p.Remote)+"?validate_only=true", `{"mirror_topic_names":["topic-1"]}`)
+	require.Contains(t, body, `"error_code":404,"error_message":"The mirror topic doesn't exist: topic-1"`)
+	_, body = raw(t, p.Local, "POST", path(p.Local)+"?validate_only=true", `{"mirror_topic_names":["topic-1"]}`)
+	require.Contains(t, body, `{"kind":"KafkaAlterMirrorsDataList"`)
+	require.Contains(t, body, `"kind":"AlterMirrorsData"`)
+}
+
+func TestServer_RowsOfOtherServers(t *testing.T) {
+	var topics []mirrortest.Topic
+	var names []string
+	for i := range 20 {
+		names = append(names, fmt.Sprint("t", i))
+		topics = append(topics, mirrortest.Topic{Name: names[i]})
+	}
+	p := mirrortest.NewPair(t, mirrortest.Options{Topics: topics, Shuffle: true, NoTruncationData: true})
+	_, body := raw(t, p.Local, "POST", path(p.Local)+"?validate_only=true", `{"mirror_topic_names":["`+strings.Join(names, `","`)+`"]}`)
+	require.NotContains(t, body, "truncat")
+	var order []string
+	for _, part := range strings.Split(body, `"mirror_topic_name":"`)[1:] {
+		name, _, _ := strings.Cut(part, `"`)
+		order = append(order, name)
+	}
+	require.ElementsMatch(t, names, order)
+	require.NotEqual(t, names, order)
+	report, err := reverse(t, p.Local, names...)
+	require.NoError(t, err)
+	p.Local.AssertReport(t, report)
+	require.Equal(t, names, report.Topics(mirror.Accepted), "the report is in the order asked")
 }
 
 func TestServer_RateLimiter(t *testing.T) {

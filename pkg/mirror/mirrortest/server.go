@@ -10,6 +10,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -143,15 +144,24 @@ type query struct {
 	topics       []string // selected, in the order of the answer
 }
 
+// operationPath is the path of the one operation: cluster and link.
+var operationPath = regexp.MustCompile(`^/kafka/v3/clusters/([^/]+)/links/([^/]+)/mirrors:reverse-and-pause-mirror$`)
+
 // read makes out what the request asks for, or why it is refused. The pair's mu is held.
 func (c *Cluster) read(r *http.Request, body []byte) (query, *answer) {
 	refuse := func(status, code int, format string, args ...any) (query, *answer) {
 		a := errorAnswer(status, code, fmt.Sprintf(format, args...))
 		return query{}, &a
 	}
-	path := "/kafka/v3/clusters/" + url.PathEscape(c.ID) + "/links/" + url.PathEscape(c.pair.link) + "/mirrors:reverse-and-pause-mirror"
-	if r.Method != http.MethodPost || r.URL.EscapedPath() != path {
-		return refuse(http.StatusNotFound, 404, "HTTP 404 Not Found: no such cluster, link or operation")
+	parts := operationPath.FindStringSubmatch(r.URL.EscapedPath())
+	switch {
+	case parts == nil || parts[1] != url.PathEscape(c.ID):
+		return refuse(http.StatusNotFound, 404, "HTTP 404 Not Found")
+	case r.Method != http.MethodPost:
+		return refuse(http.StatusMethodNotAllowed, 405, "HTTP 405 Method Not Allowed")
+	case parts[2] != url.PathEscape(c.pair.link):
+		link, _ := url.PathUnescape(parts[2]) // what does not unescape is not a URL
+		return refuse(http.StatusNotFound, 404, "The cluster link doesn't exist: %s", link)
 	}
 	var q query
 	switch v := r.URL.Query().Get("validate_only"); v {
@@ -163,7 +173,7 @@ func (c *Cluster) read(r *http.Request, body []byte) (query, *answer) {
 	var data gen.AlterMirrorsRequestData
 	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || mediaType != "application/json" {
-		return refuse(http.StatusBadRequest, 400, "The body is not application/json")
+		return refuse(http.StatusUnsupportedMediaType, 415, "HTTP 415 Unsupported Media Type")
 	}
 	if err := json.Unmarshal(body, &data); err != nil {
 		return refuse(http.StatusBadRequest, 400, "Cannot deserialize the body: %v", err)
@@ -210,7 +220,11 @@ func (c *Cluster) read(r *http.Request, body []byte) (query, *answer) {
 func (c *Cluster) alter(q query, fault *Fault) (a answer, applied []string) {
 	self := c.Endpoint + "/kafka/v3/clusters/" + url.PathEscape(c.ID) + "/links/" + url.PathEscape(c.pair.link) + "/mirrors"
 	rows := [][]byte{}
-	for _, name := range q.topics {
+	topics := slices.Clone(q.topics)
+	if c.pair.opts.Shuffle {
+		c.draw.Shuffle(len(topics), func(i, j int) { topics[i], topics[j] = topics[j], topics[i] })
+	}
+	for _, name := range topics {
 		row := c.row(self, name)
 		spared := fault != nil && !fault.AfterApply && (!fault.Do.onRow() || fault.Topic == name)
 		if t := c.topics[name]; t != nil && !q.validateOnly && !spared {
@@ -221,6 +235,9 @@ func (c *Cluster) alter(q query, fault *Fault) (a answer, applied []string) {
 			}
 		}
 		text := mustJSON(row)
+		if c.pair.opts.NoTruncationData {
+			text = withoutTruncationData(text)
+		}
 		if fault != nil && fault.Topic == name {
 			switch fault.Do.kind {
 			case doRow:
@@ -232,7 +249,7 @@ func (c *Cluster) alter(q query, fault *Fault) (a answer, applied []string) {
 		rows = append(rows, text)
 	}
 	// The rows are joined by hand, for one that was injected need not be JSON.
-	head := mustJSON(gen.ResourceCollection{Kind: "KafkaMirrorDataList", Metadata: gen.ResourceCollectionMetadata{Self: self}})
+	head := mustJSON(gen.ResourceCollection{Kind: "KafkaAlterMirrorsDataList", Metadata: gen.ResourceCollectionMetadata{Self: self}})
 	body := fmt.Sprintf(`%s,"data":[%s]}`, bytes.TrimSuffix(head, []byte("}")), bytes.Join(rows, []byte(",")))
 	return jsonAnswer(http.StatusOK, []byte(body)), applied
 }
@@ -242,7 +259,7 @@ func (c *Cluster) row(self, name string) gen.AlterMirrorStatusResponseData {
 	notApplicable := int64(-1)
 	crn := "crn:///kafka=" + c.ID
 	row := gen.AlterMirrorStatusResponseData{
-		Kind:                         "KafkaMirrorData",
+		Kind:                         "AlterMirrorsData",
 		Metadata:                     gen.ResourceMetadata{Self: self + "/" + url.PathEscape(name), ResourceName: &crn},
 		MirrorTopicName:              name,
 		MirrorLags:                   gen.MirrorLags{},
@@ -258,6 +275,17 @@ func (c *Cluster) row(self, name string) gen.AlterMirrorStatusResponseData {
 		}
 	}
 	return row
+}
+
+// withoutTruncationData leaves out of a row what older servers do not send.
+func withoutTruncationData(row []byte) []byte {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(row, &members); err != nil {
+		panic(err) // the row was made here
+	}
+	delete(members, "messages_truncated")
+	delete(members, "partition_level_truncation_data")
+	return mustJSON(members)
 }
 
 func errorAnswer(status, code int, message string) answer {

@@ -72,7 +72,7 @@ func (c *Cluster) refuse(name string) *refusal {
 	case Stopped, PendingStopped:
 		return &refusal{400, fmt.Sprintf("Topic '%s' has already stopped its mirror from '%s'", name, c.pair.link)}
 	case "":
-		return &refusal{404, fmt.Sprintf("Topic '%s' is not a mirror topic of link '%s'", name, c.pair.link)}
+		return &refusal{404, "The mirror topic doesn't exist: " + name}
 	default:
 		return &refusal{400, fmt.Sprintf("Topic '%s' cannot be reversed while its mirror is %s", name, s)}
 	}
