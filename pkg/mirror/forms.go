@@ -162,12 +162,8 @@ func (r *Result) why() string {
 	if r.Outcome != Failed {
 		why = r.Err().Error()
 	}
-	if len(r.Rows) > 0 {
-		var said []string
-		for _, row := range r.Rows {
-			said = append(said, strings.TrimSuffix(row.Outcome.String()+" "+row.Message, " "))
-		}
-		why += ": " + strings.Join(said, " / ")
+	if r.Outcome == Unknown && len(r.Notes) > 0 {
+		why += " (" + strings.Join(r.Notes, "; ") + ")"
 	}
 	return why
 }

@@ -167,19 +167,16 @@ func TestI3_EachTopicHasOneResult(t *testing.T) {
 		))).client(t), "same", "words", "clash", "late")
 		require.ErrorIs(t, err, mirror.ErrOutcomeUnknown)
 		require.Equal(t, "same accepted, words failed, clash unknown, late unknown", outcomes(report))
-		said := func(topic string) (all []string) {
+		said := func(topic string) []string {
 			r, found := report.Result(topic)
 			require.True(t, found)
-			require.Equal(t, []string{"the answer has more than one row for this topic"}, r.Notes)
-			for _, row := range r.Rows {
-				all = append(all, strings.TrimSpace(row.Outcome.String()+" "+row.Message))
-			}
-			return all
+			require.Equal(t, "the answer has more than one row for this topic", r.Notes[0])
+			return r.Notes[1:]
 		}
 		require.Empty(t, said("same"))
-		require.Equal(t, []string{"failed x", "failed y"}, said("words"))
-		require.Equal(t, []string{"accepted", "failed x"}, said("clash"))
-		require.Equal(t, []string{"failed x", "failed y", "accepted"}, said("late"))
+		require.Equal(t, []string{"a row says failed, 400: y", "a row says failed, 400: x"}, said("words"))
+		require.Equal(t, []string{"a row says failed, 400: x", "a row says accepted"}, said("clash"))
+		require.Equal(t, []string{"a row says failed, 400: y", "a row says failed, 400: x", "a row says accepted"}, said("late"))
 	})
 }
 

@@ -44,7 +44,6 @@ type resultJSON struct {
 	Truncations       []truncationJSON `json:"truncations,omitzero"`
 	MessagesTruncated *int64           `json:"messages_truncated,omitempty"`
 	Notes             []string         `json:"notes,omitempty"`
-	Rows              []resultJSON     `json:"rows,omitempty"`
 }
 
 type lagJSON struct {
@@ -159,9 +158,6 @@ func resultToJSON(r *Result, place func(error) int) resultJSON {
 	for i, p := range r.Truncations {
 		out.Truncations[i] = truncationJSON{p.Partition, number(p.OffsetTruncatedTo), number(p.MessagesTruncated)}
 	}
-	for i := range r.Rows {
-		out.Rows = append(out.Rows, resultToJSON(&r.Rows[i], place))
-	}
 	return out
 }
 
@@ -252,9 +248,6 @@ func resultFromJSON(in *resultJSON, at func(int) error) Result {
 	}
 	for i, p := range in.Truncations {
 		r.Truncations[i] = PartitionTruncation{p.Partition, int64(p.OffsetTruncatedTo), int64(p.MessagesTruncated)}
-	}
-	for i := range in.Rows {
-		r.Rows = append(r.Rows, resultFromJSON(&in.Rows[i], at))
 	}
 	return r
 }

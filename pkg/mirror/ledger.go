@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// How many rows a report keeps: of those that are unexpected, and of those that differ for one topic.
+// How many rows a report keeps: of those that are unexpected, and, in its notes, of those for one topic.
 const (
 	maxUnexpected = 1000
 	maxRows       = 10
@@ -187,9 +187,9 @@ func (p *part) reset() {
 
 // add takes in a row of the answer.
 func (p *part) add(r row) {
-	i, ours := p.place(&r)
+	i, own := p.place(&r)
 	r.Message = p.hidden(r.Message)
-	if !ours {
+	if !own {
 		r.Topic = p.hidden(r.Topic)
 		p.unexpectedCount++
 		if len(p.unexpected) < maxUnexpected {
@@ -203,17 +203,27 @@ func (p *part) add(r row) {
 		*have = r.Result
 		return
 	}
-	defer have.note("the answer has more than one row for this topic")
-	if len(have.Rows) == 0 {
-		if have.says(r.Result) {
-			return
-		}
-		have.Rows = []Result{have.withoutLists()}
+	have.note("the answer has more than one row for this topic")
+	if have.says(r.Result) {
+		return
 	}
-	have.keep(r.Result)
-	if r.Outcome != have.Rows[0].Outcome {
-		have.Outcome, have.Code, have.Message = Unknown, 0, ""
-		have.cause = cause("the answer has rows for this topic that disagree", nil)
+	ours, theirs := have.verdictText(), r.verdictText()
+	have.noteRow(theirs)
+	if have.cause != errRowsDisagree { //nolint:errorlint // the very one
+		have.noteRow(ours)
+		if r.Outcome != have.Outcome {
+			have.Outcome, have.Code, have.Message, have.cause = Unknown, 0, "", errRowsDisagree
+		}
+	}
+}
+
+// errRowsDisagree is why a topic is Unknown about which rows contradict each other; its notes say how.
+var errRowsDisagree = cause("the answer has rows for this topic that disagree", nil)
+
+// noteRow keeps what one of several rows says, unless there are too many.
+func (r *Result) noteRow(text string) {
+	if len(r.Notes) < maxRows {
+		r.note("a row says " + text)
 	}
 }
 
@@ -352,13 +362,6 @@ func (p *part) addTo(r *Report) {
 	}
 }
 
-// keep adds a row to those that are kept beside the result, unless one like it is there.
-func (r *Result) keep(other Result) {
-	if !slices.ContainsFunc(r.Rows, other.says) && len(r.Rows) < maxRows {
-		r.Rows = append(r.Rows, other.withoutLists())
-	}
-}
-
 // says tells whether two rows give a topic the same verdict, in the same words.
 func (r Result) says(other Result) bool {
 	return r.Outcome == other.Outcome && r.Code == other.Code && r.Message == other.Message
@@ -374,6 +377,6 @@ func (r Result) verdictText() string {
 
 // withoutLists returns the row without what may be long.
 func (r Result) withoutLists() Result {
-	r.Lags, r.Truncations, r.MessagesTruncated, r.Rows = nil, nil, nil, nil
+	r.Lags, r.Truncations, r.MessagesTruncated = nil, nil, nil
 	return r
 }

@@ -102,11 +102,8 @@ type Result struct {
 	// MessagesTruncated is the server's own total for the topic; nil if it gave none (null and
 	// negative mean not applicable: observed). It need not be the sum of Truncations.
 	MessagesTruncated *int64
-	// Notes say what was odd about the row, without bearing on its outcome.
+	// Notes say what was odd: about the row, about other rows for the topic, or about other calls.
 	Notes []string
-	// Rows are all the rows that came for the topic, where there were several and they do not say
-	// the same; they are kept without their lists. At most 10 are kept.
-	Rows []Result
 
 	cause error
 }
