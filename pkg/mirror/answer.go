@@ -459,24 +459,24 @@ func (w *walk) messagesTruncated(r *row) error {
 		r.note(memberTruncated + " cannot be read")
 	}
 	if total >= 0 { // negative: not applicable
-		r.MessagesTruncated = &total
+		r.MessagesTruncated = (*int64)(&total)
 	}
 	return err
 }
 
 // integer reads a number of 64 bits into n, which is NotKnown. What is none leaves n alone and clears
 // readable; a number that is given again makes it NotKnown.
-func (w *walk) integer(n *int64, readable *bool) error {
+func (w *walk) integer(n *Number, readable *bool) error {
 	v, err := w.dec.ReadValue()
 	if err != nil {
 		return err
 	}
 	parsed, err := strconv.ParseInt(string(v), 10, 64)
-	if err != nil || parsed == NotKnown || *n != NotKnown {
+	if err != nil || Number(parsed) == NotKnown || *n != NotKnown {
 		*n, *readable = NotKnown, false
 		return nil
 	}
-	*n = parsed
+	*n = Number(parsed)
 	return nil
 }
 

@@ -318,7 +318,7 @@ func TestContentEncodingThatCannotBeUndone(t *testing.T) {
 
 func TestTextsReadBackFromJSONArePrintable(t *testing.T) {
 	evil := `\u001b[2J\nx\u202e`
-	text := strings.ReplaceAll(`{"version":1,"cluster_id":"c","link":"E","pattern":"E","next":"E","unexpected_count":1,
+	text := strings.ReplaceAll(`{"version":2,"cluster_id":"c","link":"E","pattern":"E","next":"E","unexpected_count":1,
 		"results":[{"topic":"E","outcome":"failed","message":"E","notes":["E"]},{"topic":"E2","outcome":"unknown","cause":0}],
 		"unexpected":[{"topic":"E","outcome":"failed","message":"E","notes":["E"]}],
 		"attempts":[{"error":"E","request_id":"E","outcome":"unknown"}],"causes":[{"text":"E","status":500,"message":"E","request_id":"E"}],"problems":[0]}`, "E", evil)

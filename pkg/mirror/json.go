@@ -10,70 +10,28 @@ import (
 
 // reportVersion is the version of the JSON form. It goes up when a reader of the old form would
 // misread the new one; new members alone do not do that.
-const reportVersion = 1
+const reportVersion = 2
 
-// The JSON form. Its names are a promise: reports are kept, and read again.
+// reportJSON is the JSON form of a report: its own fields, and what stands beside them. The names are
+// a promise: reports are kept, and read again.
 type reportJSON struct {
-	Version         int             `json:"version"`
-	Note            string          `json:"note,omitempty"`
-	DryRun          bool            `json:"dry_run"`
-	ClusterID       string          `json:"cluster_id"`
-	Link            string          `json:"link"`
-	Pattern         string          `json:"pattern,omitempty"`
-	Complete        bool            `json:"complete"`
-	Unaccounted     Unaccounted     `json:"unaccounted,omitzero"`
-	UnaccountedFor  *int            `json:"unaccounted_for,omitempty"` // a cause
-	Counts          map[Outcome]int `json:"counts"`
-	Results         []resultJSON    `json:"results"`
-	Unexpected      []resultJSON    `json:"unexpected,omitempty"`
-	UnexpectedCount int             `json:"unexpected_count"`
-	Next            string          `json:"next,omitempty"`
-	// Causes are all there are; a result names its own by its place here, from 0.
-	Attempts []Attempt   `json:"attempts,omitempty"`
-	Causes   []causeJSON `json:"causes,omitempty"`
-	Problems []int       `json:"problems,omitempty"`
+	Version int    `json:"version"`
+	Note    string `json:"note,omitempty"`
+	reportFields
+	Counts     map[Outcome]int `json:"counts"`
+	Results    []resultJSON    `json:"results"`
+	Unexpected []resultJSON    `json:"unexpected,omitempty"`
+	// Causes are all there are; the others name theirs by its place here, from 0.
+	UnaccountedFor *int        `json:"unaccounted_for,omitempty"`
+	Problems       []int       `json:"problems,omitempty"`
+	Causes         []causeJSON `json:"causes,omitempty"`
 }
+
+type reportFields Report // without the methods
 
 type resultJSON struct {
-	Topic             string           `json:"topic"`
-	Outcome           Outcome          `json:"outcome"`
-	Code              int              `json:"code,omitempty"`
-	Message           string           `json:"message,omitempty"`
-	Cause             *int             `json:"cause,omitempty"`
-	Lags              []lagJSON        `json:"lags,omitzero"` // nil and empty are told apart
-	Truncations       []truncationJSON `json:"truncations,omitzero"`
-	MessagesTruncated *int64           `json:"messages_truncated,omitempty"`
-	Notes             []string         `json:"notes,omitempty"`
-}
-
-type lagJSON struct {
-	Partition             int    `json:"partition"`
-	Lag                   number `json:"lag"`
-	LastSourceFetchOffset number `json:"last_source_fetch_offset"`
-}
-
-type truncationJSON struct {
-	Partition         int    `json:"partition"`
-	OffsetTruncatedTo number `json:"offset_truncated_to"`
-	MessagesTruncated number `json:"messages_truncated"`
-}
-
-// number is an int64 that is null in JSON where it is NotKnown.
-type number int64
-
-func (n number) MarshalJSON() ([]byte, error) {
-	if int64(n) == NotKnown {
-		return []byte("null"), nil
-	}
-	return json.Marshal(int64(n))
-}
-
-func (n *number) UnmarshalJSON(data []byte) error {
-	if string(data) == "null" {
-		*n = number(NotKnown)
-		return nil
-	}
-	return json.Unmarshal(data, (*int64)(n))
+	Result
+	Cause *int `json:"cause,omitempty"`
 }
 
 // causeJSON is a cause that is not a topic's own refusal. Status is set for an APIError.
@@ -97,68 +55,52 @@ var kinds = []struct {
 	{"no_topics", ErrNoTopics},
 }
 
+// causesJSON gathers causes, each of them once.
+type causesJSON struct {
+	all    []causeJSON
+	places map[error]int
+}
+
+// place returns where the cause is; nil if there is none.
+func (c *causesJSON) place(err error) *int {
+	if err == nil {
+		return nil
+	}
+	i, known := c.places[err]
+	if !known {
+		i = len(c.all)
+		c.places[err] = i
+		c.all = append(c.all, causeToJSON(err))
+	}
+	return &i
+}
+
+func (c *causesJSON) results(all []Result) []resultJSON {
+	out := make([]resultJSON, len(all))
+	for i, r := range all {
+		out[i] = resultJSON{r, c.place(r.cause)}
+	}
+	return out
+}
+
 // MarshalJSON writes the report in a form that has a version and stable names, and that
 // UnmarshalJSON reads again.
 func (r Report) MarshalJSON() ([]byte, error) {
-	out := reportJSON{
-		Version: reportVersion, DryRun: r.DryRun, ClusterID: r.ClusterID, Link: r.Link, Pattern: r.Pattern,
-		Complete: r.Complete, Counts: map[Outcome]int{}, Results: []resultJSON{},
-		UnexpectedCount: r.UnexpectedCount, Next: r.Next, Attempts: r.Attempts, Unaccounted: r.Unaccounted,
-	}
+	causes := &causesJSON{places: map[error]int{}}
+	out := reportJSON{Version: reportVersion, reportFields: reportFields(r), Counts: map[Outcome]int{}}
 	if r.DryRun {
 		out.Note = dryRunNote
-	}
-	places := map[error]int{}
-	place := func(err error) int {
-		i, ok := places[err]
-		if !ok {
-			i = len(out.Causes)
-			places[err] = i
-			out.Causes = append(out.Causes, causeToJSON(err))
-		}
-		return i
-	}
-	if r.unaccountedFor != nil {
-		i := place(r.unaccountedFor)
-		out.UnaccountedFor = &i
-	}
-	for _, p := range r.problems {
-		out.Problems = append(out.Problems, place(p))
 	}
 	for _, o := range outcomes {
 		out.Counts[o] = r.Count(o)
 	}
-	for i := range r.Results {
-		out.Results = append(out.Results, resultToJSON(&r.Results[i], place))
+	out.UnaccountedFor = causes.place(r.unaccountedFor)
+	for _, p := range r.problems {
+		out.Problems = append(out.Problems, *causes.place(p))
 	}
-	for i := range r.Unexpected {
-		out.Unexpected = append(out.Unexpected, resultToJSON(&r.Unexpected[i], place))
-	}
+	out.Results, out.Unexpected = causes.results(r.Results), causes.results(r.Unexpected)
+	out.Causes = causes.all
 	return json.Marshal(out)
-}
-
-func resultToJSON(r *Result, place func(error) int) resultJSON {
-	out := resultJSON{
-		Topic: r.Topic, Outcome: r.Outcome, Code: r.Code, Message: r.Message,
-		MessagesTruncated: r.MessagesTruncated, Notes: r.Notes,
-	}
-	if r.cause != nil {
-		i := place(r.cause)
-		out.Cause = &i
-	}
-	if r.Lags != nil {
-		out.Lags = make([]lagJSON, len(r.Lags))
-	}
-	for i, p := range r.Lags {
-		out.Lags[i] = lagJSON{p.Partition, number(p.Lag), number(p.LastSourceFetchOffset)}
-	}
-	if r.Truncations != nil {
-		out.Truncations = make([]truncationJSON, len(r.Truncations))
-	}
-	for i, p := range r.Truncations {
-		out.Truncations[i] = truncationJSON{p.Partition, number(p.OffsetTruncatedTo), number(p.MessagesTruncated)}
-	}
-	return out
 }
 
 func causeToJSON(err error) causeJSON {
@@ -176,9 +118,9 @@ func causeToJSON(err error) causeJSON {
 	return out
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote, and makes texts printable that are not. Causes come back with their texts; of their types
-// and the errors below them only APIError, ErrInvalidArgument and ErrNoTopics do. It fails for a
-// form of a later version, and leaves the report as it was.
+// UnmarshalJSON reads what MarshalJSON wrote, and makes texts printable that are not. Causes come back
+// with their texts; of their types and the errors below them only APIError, ErrInvalidArgument and
+// ErrNoTopics do. It fails for a form of another version, and leaves the report as it was.
 func (r *Report) UnmarshalJSON(data []byte) error {
 	var in reportJSON
 	if err := json.Unmarshal(data, &in); err != nil {
@@ -192,64 +134,41 @@ func (r *Report) UnmarshalJSON(data []byte) error {
 		causes[i] = causeFromJSON(c)
 	}
 	var bad error
-	at := func(i int) error {
-		if i < 0 || i >= len(causes) {
+	at := func(i *int) error {
+		switch {
+		case i == nil:
+			return nil
+		case *i < 0 || *i >= len(causes):
 			bad = fmt.Errorf("%w: the report names a cause that it does not have", ErrInvalidArgument)
 			return nil
 		}
-		return causes[i]
+		return causes[*i]
 	}
-	out := Report{
-		ClusterID: in.ClusterID, Link: in.Link, DryRun: in.DryRun, Pattern: in.Pattern, Complete: in.Complete,
-		Unaccounted: in.Unaccounted, UnexpectedCount: in.UnexpectedCount, Next: clean(in.Next), Attempts: in.Attempts,
-	}
+	out := Report(in.reportFields)
+	out.Next, out.unaccountedFor = clean(out.Next), at(in.UnaccountedFor)
 	for i := range out.Attempts {
 		a := &out.Attempts[i]
 		a.Error, a.RequestID = cleanLong(a.Error), clean(a.RequestID)
 	}
-	if in.UnaccountedFor != nil {
-		out.unaccountedFor = at(*in.UnaccountedFor)
-	}
 	for _, i := range in.Problems {
-		out.problems = append(out.problems, at(i))
+		out.problems = append(out.problems, at(&i))
 	}
-	for i := range in.Results {
-		out.Results = append(out.Results, resultFromJSON(&in.Results[i], at))
+	results := func(all []resultJSON) (out []Result) {
+		for _, res := range all {
+			res.cause, res.Message = at(res.Cause), clean(res.Message)
+			for i := range res.Notes {
+				res.Notes[i] = cleanLong(res.Notes[i])
+			}
+			out = append(out, res.Result)
+		}
+		return out
 	}
-	for i := range in.Unexpected {
-		out.Unexpected = append(out.Unexpected, resultFromJSON(&in.Unexpected[i], at))
-	}
+	out.Results, out.Unexpected = results(in.Results), results(in.Unexpected)
 	if bad != nil {
 		return bad
 	}
 	*r = out
 	return nil
-}
-
-func resultFromJSON(in *resultJSON, at func(int) error) Result {
-	r := Result{
-		Topic: in.Topic, Outcome: in.Outcome, Code: in.Code, Message: clean(in.Message),
-		MessagesTruncated: in.MessagesTruncated, Notes: in.Notes,
-	}
-	for i := range r.Notes {
-		r.Notes[i] = cleanLong(r.Notes[i])
-	}
-	if in.Cause != nil {
-		r.cause = at(*in.Cause)
-	}
-	if in.Lags != nil {
-		r.Lags = make([]PartitionLag, len(in.Lags))
-	}
-	for i, p := range in.Lags {
-		r.Lags[i] = PartitionLag{p.Partition, int64(p.Lag), int64(p.LastSourceFetchOffset)}
-	}
-	if in.Truncations != nil {
-		r.Truncations = make([]PartitionTruncation, len(in.Truncations))
-	}
-	for i, p := range in.Truncations {
-		r.Truncations[i] = PartitionTruncation{p.Partition, int64(p.OffsetTruncatedTo), int64(p.MessagesTruncated)}
-	}
-	return r
 }
 
 func causeFromJSON(in causeJSON) error {

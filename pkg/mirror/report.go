@@ -1,9 +1,11 @@
 package mirror
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -57,53 +59,73 @@ func (o *Outcome) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// Number is a number that a server gave, or NotKnown.
+type Number int64
+
 // NotKnown stands for a number that the server did not give, or not legibly. It never enters a
 // sum, and JSON has null for it.
-const NotKnown int64 = math.MinInt64
+const NotKnown Number = math.MinInt64
+
+// MarshalJSON writes the number, or null for NotKnown.
+func (n Number) MarshalJSON() ([]byte, error) {
+	if n == NotKnown {
+		return []byte("null"), nil
+	}
+	return strconv.AppendInt(nil, int64(n), 10), nil
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (n *Number) UnmarshalJSON(data []byte) error {
+	if string(data) == "null" {
+		*n = NotKnown
+		return nil
+	}
+	return json.Unmarshal(data, (*int64)(n))
+}
 
 // PartitionLag is how far one partition of a mirror topic is behind its source.
 type PartitionLag struct {
 	// Partition is the partition's number; -1 if it is not known.
-	Partition int
+	Partition int `json:"partition"`
 	// Lag is in messages; negative, NotKnown included, if it is not known.
-	Lag int64
+	Lag Number `json:"lag"`
 	// LastSourceFetchOffset is -1 where nothing has been fetched yet (observed), so that a lag of
 	// 0 beside it does not prove that the mirror has caught up. It may be NotKnown.
-	LastSourceFetchOffset int64
+	LastSourceFetchOffset Number `json:"last_source_fetch_offset"`
 }
 
 // PartitionTruncation is what the server says it cut off one partition. This operation is not
 // known to truncate, so a row of these is worth a look.
 type PartitionTruncation struct {
 	// Partition is the partition's number; -1 if it is not known.
-	Partition int
+	Partition int `json:"partition"`
 	// OffsetTruncatedTo is the offset that the partition was cut at; it may be NotKnown.
-	OffsetTruncatedTo int64
+	OffsetTruncatedTo Number `json:"offset_truncated_to"`
 	// MessagesTruncated is in messages; negative, NotKnown included, if it is not known or not
 	// applicable.
-	MessagesTruncated int64
+	MessagesTruncated Number `json:"messages_truncated"`
 }
 
 // Result is what became of one topic. Its texts are printable and shortened.
 type Result struct {
 	// Topic is the topic's name. In Report.Unexpected it may be "", where a row has none.
-	Topic string
+	Topic string `json:"topic"`
 	// Outcome says what to do next.
-	Outcome Outcome
+	Outcome Outcome `json:"outcome"`
 	// Code is the row's error_code; 0 if there was none.
-	Code int
+	Code int `json:"code,omitempty"`
 	// Message is the row's error_message; "" if there was none.
-	Message string
+	Message string `json:"message,omitempty"`
 	// Lags are the partitions' lags as the server gave them: in any order, gaps and all. Nil
 	// means that it gave none, or none that can be read; that is not a lag of 0.
-	Lags []PartitionLag
+	Lags []PartitionLag `json:"lags,omitzero"`
 	// Truncations are the partitions' truncations as the server gave them; nil means none.
-	Truncations []PartitionTruncation
+	Truncations []PartitionTruncation `json:"truncations,omitzero"`
 	// MessagesTruncated is the server's own total for the topic; nil if it gave none (null and
 	// negative mean not applicable: observed). It need not be the sum of Truncations.
-	MessagesTruncated *int64
+	MessagesTruncated *int64 `json:"messages_truncated,omitempty"`
 	// Notes say what was odd: about the row, about other rows for the topic, or about other calls.
-	Notes []string
+	Notes []string `json:"notes,omitempty"`
 
 	cause error
 }
@@ -132,32 +154,33 @@ func (r *Result) note(text string) {
 // must not share it between goroutines while changing it.
 type Report struct {
 	// ClusterID and Link are the call's own.
-	ClusterID, Link string
+	ClusterID string `json:"cluster_id"`
+	Link      string `json:"link"`
 	// DryRun says that the call was ValidateReverseAndPause: whatever the outcomes say, nothing
 	// was changed.
-	DryRun bool
+	DryRun bool `json:"dry_run"`
 	// Pattern is the expression that was sent; "" for a selection by name.
-	Pattern string
+	Pattern string `json:"pattern,omitempty"`
 	// Results has, for a selection by name, one Result a topic, in the order asked, whatever
 	// happened; for a pattern, one for each topic that the server answered for.
-	Results []Result
+	Results []Result `json:"results"`
 	// Complete says that nothing is missing: every answer was read to its end and said that no more was
 	// to come, every topic asked for by name was answered for, and the run had no error of its own.
-	Complete bool
+	Complete bool `json:"complete"`
 	// Unaccounted says what is known of topics that the call is about and no Result is.
-	Unaccounted Unaccounted
+	Unaccounted Unaccounted `json:"unaccounted,omitzero"`
 	// Unexpected are the rows that nobody asked for, and those whose topic cannot be read, without
 	// their lags and truncations. At most 1000 are kept.
-	Unexpected []Result
+	Unexpected []Result `json:"unexpected,omitempty"`
 	// UnexpectedCount is how many there were, kept or not.
-	UnexpectedCount int
+	UnexpectedCount int `json:"unexpected_count"`
 	// Next is the answer's metadata.next; "" if it was not set, as it should be. If it is set,
 	// rows are missing.
-	Next string
+	Next string `json:"next,omitempty"`
 
 	// Attempts are the requests that were sent, or that it was tried to send, in the order of the
 	// batches and then of time.
-	Attempts []Attempt
+	Attempts []Attempt `json:"attempts,omitempty"`
 
 	// unaccountedFor is why Unaccounted is UnaccountedUntouched; nil if it is not.
 	unaccountedFor error
@@ -419,11 +442,11 @@ func (s *LagSummary) add(r *Result) {
 			s.NotKnown++
 			continue
 		}
-		if s.Partitions == 0 || p.Lag > s.Largest {
-			s.Largest, s.Topic, s.Partition = p.Lag, r.Topic, p.Partition
+		if s.Partitions == 0 || int64(p.Lag) > s.Largest {
+			s.Largest, s.Topic, s.Partition = int64(p.Lag), r.Topic, p.Partition
 		}
 		s.Partitions++
-		s.Total = addSaturating(s.Total, p.Lag)
+		s.Total = addSaturating(s.Total, int64(p.Lag))
 	}
 	if s.Partitions == before {
 		s.Without = append(s.Without, r.Topic)
@@ -466,7 +489,7 @@ func (s *TruncationSummary) add(r *Result) {
 		s.ReportedTopics++
 	}
 	for _, p := range r.Truncations {
-		s.Messages = addSaturating(s.Messages, max(0, p.MessagesTruncated))
+		s.Messages = addSaturating(s.Messages, int64(max(0, p.MessagesTruncated)))
 	}
 	s.Partitions += len(r.Truncations)
 	if len(r.Truncations) > 0 {

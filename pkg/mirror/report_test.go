@@ -119,7 +119,7 @@ func TestReport_JSON(t *testing.T) {
 	text, err := json.Marshal(report)
 	require.NoError(t, err)
 	require.JSONEq(t, `{
-		"version":1,"dry_run":false,"cluster_id":"lkc-local","link":"link","complete":false,
+		"version":2,"dry_run":false,"cluster_id":"lkc-local","link":"link","complete":false,
 		"counts":{"accepted":1,"failed":1,"unknown":2,"untouched":0},
 		"results":[
 			{"topic":"a","outcome":"accepted","lags":[{"partition":1,"lag":null,"last_source_fetch_offset":-1}],"messages_truncated":0,
@@ -185,8 +185,8 @@ func TestReport_JSONKeepsCauses(t *testing.T) {
 
 func TestReport_JSONThatCannotBeRead(t *testing.T) {
 	for _, text := range []string{
-		`{}`, `{"version":2}`, `{"version":"1"}`, `[]`,
-		`{"version":1,"problems":[0]}`, `{"version":1,"results":[{"topic":"a","cause":-1}]}`, `{"version":1,"results":[{"topic":"a","outcome":"done"}]}`,
+		`{}`, `{"version":1}`, `{"version":3}`, `{"version":"1"}`, `[]`,
+		`{"version":2,"problems":[0]}`, `{"version":2,"results":[{"topic":"a","cause":-1}]}`, `{"version":2,"results":[{"topic":"a","outcome":"done"}]}`,
 	} {
 		report := mirror.Report{Link: "as it was"}
 		require.Error(t, json.Unmarshal([]byte(text), &report), text)

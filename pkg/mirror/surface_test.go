@@ -1,9 +1,15 @@
 package mirror_test
 
 import (
+	"encoding/json"
+	"flag"
 	"go/ast"
+	"go/importer"
 	"go/parser"
 	"go/token"
+	"go/types"
+	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,132 +19,200 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/seed25095279/clusterlink-go/pkg/mirror"
+	"github.com/seed25095279/clusterlink-go/pkg/mirror/mirrortest"
 )
 
-// parse reads the Go files in dir whose names match.
-func parse(t *testing.T, dir string, match func(name string) bool) []*ast.File {
+var update = flag.Bool("update", false, "write the golden files anew")
+
+const module = "github.com/seed25095279/clusterlink-go"
+
+// surface is the exported API of the module's packages, and what uses it.
+type surface struct {
+	fset     *token.FileSet
+	importer types.Importer
+}
+
+// load makes a surface of what the go command has compiled.
+func load(t *testing.T) *surface {
 	t.Helper()
-	all, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	out, err := exec.Command("go", "list", "-test", "-export", "-deps", "-f", "{{if .Export}}{{.ImportPath}}\t{{.Export}}{{end}}", module+"/...").Output()
 	require.NoError(t, err)
-	var files []*ast.File
-	for _, name := range all {
-		if match(name) {
-			f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
-			require.NoError(t, err)
-			files = append(files, f)
-		}
+	exports := map[string]string{}
+	for line := range strings.Lines(string(out)) {
+		path, file, _ := strings.Cut(strings.TrimSpace(line), "\t")
+		exports[path] = file
 	}
-	require.NotEmpty(t, files)
-	return files
+	s := &surface{fset: token.NewFileSet()}
+	s.importer = importer.ForCompiler(s.fset, "gc", func(path string) (io.ReadCloser, error) {
+		return os.Open(exports[path])
+	})
+	return s
 }
 
-// exported calls f with each exported name of the package in dir, and with the part of the syntax that a
-// user sees of it.
-func exported(t *testing.T, dir string, f func(name string, seen ast.Node)) {
+func (s *surface) pkg(t *testing.T, path string) *types.Package {
 	t.Helper()
-	for _, file := range parse(t, dir, func(name string) bool { return !strings.HasSuffix(name, "_test.go") }) {
-		for _, decl := range file.Decls {
-			switch d := decl.(type) {
-			case *ast.FuncDecl:
-				if d.Name.IsExported() && (d.Recv == nil || ast.IsExported(receiver(d))) {
-					f(d.Name.Name, d.Type)
-				}
-			case *ast.GenDecl:
-				for _, spec := range d.Specs {
-					switch s := spec.(type) {
-					case *ast.TypeSpec:
-						if s.Name.IsExported() {
-							exportedType(s, f)
-						}
-					case *ast.ValueSpec:
-						for _, name := range s.Names {
-							if name.IsExported() {
-								f(name.Name, s)
-							}
-						}
-					}
+	p, err := s.importer.Import(module + "/" + path)
+	require.NoError(t, err)
+	return p
+}
+
+// exported calls f with each exported object of a package: its names, and the fields and methods of its
+// types, each with the name that it goes by.
+func exported(p *types.Package, f func(name string, o types.Object)) {
+	for _, name := range p.Scope().Names() {
+		o := p.Scope().Lookup(name)
+		if !o.Exported() {
+			continue
+		}
+		f(name, o)
+		named, isType := o.Type().(*types.Named)
+		if _, isTypeName := o.(*types.TypeName); !isType || !isTypeName {
+			continue
+		}
+		for m := range named.Methods() {
+			if m.Exported() {
+				f(name+"."+m.Name(), m)
+			}
+		}
+		if st, isStruct := named.Underlying().(*types.Struct); isStruct {
+			for field := range st.Fields() {
+				if field.Exported() {
+					f(name+"."+field.Name(), field)
 				}
 			}
 		}
 	}
-}
-
-func exportedType(s *ast.TypeSpec, f func(string, ast.Node)) {
-	st, isStruct := s.Type.(*ast.StructType)
-	if !isStruct {
-		f(s.Name.Name, s.Type)
-		return
-	}
-	f(s.Name.Name, s.Name)
-	for _, field := range st.Fields.List {
-		for _, name := range field.Names {
-			if name.IsExported() {
-				f(name.Name, field.Type)
-			}
-		}
-		if len(field.Names) == 0 {
-			f("", field.Type)
-		}
-	}
-}
-
-func receiver(d *ast.FuncDecl) string {
-	typ := d.Recv.List[0].Type
-	if star, ok := typ.(*ast.StarExpr); ok {
-		typ = star.X
-	}
-	return typ.(*ast.Ident).Name
 }
 
 func TestSurface_NoGeneratedTypes(t *testing.T) {
-	exported(t, ".", func(name string, seen ast.Node) {
-		ast.Inspect(seen, func(n ast.Node) bool {
-			if sel, ok := n.(*ast.SelectorExpr); ok {
-				if pkg, ok := sel.X.(*ast.Ident); ok {
-					require.NotEqual(t, "gen", pkg.Name, "%s shows a generated type", name)
-				}
-			}
-			return true
-		})
+	s := load(t)
+	exported(s.pkg(t, "pkg/mirror"), func(name string, o types.Object) {
+		if _, isTypeName := o.(*types.TypeName); !isTypeName { // its fields and methods come by themselves
+			require.NotContains(t, o.Type().String(), module+"/gen", "%s shows a generated type", name)
+		}
 	})
 }
 
 // Methods that fmt, slog, errors and the encoders call; tests reach them through those.
-var calledByOthers = regexp.MustCompile(`^(Error|Is|Unwrap|String|LogValue|Format|(Unm|M)arshal(JSON|Text)|RoundTrip|ServeHTTP|Read|Close|Do)$`)
+var calledByOthers = regexp.MustCompile(`\.(Error|Is|Unwrap|String|LogValue|Format|(Unm|M)arshal(JSON|Text)|RoundTrip|ServeHTTP)$`)
 
 func TestSurface_EveryExportedNameIsUsedFromOutside(t *testing.T) {
-	for dir, outside := range map[string][]string{".": {"."}, "mirrortest": {"mirrortest", ".", "../contract"}, "../contract": {"../contract"}, "../../api": {"../contract", "../contract/internal/specdiff"}} {
-		t.Run(dir, func(t *testing.T) { everyNameIsUsed(t, dir, outside) })
+	s := load(t)
+	used := map[types.Object]bool{}
+	for _, dir := range []string{".", "mirrortest", "../contract", "../contract/internal/specdiff", "internal/demo", "internal/serve"} {
+		for _, tests := range []bool{true, false} {
+			if !tests && !strings.Contains(dir, "internal") {
+				continue // a package may not vouch for itself
+			}
+			s.uses(t, dir, tests, used)
+		}
+	}
+	var unused []string
+	for _, path := range []string{"pkg/mirror", "pkg/mirror/mirrortest", "pkg/contract", "api"} {
+		exported(s.pkg(t, path), func(name string, o types.Object) {
+			if !used[o] && !calledByOthers.MatchString(name) {
+				unused = append(unused, path+" "+name)
+			}
+		})
+	}
+	require.Empty(t, unused, "no test and no example outside of the package uses these")
+}
+
+// uses notes what the files in dir use: its tests from outside, or its program.
+func (s *surface) uses(t *testing.T, dir string, tests bool, used map[types.Object]bool) {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	require.NoError(t, err)
+	var files []*ast.File
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") != tests {
+			continue
+		}
+		f, err := parser.ParseFile(s.fset, name, nil, parser.SkipObjectResolution)
+		require.NoError(t, err)
+		if strings.HasSuffix(f.Name.Name, "_test") || f.Name.Name == "main" {
+			files = append(files, f)
+		}
+	}
+	info := &types.Info{Uses: map[*ast.Ident]types.Object{}}
+	conf := types.Config{Importer: s.importer, Error: func(error) {}} // a main's own tests may use what is not here
+	_, _ = conf.Check(dir, s.fset, files, info)
+	for _, o := range info.Uses {
+		used[o] = true
 	}
 }
 
-func everyNameIsUsed(t *testing.T, dir string, outside []string) {
-	used := map[string]bool{}
-	var tests []*ast.File
-	for _, from := range outside {
-		tests = append(tests, parse(t, from, func(name string) bool {
-			return strings.HasSuffix(name, "_test.go") || from != dir // another package is outside too
-		})...)
-	}
-	for _, file := range tests {
-		if !strings.HasSuffix(file.Name.Name, "_test") && slices.Contains(outside, dir) {
-			continue // a test from inside
-		}
-		ast.Inspect(file, func(n ast.Node) bool {
-			switch n := n.(type) {
-			case *ast.SelectorExpr:
-				used[n.Sel.Name] = true
-			case *ast.KeyValueExpr:
-				if key, ok := n.Key.(*ast.Ident); ok {
-					used[key.Name] = true
+// The exported API stands in a file, so that a change is seen in review: go test -run Surface -update.
+func TestSurface_IsAsInTheGoldenFile(t *testing.T) {
+	s := load(t)
+	var lines []string
+	for _, path := range []string{"pkg/mirror", "pkg/mirror/mirrortest", "pkg/contract"} {
+		exported(s.pkg(t, path), func(name string, o types.Object) {
+			qualifier := func(p *types.Package) string { return p.Name() }
+			text := strings.Replace(types.ObjectString(o, qualifier), o.Pkg().Name()+".", "", 1)
+			if _, isTypeName := o.(*types.TypeName); isTypeName {
+				if _, isStruct := o.Type().Underlying().(*types.Struct); isStruct {
+					text = "type " + name + " struct"
 				}
 			}
-			return true
+			if v, isVar := o.(*types.Var); isVar && v.IsField() {
+				text = "field " + name + " " + types.TypeString(v.Type(), qualifier)
+			}
+			lines = append(lines, path+": "+text)
 		})
 	}
-	exported(t, dir, func(name string, _ ast.Node) {
-		require.True(t, used[name] || calledByOthers.MatchString(name), "no test and no example outside the package uses %s", name)
-	})
+	requireGolden(t, "testdata/api.txt", strings.Join(lines, "\n")+"\n")
+}
+
+// requireGolden holds a text to a golden file.
+func requireGolden(t *testing.T, file, text string) {
+	t.Helper()
+	if *update {
+		require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
+		require.NoError(t, os.WriteFile(file, []byte(text), 0o644))
+	}
+	want, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, string(want), text, "%s: if that is meant, run the test with -update", file)
+}
+
+// The names of the JSON form are a promise. This report has every one of them.
+func TestSurface_JSONNamesAreAsInTheGoldenFile(t *testing.T) {
+	report, _ := reverse(t, serve(t, ok(`{"metadata":{"next":"p"},"data":[`+strings.Join([]string{
+		`{"mirror_topic_name":"a","error_code":400,"error_message":"no","mirror_lags":[{"partition":0,"lag":1,"last_source_fetch_offset":1}],"messages_truncated":1,` +
+			`"partition_level_truncation_data":[{"partition_id":0,"offset_truncated_to":1,"messages_truncated":1}]}`,
+		`{"mirror_topic_name":"a","error_code":null}`, good("z"), failedRow("f"),
+	}, ",")+`]}`)).client(t), "a", "b", "f")
+	limited := mirrortest.WithHeader(mirrortest.Error(429, 42901, "slow"), "DoSFilter", "unavailable")
+	limited = mirrortest.WithHeader(mirrortest.WithHeader(limited, "Retry-After", "9"), "X-Request-Id", "r")
+	rejected, _ := reverse(t, serve(t, limited).client(t), "b")
+	refused, _ := reverse(t, serve(t, mirrortest.Error(403, 40301, "x")).client(t), "c")
+	pattern, _ := serve(t, ok("")).client(t).ValidateReverseAndPause(t.Context(), "", mirror.All())
+	trailing, _ := reverse(t, serve(t, ok(rows(good("d"))+"x")).client(t), "d")
+	names := map[string]bool{}
+	for _, r := range []*mirror.Report{report, rejected, refused, pattern, trailing} {
+		var form any
+		require.NoError(t, json.Unmarshal([]byte(marshal(t, r)), &form))
+		collect(form, "", names)
+	}
+	requireGolden(t, "testdata/json.txt", strings.Join(slices.Sorted(maps.Keys(names)), "\n")+"\n")
+}
+
+// collect notes the path of each member.
+func collect(v any, path string, names map[string]bool) {
+	switch v := v.(type) {
+	case map[string]any:
+		for name, member := range v {
+			names[path+"/"+name] = true
+			collect(member, path+"/"+name, names)
+		}
+	case []any:
+		for _, element := range v {
+			collect(element, path+"[]", names)
+		}
+	}
 }
 
 func TestSurface_WhatAUserLinks(t *testing.T) {

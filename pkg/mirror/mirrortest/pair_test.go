@@ -506,7 +506,7 @@ func TestOracle_Journal(t *testing.T) {
 	require.Error(t, err)
 	raw(t, p.Remote, "POST", "/", "hello", "Authorization", "Bearer s3cret")
 
-	journal := p.Journal()
+	var journal []mirrortest.Request = p.Journal()
 	require.Len(t, journal, 3)
 	first, second, third := journal[0], journal[1], journal[2]
 	require.Equal(t, "lkc-local", first.Cluster)
