@@ -88,6 +88,7 @@ func (c *Client) run(ctx context.Context, l *ledger, op operation, batches []Bat
 		}
 		if !d.returned && broken == nil {
 			broken = &d
+			endWaits(why)
 		}
 		if c.afterBatch == nil {
 			return

@@ -64,22 +64,23 @@ var (
 	errNoData       = errors.New(`it has no "data"`)
 	errDataTwice    = errors.New(`it has "data" twice`)
 	errDataNotArray = errors.New(`its "data" is not an array`)
+	errOwnError     = errors.New("it has an error_code beside its rows")
 	errTrailing     = errors.New("it has bytes after its end")
 )
 
 func (w *walk) document() error {
 	if w.dec.PeekKind() != '{' {
-		switch err := w.dec.SkipValue(); {
-		case err == nil:
+		switch err := w.dec.SkipValue(); err { //nolint:errorlint // jsontext returns this very error at an end
+		case nil:
 			return errNotObject
-		case errors.Is(err, io.EOF):
+		case io.EOF:
 			return errEmpty
 		default:
 			return err
 		}
 	}
 	shape := errNoData
-	seen := false
+	seen, ownError := false, false
 	err := w.object(func(name string) error {
 		switch name {
 		case "data":
@@ -95,6 +96,10 @@ func (w *walk) document() error {
 			if w.dec.PeekKind() == '[' {
 				return w.array(w.row)
 			}
+		case memberCode:
+			v, err := w.dec.ReadValue()
+			ownError = ownError || err == nil && string(v) != "null" && string(v) != "0"
+			return err
 		case "metadata":
 			if w.dec.PeekKind() == '{' {
 				return w.object(w.metadata)
@@ -105,12 +110,15 @@ func (w *walk) document() error {
 	if err != nil {
 		return err
 	}
-	if _, err := w.dec.ReadToken(); err == nil || !errors.Is(err, io.EOF) {
+	if _, err := w.dec.ReadToken(); err != io.EOF { //nolint:errorlint // jsontext returns this very error at an end
 		var syntax *jsontext.SyntacticError
 		if err == nil || errors.As(err, &syntax) {
 			return errTrailing
 		}
 		return err
+	}
+	if shape == nil && ownError {
+		return errOwnError
 	}
 	return shape
 }

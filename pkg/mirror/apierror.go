@@ -170,7 +170,7 @@ func object(text []byte) (map[string]jsontext.Value, bool) {
 // certain, and none is 40002, which could stand behind anything else.
 func (p page) hasCodesWithout40002() bool {
 	page, ok := p.object()
-	if !ok || bytes.Contains(p.text, []byte("40002")) {
+	if !ok || mentions40002(p.text) {
 		return false
 	}
 	legible, some := codes(page)
@@ -189,17 +189,40 @@ func (p page) hasCodesWithout40002() bool {
 	return legible && some
 }
 
+// mentions40002 tells whether 40002 stands anywhere in a valid JSON document where it may be a code: as
+// a value, or within one whose name has 'code' in it.
+func mentions40002(text []byte) bool {
+	dec := jsontext.NewDecoder(bytes.NewReader(text))
+	inCode := false // the next value is that of a code, if it is one by itself
+	for {
+		token, err := dec.ReadToken()
+		if err != nil {
+			return false
+		}
+		value := token.String()
+		kind, length := dec.StackIndex(dec.StackDepth())
+		if kind == '{' && length%2 == 1 && token.Kind() == '"' { // a name
+			inCode = strings.Contains(strings.ToLower(value), "code")
+			continue
+		}
+		if n, err := strconv.ParseFloat(strings.TrimSpace(value), 64); err == nil && n == 40002 || inCode && strings.Contains(value, "40002") {
+			return true
+		}
+	}
+}
+
 // codes tells whether the codes of an error, error_code as a number and code as text, can be read and
-// are not 40002, and whether there is one.
+// are not 40002, and whether there is one. Numbers below 1 are no codes: -1 is Kafka's for an unknown
+// error.
 func codes(members map[string]jsontext.Value) (legible, some bool) {
 	legible = true
 	if v, has := members["error_code"]; has && v.Kind() != 'n' {
-		_, err := strconv.ParseInt(string(v), 10, 32)
-		legible, some = err == nil, true
+		n, err := strconv.ParseInt(string(v), 10, 32)
+		legible, some = err == nil && n > 0, true
 	}
 	if v, has := members["code"]; has && v.Kind() != 'n' {
 		text, isText := unquote(v)
-		legible, some = legible && v.Kind() == '"' && isText && !strings.Contains(text, "40002"), true
+		legible, some = legible && v.Kind() == '"' && isText && strings.TrimSpace(text) != "", true
 	}
 	return legible, some
 }
@@ -218,7 +241,7 @@ func (p page) jettys() (map[string]string, bool) {
 	_, url := texts["url"]
 	_, kafkas := members["error_code"]
 	_, clouds := members["code"]
-	return texts, ok && message && url && texts["status"] == strconv.Itoa(p.status) && !kafkas && !clouds
+	return texts, ok && message && url && strings.HasPrefix(texts["url"], "/") && texts["status"] == strconv.Itoa(p.status) && !kafkas && !clouds
 }
 
 // The marks of Jetty's pages in HTML.
@@ -231,8 +254,8 @@ var (
 // isJettys429 tells whether the page is the one that Jetty writes for a request that its rate limiter
 // rejects. Other code in Jetty could write it too.
 func (p page) isJettys429() bool {
-	if _, ok := p.jettys(); ok {
-		return true
+	if texts, ok := p.jettys(); ok {
+		return strings.Contains(texts["url"], "/v3/")
 	}
 	return p.whole && p.mediaType == "text/html" && jettys429.Match(p.text) && jettysURI.Match(p.text)
 }

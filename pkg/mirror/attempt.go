@@ -10,9 +10,12 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
 )
 
 // tracker is the body of one attempt's request. It knows whether anything of the body was ever
@@ -48,7 +51,7 @@ func (w *tracker) Read(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.sealed {
-		return 0, errors.New("the attempt is over")
+		return 0, errOver
 	}
 	w.taken = w.taken || len(p) > 0
 	return w.body.Read(p)
@@ -57,19 +60,27 @@ func (w *tracker) Read(p []byte) (int, error) {
 // Close does nothing: the body is in memory.
 func (w *tracker) Close() error { return nil }
 
-// seal ends the handing out of the body, and tells whether any of it was taken before. If not, the
-// server cannot have got the request, and cannot get it later from a goroutine that is left over.
+// seal ends the handing out of the body, and tells whether any of it was taken before, or a body of
+// the middleware's own was sent in its place. If not, the server cannot have got the request, and
+// cannot get it later from a goroutine that is left over.
 func (w *tracker) seal() (taken bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.sealed = true
-	return w.taken
+	return w.taken || w.sends > 0
 }
 
-func (w *tracker) sending() {
+var errOver = errors.New("the attempt is over")
+
+// sending notes that a body begins to be sent. It fails once the attempt is sealed.
+func (w *tracker) sending() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.sealed && !w.taken {
+		return errOver
+	}
 	w.sends++
+	return nil
 }
 
 func (w *tracker) connected() {
@@ -99,9 +110,20 @@ type verdict struct {
 	api     *APIError // the response that err is about, if it is about one
 	assumed bool      // the outcome rests on an assumption, not on proof
 	retry   retryClass
+	// sameCredential says that nothing was sent, for the credential is still the one that got a 401.
+	sameCredential bool
 	// sentTwice says why the request may have been processed before it was refused; "" if nothing
 	// says so.
 	sentTwice string
+	doubtful  bool // it was a refusal before that was known
+}
+
+// doubt turns a refusal into an unknown outcome, for the given reason.
+func (v *verdict) doubt(why string) {
+	if v.err != nil && v.outcome == Untouched {
+		v.outcome, v.assumed, v.doubtful = Unknown, false, true
+		v.err = joined(v.err, cause(why+", so it may have been processed", nil))
+	}
 }
 
 // request is what a batch sends, and what is known of earlier attempts at it.
@@ -113,9 +135,6 @@ type request struct {
 	credential http.Header // what the credential wrote for the latest attempt
 	refused    http.Header // what it had written when the server answered 401; nil if it has not
 }
-
-// errSameCredential ends an attempt that would send the credential that got a 401 before.
-var errSameCredential = errors.New("the credential is still the one that was refused")
 
 // attempt sends the request once, and gives the part the rows of the answer.
 func (c *Client) attempt(ctx context.Context, q *request, p *part) (v verdict) {
@@ -147,6 +166,9 @@ func (c *Client) attempt(ctx context.Context, q *request, p *part) (v verdict) {
 	} else if n := gatewayAttempts(header); n != "" {
 		v.sentTwice = "a gateway sent the request more than once (x-envoy-attempt-count " + n + ")"
 	}
+	if !q.batch.DryRun && v.sentTwice != "" {
+		v.doubt(v.sentTwice)
+	}
 	finished = true
 	return v
 }
@@ -164,18 +186,21 @@ func (c *Client) exchange(ctx context.Context, q *request, p *part, w *tracker, 
 	r, err := c.newRequest(ctx, q, w)
 	if err != nil {
 		v := verdict{outcome: Untouched, err: err}
-		if !errors.Is(err, errSameCredential) && (isPassing(err, false) || ctx.Err() != nil && caller.Err() == nil) {
+		if isPassing(err, false) || ctx.Err() != nil && caller.Err() == nil {
 			v.retry = notSent
 		}
 		return v, nil
 	}
-	resp, err := c.roundTripper.RoundTrip(r.WithContext(context.WithValue(ctx, trackerKey{}, w)))
+	if q.refused != nil && maps.EqualFunc(q.refused, q.credential, slices.Equal) {
+		return verdict{outcome: Untouched, sameCredential: true, err: cause("the credential is still the one that was refused", nil)}, nil
+	}
+	resp, err := c.roundTripper.RoundTrip(r.WithContext(context.WithValue(ctx, trackerKey{}, w))) //nolint:bodyclose // the contextReader does
 	if err == nil && resp == nil {
 		err = errors.New("the middleware returned neither a response nor an error")
 	}
 	if err != nil {
 		if resp != nil && resp.Body != nil {
-			resp.Body.Close() //nolint:errcheck,gosec // it is not read
+			go closeQuietly(resp.Body)
 		}
 		if w.seal() {
 			return verdict{
@@ -185,7 +210,7 @@ func (c *Client) exchange(ctx context.Context, q *request, p *part, w *tracker, 
 		}
 		v := verdict{outcome: Untouched, err: stopped(ctx, "the request was not sent", c.blame(w, q, err))}
 		_, hasConn, own := w.state()
-		if isPassing(err, hasConn && own != nil && errors.Is(err, own)) || ctx.Err() != nil && caller.Err() == nil {
+		if isPassing(err, hasConn && own != nil && guarded(func() bool { return errors.Is(err, own) })) || ctx.Err() != nil && caller.Err() == nil {
 			v.retry = notSent
 		}
 		return v, nil
@@ -200,10 +225,14 @@ func (c *Client) exchange(ctx context.Context, q *request, p *part, w *tracker, 
 	body := newContextReader(ctx, resp.Body)
 	defer body.Close() //nolint:errcheck // it was read as far as it matters
 
+	if resp.Request != nil && resp.Request.Method != http.MethodPost {
+		text := "the middleware answered with the response to another request: " + printable.Line(resp.Request.Method, 16)
+		return verdict{outcome: Unknown, err: cause(text, nil), retry: maybeDone}, resp.Header
+	}
 	if resp.StatusCode != http.StatusOK || !isJSON(resp.Header) {
 		taken := w.seal()
 		v := classify(resp, body, hide)
-		if !taken { // a response from before the request's body, such as 408 on a connection just made
+		if !taken && resp.StatusCode != http.StatusOK { // a response from before the request's body, such as 408 on a connection just made
 			v.outcome, v.assumed = Untouched, false
 			if v.retry == maybeDone || v.retry == final && canPass(resp.StatusCode) {
 				v.retry = notSent
@@ -234,9 +263,9 @@ func (c *Client) blame(w *tracker, q *request, err error) error {
 	var proxy *proxyError
 	var op *net.OpError
 	switch {
-	case own == nil || !errors.Is(err, own):
+	case c.wrapped && (own == nil || !guarded(func() bool { return errors.Is(err, own) })):
 		return cause("the middleware failed", hide.foreign(err))
-	case errors.As(err, &proxy), errors.As(err, &op) && op.Op == "proxyconnect":
+	case errors.As(own, &proxy), errors.As(own, &op) && op.Op == "proxyconnect":
 		return cause("the proxy failed", hide.foreign(err))
 	}
 	return hide.foreign(err)
@@ -268,9 +297,6 @@ func (c *Client) newRequest(ctx context.Context, q *request, w *tracker) (*http.
 	if err := c.credential(ctx, written); err != nil {
 		return nil, stopped(ctx, "nothing was sent", cause("the credential failed", newRedactor(written).credentialError(err)))
 	}
-	if q.refused != nil && maps.EqualFunc(q.refused, written, slices.Equal) {
-		return nil, errSameCredential
-	}
 	q.credential = written
 	maps.Copy(r.Header, written)
 	return r.WithContext(ctx), nil
@@ -300,38 +326,70 @@ type contextReader struct {
 }
 
 type readResult struct {
-	n   int
-	err error
+	n        int
+	err      error
+	returned bool // if not, the body panicked, or ended the goroutine
+	panicked any
 }
 
 func newContextReader(ctx context.Context, body io.ReadCloser) *contextReader {
 	return &contextReader{
 		ctx: ctx, body: body, buffer: make([]byte, 32<<10), results: make(chan readResult, 1),
-		stop: context.AfterFunc(ctx, func() { body.Close() }), //nolint:errcheck,gosec // it only ends a read
+		stop: context.AfterFunc(ctx, func() { closeQuietly(body) }),
 	}
 }
 
-// Read reads on a goroutine of its own, which is left behind if ctx ends first.
+// Read reads on a goroutine of its own, which is left behind if ctx ends first. If the body panics, or
+// ends that goroutine, so does Read.
 func (r *contextReader) Read(p []byte) (int, error) {
 	if r.ctx.Err() != nil {
 		return 0, context.Cause(r.ctx)
 	}
+	into := r.buffer[:min(len(p), len(r.buffer))]
 	go func() {
-		n, err := r.body.Read(r.buffer[:min(len(p), len(r.buffer))])
-		r.results <- readResult{n, err}
+		var got readResult
+		defer func() {
+			if !got.returned {
+				got.panicked = recover()
+			}
+			r.results <- got
+		}()
+		got.n, got.err = r.body.Read(into)
+		got.returned = true
 	}()
 	select {
 	case got := <-r.results:
-		return copy(p, r.buffer[:got.n]), got.err
+		switch {
+		case got.panicked != nil:
+			panic(got.panicked)
+		case !got.returned:
+			runtime.Goexit()
+		case got.n < 0 || got.n > len(into):
+			return 0, errors.New("the body returned an impossible count of bytes")
+		case got.err != nil && got.err != io.EOF && errors.Is(got.err, io.EOF): //nolint:errorlint // only this very error is an end
+			got.err = errors.New(got.err.Error())
+		}
+		return copy(p, into[:got.n]), got.err
 	case <-r.ctx.Done():
 		return 0, context.Cause(r.ctx)
 	}
 }
 
-// Close closes the body, unless the end of ctx has.
+// Close closes the body, unless the end of ctx has, and waits for that no longer than ctx.
 func (r *contextReader) Close() error {
 	if r.stop() {
-		return r.body.Close()
+		closed := make(chan struct{})
+		go func() { defer close(closed); closeQuietly(r.body) }()
+		select {
+		case <-closed:
+		case <-r.ctx.Done():
+		}
 	}
 	return nil
+}
+
+// closeQuietly closes a body that is of no further use.
+func closeQuietly(body io.Closer) {
+	defer func() { _ = recover() }()
+	_ = body.Close()
 }

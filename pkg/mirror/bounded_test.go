@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"net/http/httptest"
 
@@ -38,6 +39,17 @@ func TestBounded_ExtremeSettings(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, c.batches, of)
 		require.Equal(t, 20, report.Count(mirror.Accepted))
+	}
+}
+
+func TestBounded_RetryForBelowZeroIsNever(t *testing.T) {
+	for _, d := range []time.Duration{-1, math.MinInt64, -time.Hour} {
+		w := serve(t, mirrortest.RateLimited())
+		cfg := w.config()
+		cfg.RetryFor = d
+		_, err := reverse(t, newClient(t, cfg), "a")
+		require.ErrorIs(t, err, mirror.ErrRateLimited)
+		require.Len(t, w.Journal(), 1)
 	}
 }
 

@@ -22,6 +22,7 @@ type Client struct {
 	clusterID    string
 	credential   Credential
 	roundTripper http.RoundTripper // the library's own transport, within the caller's middleware
+	wrapped      bool              // there is middleware
 	logger       *slog.Logger
 	userAgent    string
 	timeout      time.Duration
@@ -63,8 +64,9 @@ func NewClient(cfg Config) (*Client, error) {
 		maxAnswer:  cmp.Or(cfg.MaxAnswer, defaultMaxAnswer),
 
 		roundTripper: roundTripper,
+		wrapped:      cfg.Middleware != nil,
 
-		retryFor:    cmp.Or(cfg.RetryFor, defaultRetryFor),
+		retryFor:    max(-1, cmp.Or(cfg.RetryFor, defaultRetryFor)),
 		batchSize:   cmp.Or(cfg.BatchSize, defaultBatchSize),
 		parallel:    cmp.Or(cfg.Parallel, 1),
 		keepGoing:   cfg.KeepGoing,

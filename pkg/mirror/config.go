@@ -13,7 +13,6 @@ import (
 	"os"
 	"regexp"
 	"strings"
-	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -323,11 +322,16 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 type countedBody struct {
 	io.ReadCloser
 	tracker *tracker
-	once    sync.Once
+	begun   bool
 }
 
 func (b *countedBody) Read(p []byte) (int, error) {
-	b.once.Do(b.tracker.sending)
+	if !b.begun {
+		if err := b.tracker.sending(); err != nil {
+			return 0, err
+		}
+		b.begun = true
+	}
 	return b.ReadCloser.Read(p)
 }
 

@@ -146,7 +146,7 @@ func (e *foreignError) Is(target error) bool {
 	case ErrInvalidArgument, ErrNoTopics, ErrOutcomeUnknown, ErrUnauthenticated, ErrRateLimited:
 		return false
 	}
-	return errors.Is(e.err, target)
+	return guarded(func() bool { return errors.Is(e.err, target) })
 }
 
 // As looks for the target below, unless it is of one of the library's types.
@@ -155,13 +155,24 @@ func (e *foreignError) As(target any) bool {
 	case **APIError, **TopicError, **IncompleteError, **argumentError:
 		return false
 	}
-	return errors.As(e.err, target)
+	return guarded(func() bool { return errors.As(e.err, target) })
+}
+
+// guarded asks somebody else's error something. One whose methods panic, such as a nil pointer of a
+// type of net, answers no.
+func guarded(ask func() bool) (answer bool) {
+	defer func() {
+		if recover() != nil {
+			answer = false
+		}
+	}()
+	return ask()
 }
 
 // credentialError marks an error of a credential as somebody else's, unless it is the library's own.
 func (r *redactor) credentialError(err error) error {
 	var own *badCredentialError
-	if errors.As(err, &own) {
+	if errors.As(err, &own) && own != nil {
 		return own
 	}
 	return r.foreign(err)

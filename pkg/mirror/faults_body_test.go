@@ -182,6 +182,9 @@ func faultsOfBody() []fault {
 			require.Equal(e, 20_001, e.report.UnexpectedCount)
 		}
 	})
+	body("rows, and an error_code beside them", "AA", strings.Replace(both, "{", `{"error_code":50003,`, 1), causeIs("it has an error_code beside its rows"))
+	body("rows, and an error_code behind them", "AA", strings.TrimSuffix(both, "}")+`,"error_code":50003}`, causeIs("it has an error_code beside its rows"))
+	body("rows, and an error_code of null", "AA", strings.Replace(both, "{", `{"error_code":null,`, 1))
 	body("9 000 levels", "AA", withB(`"error_code":null,"new":`+strings.Repeat("[", 9000)+strings.Repeat("]", 9000)))
 	for name, row := range map[string]string{
 		"cannot be read": `{"mirror_topic_name":7,"error_code":null}`, "is missing": `{"error_code":null}`, "is null": `{"mirror_topic_name":null,"error_code":400}`,

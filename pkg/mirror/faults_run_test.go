@@ -225,6 +225,28 @@ func faultsOfARun() []fault {
 		fault{name: "a row about a topic of an earlier batch that contradicts it, in parallel", bubble: true, topics: []string{"a", "b"}, config: func(e *env) { ones(e); e.cfg.Parallel = 2 },
 			inject:   []mirrortest.Fault{{Topic: "b", AfterApply: true, Do: mirrortest.Row(good("b") + "," + failedRow("a"))}},
 			scripted: true, outcomes: "KA", seen: 2, applied: "11"},
+		fault{name: "a row about a topic of a later batch, and AfterBatch fails", topics: []string{"a", "b"}, config: func(e *env) {
+			ones(e)
+			e.cfg.KeepGoing = true
+			e.cfg.AfterBatch = func(context.Context, mirror.Batch, *mirror.Report) error { return errStop }
+		}, inject: []mirrortest.Fault{{Topic: "a", AfterApply: true, Do: mirrortest.Row(good("a") + "," + good("b"))}}, scripted: true,
+			outcomes: "AK", seen: 1, applied: "10", is: []error{errStop}},
+		fault{name: "a row about a topic of a later batch, which then gets a 401", topics: []string{"a", "b"}, config: func(e *env) { ones(e); e.cfg.KeepGoing = true },
+			inject: []mirrortest.Fault{{Topic: "a", AfterApply: true, Do: mirrortest.Row(good("a") + "," + good("b"))}, {Topic: "b", Do: mirrortest.Error(401, 40101, "x")}}, scripted: true,
+			outcomes: "AK", seen: 2, applied: "10", is: []error{mirror.ErrUnauthenticated}},
+		fault{name: "a deadline shorter than the wait ends the run, KeepGoing", bubble: true, topics: five, config: func(e *env) {
+			ones(e)
+			e.cfg.KeepGoing = true
+			e.cfg.BeforeBatch = func(_ context.Context, b mirror.Batch) error {
+				require.Zero(e, b.Index, "no further batch")
+				return nil
+			}
+		}, inject: []mirrortest.Fault{{Do: mirrortest.WithHeader(mirrortest.RateLimited(), "Retry-After", "30")}},
+			ctx: func(ctx context.Context, e *env) context.Context {
+				ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+				e.Cleanup(cancel)
+				return ctx
+			}, outcomes: "UUUUU", seen: 1, is: []error{mirror.ErrRateLimited}},
 		fault{name: "a row about a topic of another batch, a dry run", dryRun: true, topics: []string{"a", "b"}, config: ones,
 			inject: []mirrortest.Fault{{Topic: "a", Do: mirrortest.Row(good("a") + "," + good("b"))}}, scripted: true, outcomes: "AK", seen: 1},
 		fault{name: "a credential ends its goroutine", topics: []string{"a"}, config: func(e *env) {

@@ -76,7 +76,7 @@ func faultsOfBadRequests() []fault {
 		"with code 400": `{"error_code":400,"message":"x"}`, "with code 40035": `{"error_code":40035,"message":"x"}`,
 		"in the cloud's shape": `{"status":"400","code":"bad_request","title":"x"}`, "in the cloud's shape, a number": `{"status":"400","code":"40001","title":"x"}`,
 		"in the cloud's list": `{"errors":[{"status":"400","code":"bad","detail":"x"},{"code":"worse"}]}`,
-		"in both shapes":      `{"error_code":400,"code":"400","message":"x"}`, "with a code and a null one": `{"error_code":400,"code":null}`,
+		"in both shapes":      `{"error_code":400,"code":"400","message":"x"}`, "with a code and a null one": `{"error_code":400,"code":null}`, "about a topic with 40002 in its name": `{"error_code":40035,"message":"orders-40002","id":"r-40002-x"}`,
 		"with white space around": " {\"error_code\":400}\r\n", "that lists 500 topics": `{"error_code":40035,"message":"` + strings.Join(manyTopics(500), ",") + `"}`,
 		"that is Jetty's Bad Message as JSON": `{"servlet":"default","cause0":"org.eclipse.jetty.http.BadMessageException: 400: Unable to parse URI query","message":"Unable to parse URI query","url":"/kafka/v3/x","status":"400"}`,
 		"whose message is Bad Message":        `{"servlet":"default","message":"Bad Message","url":"/kafka/v3/x","status":"400"}`,
@@ -99,6 +99,8 @@ func faultsOfBadRequests() []fault {
 		"with a code that is a number": `{"code":400}`, "with 40002 twice": `{"error_code":40002,"error_code":400}`, "with a code twice": `{"error_code":400,"error_code":400}`,
 		"with the code in other case": `{"Error_Code":40002}`, "without a code": `{"message":"x"}`, "with a null code": `{"error_code":null,"message":"x"}`, "as a list": `[{"error_code":400}]`, "as a number": `400`,
 		"that is not JSON": `bad request`, "with a code that is not UTF-8": "{\"error_code\":400,\"message\":\"\xff\"}",
+		"with an empty code": `{"code":""}`, "with a blank code": `{"code":"  "}`, "with code 0": `{"error_code":0}`, "with code -1": `{"error_code":-1}`, "with an empty code in errors": `{"errors":[{"code":""}]}`,
+		"with an escaped code 40002 under error": `{"error_code":400,"error":{"code":"4\u0030002"}}`, "with 40002 in a code's text": `{"error_code":400,"cause":{"errorCode":"E-40002"}}`,
 		"that is Jetty's page for another cause": `{"servlet":"default","message":"Bad Request","url":"/kafka/v3/x","status":"400"}`,
 	} {
 		cases = append(cases, answered("400 "+name, "KK", status(400, kafka, body)))
@@ -191,16 +193,22 @@ func faultsOfRefusals() []fault {
 		do = mirrortest.WithHeader(do, "X-Envoy-Attempt-Count", "2")
 		f := answered("x-envoy-attempt-count 2 on "+name, "KK", do)
 		f.text = "x-envoy-attempt-count 2"
-		f.check = func(e *env) { require.Contains(e, e.report.Results[0].Notes[0], "second send") }
+		f.check = func(e *env) {
+			require.Contains(e, e.report.Results[0].Notes[0], "second send")
+			require.Equal(e, []any{mirror.Unknown, false}, []any{e.report.Attempts[0].Outcome, e.report.Attempts[0].Assumed})
+		}
 		add(f)
 	}
+	f := answered("x-envoy-attempt-count 2 on a 503", "KK", mirrortest.WithHeader(mirrortest.Error(503, 503, "x"), "X-Envoy-Attempt-Count", "2"))
+	f.check = func(e *env) { require.Empty(e, e.report.Results[0].Notes, "nothing was refused") }
+	add(f)
 	rowsSay := rows(good("a"), `{"mirror_topic_name":"b","error_code":400,"error_message":"Topic 'b' has already stopped its mirror from 'dr-link'"}`)
 	for value, outcomes := range map[string]string{"1": "AF", "2": "AK", "10": "AK", "0": "AF", "99999999999999999999": "AK", "1, 3": "AK", "x": "AF", "01": "AF"} {
 		f := answered("x-envoy-attempt-count "+value+" on 'already stopped'", outcomes, status(200, kafka, rowsSay, "X-Envoy-Attempt-Count", value))
 		f.scripted = true
 		add(f)
 	}
-	f := answered("x-envoy-attempt-count 2 on a dry run", "AF", status(200, kafka, rowsSay, "X-Envoy-Attempt-Count", "2"))
+	f = answered("x-envoy-attempt-count 2 on a dry run", "AF", status(200, kafka, rowsSay, "X-Envoy-Attempt-Count", "2"))
 	f.dryRun = true
 	add(f)
 	return cases
@@ -283,7 +291,9 @@ func faultsOfTheRateLimiter() []fault {
 		"with code 429": mirrortest.Error(429, 429, "x"), "with code 42901": mirrortest.Error(429, 42901, "x"),
 		"with Jetty's members and an error_code": status(429, kafka, strings.Replace(limiterJSON, "{", `{"error_code":42901,`, 1)), "with Jetty's members and a code": status(429, kafka, strings.Replace(limiterJSON, "{", `{"code":"42901",`, 1)),
 		"with a status that is a number": status(429, kafka, strings.Replace(limiterJSON, `"429"`, `429`, 1)), "with Jetty's page cut": status(429, kafka, limiterJSON[:40]),
-		"with the status of another page": status(429, kafka, strings.Replace(limiterJSON, `"429"`, `"503"`, 1)),
+		"with the members of Jetty's page and another url":  status(429, kafka, `{"status":"429","message":"Backend quota","url":"https://docs.gateway.example/v3/errors"}`),
+		"with the members of Jetty's page and another path": status(429, kafka, `{"status":"429","message":"Backend quota","url":"/quota"}`),
+		"with the status of another page":                   status(429, kafka, strings.Replace(limiterJSON, `"429"`, `"503"`, 1)),
 	} {
 		add(answered("429 "+name, "KK", do))
 	}
@@ -306,6 +316,15 @@ func faultsOfTheRateLimiter() []fault {
 		f.bubble, f.seen = true, 2
 		f.inject = append([]mirrortest.Fault{{Do: do}}, f.inject...)
 		add(f)
+		for what, second := range map[string]mirrortest.Action{"no rows": ok(rows()), "other rows": ok(rows(good("a")))} {
+			sel := mirror.Prefix("a", "b")
+			f = fault{name: name + ", by pattern, after apply, then " + what, bubble: true, sel: &sel, scripted: true, seen: 2, applied: "11",
+				inject: []mirrortest.Fault{{AfterApply: true, Do: do}, {Do: second}}, is: []error{mirror.ErrOutcomeUnknown}}
+			if what == "other rows" {
+				f.outcomes = "A"
+			}
+			add(f)
+		}
 		f = answered(name+", then not sent", "KK", do)
 		f.bubble, f.seen, f.inject[0].Every = true, 1, false
 		f.config = func(e *env) {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -367,6 +368,98 @@ func faultsOfMiddleware() []fault {
 			})
 		}, outcomes: "A", seen: 1, applied: "1"},
 	}
+	sends := func(e *env, f func(*http.Response) (*http.Response, error)) {
+		e.middleware(func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
+			resp, err := next.RoundTrip(r)
+			if err != nil {
+				return nil, err
+			}
+			return f(resp)
+		})
+	}
+	replay := func(e *env) {
+		e.middleware(func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
+			again := r.Clone(r.Context())
+			again.Body = io.NopCloser(strings.NewReader(`{"mirror_topic_names":["a","b"]}`))
+			return next.RoundTrip(again)
+		})
+	}
+	cases = append(cases,
+		fault{name: "middleware sends, and fails with an error that claims to be everything", config: fails(everythingError{}), outcomes: "KK", seen: 1, applied: "11", not: never, check: func(e *env) {
+			require.Len(e, e.report.Attempts, 1)
+		}},
+		fault{name: "middleware sends, and fails with a typed nil", config: fails(fmt.Errorf("x: %w", error((*net.OpError)(nil)))), outcomes: "KK", seen: 1, applied: "11"},
+		fault{name: "middleware fails with a typed nil before it sends", config: func(e *env) {
+			e.middleware(func(*http.Request, http.RoundTripper) (*http.Response, error) { return nil, (*net.DNSError)(nil) })
+		}, outcomes: "UU"},
+		fault{name: "middleware sends a body of its own, connection lost", inject: after(mirrortest.Reset(0)), config: replay, outcomes: "KK", seen: 1, applied: "11"},
+		fault{name: "middleware sends a body of its own, 403", inject: after(mirrortest.Error(403, 40301, "x")), config: replay, outcomes: "UU", scripted: true, seen: 1, applied: "11", check: func(e *env) {
+			require.True(e, e.report.Attempts[0].Assumed, "it is what the status says, not proof")
+		}},
+		fault{name: "middleware follows a 303", config: func(e *env) {
+			e.pair.Local.Inject(mirrortest.Fault{AfterApply: true, Do: mirrortest.Answer(303, "", "Location", e.pair.Local.Endpoint+"/elsewhere")})
+			e.middleware(func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
+				c := &http.Client{Transport: next}
+				r = r.Clone(r.Context())
+				r.RequestURI = ""
+				return c.Do(r)
+			})
+		}, outcomes: "KK", seen: 2, applied: "11", text: "the response to another request: GET"},
+		fault{name: "middleware's body panics", topics: []string{"a"}, config: func(e *env) {
+			panics(e, mirror.Unknown, func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
+				resp, err := next.RoundTrip(r)
+				if err == nil {
+					resp.Body.Close()
+					resp.Body = io.NopCloser(readerFunc(func([]byte) (int, error) { panic("boom") }))
+				}
+				return resp, err
+			})
+		}, outcomes: "A", seen: 1, applied: "1"},
+		fault{name: "middleware's body returns impossible counts", inject: after(mirrortest.Cut(1 << 20)), config: func(e *env) {
+			sends(e, func(resp *http.Response) (*http.Response, error) {
+				resp.Body.Close()
+				resp.Body = io.NopCloser(readerFunc(func(p []byte) (int, error) { return len(p) + 1, nil }))
+				return resp, nil
+			})
+		}, outcomes: "KK", seen: 1, applied: "11", text: "impossible count"},
+		fault{name: "middleware's body ends with an error that wraps EOF", inject: after(mirrortest.Cut(1 << 20)), config: func(e *env) {
+			sends(e, func(resp *http.Response) (*http.Response, error) {
+				body, _ := io.ReadAll(resp.Body)
+				resp.Body.Close()
+				resp.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body), iotest.ErrReader(fmt.Errorf("checksum mismatch: %w", io.EOF))))
+				return resp, nil
+			})
+		}, outcomes: "AA", seen: 1, applied: "11", text: "checksum mismatch: EOF"},
+		fault{name: "middleware's body blocks when it is closed", bubble: true, inject: after(mirrortest.Cut(1 << 20)), config: func(e *env) {
+			end := make(chan struct{})
+			e.Cleanup(func() { close(end) })
+			sends(e, func(resp *http.Response) (*http.Response, error) {
+				resp.Body = closing{resp.Body, end}
+				return resp, nil
+			})
+		}, outcomes: "AA", seen: 1, applied: "11"},
+		fault{name: "middleware answers 200 as HTML, and has read nothing", config: func(e *env) {
+			e.middleware(func(*http.Request, http.RoundTripper) (*http.Response, error) {
+				return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"text/html"}}, Body: http.NoBody}, nil
+			})
+		}, outcomes: "KK"},
+		fault{name: "a log handler panics after the second attempt was lost", bubble: true, topics: []string{"a"}, config: func(e *env) {
+			pair := mirrortest.NewPair(e.T, mirrortest.Options{InMemory: true})
+			pair.Local.Inject(mirrortest.Fault{Do: mirrortest.RateLimited()})
+			pair.Local.Inject(mirrortest.Fault{AfterApply: true, Do: mirrortest.Cut(0)})
+			var own *mirror.Report
+			cfg := pair.Local.Config()
+			cfg.Logger = slog.New(&panickingHandler{slog.DiscardHandler, "attempt", 2})
+			cfg.AfterBatch = func(_ context.Context, _ mirror.Batch, r *mirror.Report) error { own = r; return nil }
+			require.PanicsWithValue(e, "boom", func() {
+				_, _ = newClient(e.T, cfg).ReverseAndPause(context.Background(), "dr-link", mirror.Topics("topic-1"))
+			})
+			require.Equal(e, "topic-1 unknown", outcomes(own))
+		}, outcomes: "A", seen: 1, applied: "1"},
+		fault{name: "DialContext fails with an error that cannot be compared", config: func(e *env) {
+			e.cfg.DialContext = func(context.Context, string, string) (net.Conn, error) { return nil, sliceError{"x"} }
+		}, outcomes: "UU", text: "the request was not sent: [x]"},
+	)
 	for name, err := range map[string]error{
 		"ErrRateLimited": mirror.ErrRateLimited, "ErrUnauthenticated": mirror.ErrUnauthenticated,
 		"somebody's 401": &mirror.APIError{Status: 401}, "somebody's 429": &mirror.APIError{Status: 429, RetryAfter: time.Second},
@@ -380,6 +473,47 @@ func faultsOfMiddleware() []fault {
 		}
 	}
 	return cases
+}
+
+type everythingError struct{}
+
+func (everythingError) Error() string   { return "everything" }
+func (everythingError) Is(error) bool   { return true }
+func (everythingError) Timeout() bool   { return true }
+func (everythingError) Temporary() bool { return true }
+
+type sliceError []string
+
+func (e sliceError) Error() string { return fmt.Sprint([]string(e)) }
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// closing is a body whose Close waits for its end.
+type closing struct {
+	io.Reader
+	end chan struct{}
+}
+
+func (c closing) Close() error { <-c.end; return nil }
+
+// panickingHandler panics at the n-th record with the message.
+type panickingHandler struct {
+	slog.Handler
+	message string
+	n       int
+}
+
+func (h *panickingHandler) Enabled(context.Context, slog.Level) bool { return true }
+func (h *panickingHandler) WithAttrs([]slog.Attr) slog.Handler       { return h }
+func (h *panickingHandler) Handle(_ context.Context, r slog.Record) error {
+	if r.Message == h.message {
+		if h.n--; h.n == 0 {
+			panic("boom")
+		}
+	}
+	return nil
 }
 
 // blocked is a reader that waits for its end.

@@ -347,7 +347,7 @@ func TestI5_NotKnownIsNotZero(t *testing.T) {
 		row("cut", `"mirror_lags":[{"partition":0,"lag":9223372036854775807,"last_source_fetch_offset":0}],"messages_truncated":12,"partition_level_truncation_data":[{"partition_id":1,"offset_truncated_to":4,"messages_truncated":6},{"partition_id":0,"offset_truncated_to":"x","messages_truncated":-1}]`),
 	))).client(t), "gaps", "none", "empty", "cut")
 	require.NoError(t, err, "lags and truncations do not bear on the verdict")
-	var nk mirror.Number = mirror.NotKnown
+	nk := mirror.NotKnown
 	require.Equal(t, []mirror.PartitionLag{
 		{Partition: 7, Lag: 3, LastSourceFetchOffset: 9}, {Partition: 2, Lag: nk, LastSourceFetchOffset: -1},
 		{Partition: -1, Lag: 5, LastSourceFetchOffset: nk}, {Partition: 3, Lag: -1, LastSourceFetchOffset: nk},

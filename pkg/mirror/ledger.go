@@ -91,7 +91,7 @@ func (l *ledger) applyStrays(r *Result, place int) {
 		if r.Outcome != s.outcome && r.Outcome != Unknown {
 			said := r.Outcome.String()
 			r.Outcome = Unknown
-			r.cause = cause(fmt.Sprintf("another batch's answer has a row for this topic that says %s, and here it is %s", s.text, said), nil)
+			r.cause = joined(cause(fmt.Sprintf("another batch's answer has a row for this topic that says %s, and here it is %s", s.text, said), nil), r.cause)
 		}
 	}
 	delete(l.strays, place)
@@ -139,7 +139,9 @@ func (l *ledger) finish() (*Report, error) {
 // batchReport returns a report of one booked batch, which shares nothing with the call's.
 func (l *ledger) batchReport(p *part) *Report {
 	r := p.batch.report()
-	r.Results = slices.Clone(p.results)
+	for i := range p.results {
+		r.Results = append(r.Results, p.results[i].deepClone())
+	}
 	p.addTo(r)
 	r.Complete = r.closed(r.Count(Unknown) + r.Count(Untouched))
 	return r
@@ -174,6 +176,9 @@ type part struct {
 
 // reset forgets the rows of an earlier attempt.
 func (p *part) reset() {
+	if n := len(p.attempts); n > 0 {
+		p.attempts[n-1].Unexpected = 0
+	}
 	p.unexpected, p.unexpectedCount, p.strays, p.illegible, p.next = nil, 0, nil, false, ""
 	if p.batch.Pattern != "" {
 		p.results, p.rows, p.index = nil, nil, map[string]int{}
@@ -299,10 +304,7 @@ func (p *part) addStray(place int, r *row) {
 func (p *part) close() {
 	v := &p.verdict
 	if p.doubt != "" {
-		if v.err != nil && v.outcome == Untouched {
-			v.outcome = Unknown
-			v.err = joined(v.err, cause(p.doubt+", so it may have been processed", nil))
-		}
+		v.doubt(p.doubt)
 		for i := range p.results {
 			if r := &p.results[i]; p.rows[i] > 0 && r.Outcome == Failed {
 				r.Outcome = Unknown
@@ -320,7 +322,7 @@ func (p *part) close() {
 		if r := &p.results[i]; p.rows[i] == 0 {
 			r.Outcome, r.cause = v.outcome, why
 			told = true
-			if p.doubt != "" {
+			if v.doubtful {
 				r.note("the refusal may be the answer to a second send: " + p.doubt)
 			}
 		}
@@ -337,6 +339,8 @@ func (p *part) close() {
 		}
 	case p.illegible:
 		p.problem, p.unaccounted = cause("the answer has a row whose topic cannot be told", nil), UnaccountedUnknown
+	case p.doubt != "":
+		p.problem, p.unaccounted = cause(p.doubt+", and may have reversed topics that the answer leaves out", nil), UnaccountedUnknown
 	case p.next != "":
 		p.unaccounted = UnaccountedUnknown
 	}

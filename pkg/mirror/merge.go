@@ -13,12 +13,13 @@ import (
 // For a topic in both, Accepted stands before Unknown, Unknown before Failed, and Failed before
 // Untouched; of two alike the later one stands, but of two that are Accepted or Untouched the first.
 // So a refusal after Unknown leaves the topic Unknown: the first request may have done what the second
-// was refused for. What a refusal said that does not stand is kept in the Notes.
+// was refused for. What a refusal said that does not stand is kept in the Notes. A topic that is
+// Untouched, or Failed, in one report and in an unexpected row of the other is Unknown.
 //
 // A call by pattern that left topics Unaccounted as Unknown stays so, whatever another call brings. Of
 // the runs' own errors none is lost. Attempts are known by run, batch and number, and are there once,
-// with the unexpected rows that they brought. The order and the grouping of merges do not matter for
-// outcomes, attempts, unexpected rows and errors; merging a report twice changes nothing.
+// with the unexpected rows that they brought. The grouping of merges does not matter, for outcomes
+// their order does not either, and merging a report twice changes nothing.
 //
 // Merge takes time in proportion to the other report. Results must not be reordered or removed
 // between merges.
@@ -58,6 +59,7 @@ func (r *Report) Merge(other *Report) error {
 			x.open -= r.Results[place].open()
 			r.Results[place] = mergeResults(r.Results[place], *theirs)
 		}
+		r.Results[place].contradict(x.unexpected[theirs.Topic])
 		x.open += r.Results[place].open()
 	}
 	r.mergeAttempts(other)
@@ -67,17 +69,25 @@ func (r *Report) Merge(other *Report) error {
 	if r.Pattern == "" {
 		r.Pattern = other.Pattern
 	}
-	if r.Next == "" {
+	switch {
+	case r.Next == "":
 		r.Next = other.Next
+	case other.Next != "" && other.Next != r.Next:
+		r.addProblem(goesOn(other.Next))
 	}
 	for _, p := range other.problems {
-		same := func(q error) bool { return q.Error() == p.Error() }
-		if !slices.ContainsFunc(r.problems, same) {
-			r.problems = append(r.problems, p)
-		}
+		r.addProblem(p)
 	}
 	r.Complete = r.closed(x.open)
 	return nil
+}
+
+// addProblem adds an error of the run, unless there is one that says the same.
+func (r *Report) addProblem(p error) {
+	same := func(q error) bool { return q.Error() == p.Error() }
+	if !slices.ContainsFunc(r.problems, same) {
+		r.problems = append(r.problems, p)
+	}
 }
 
 // mergeIndex says what is where in a report, and lasts from one merge to the next.
@@ -86,6 +96,8 @@ type mergeIndex struct {
 	places   map[string]int // topic to place in Results
 	open     int            // how many Results are Unknown or Untouched
 	attempts map[attemptID]bool
+	// unexpected are the outcomes that unexpected rows give topics.
+	unexpected map[string][]Outcome
 }
 
 // indexed returns the report's index, which is made anew if the report is not as the last merge left
@@ -97,7 +109,7 @@ func (r *Report) indexed() *mergeIndex {
 		(last < 0 || x.places[r.Results[last].Topic] == last) {
 		return x
 	}
-	x = &mergeIndex{owner: r, places: make(map[string]int, len(r.Results)), attempts: make(map[attemptID]bool, len(r.Attempts))}
+	x = &mergeIndex{owner: r, places: make(map[string]int, len(r.Results)), attempts: make(map[attemptID]bool, len(r.Attempts)), unexpected: map[string][]Outcome{}}
 	// A copy of the report may share these.
 	r.Results, r.Attempts, r.Unexpected = slices.Clone(r.Results), slices.Clone(r.Attempts), slices.Clone(r.Unexpected)
 	r.problems = slices.Clone(r.problems)
@@ -108,8 +120,46 @@ func (r *Report) indexed() *mergeIndex {
 	for i := range r.Attempts {
 		x.attempts[r.Attempts[i].id()] = true
 	}
+	for i := range r.Unexpected {
+		x.addUnexpected(&r.Unexpected[i])
+	}
 	r.index = x
 	return x
+}
+
+func (x *mergeIndex) addUnexpected(row *Result) {
+	if row.Topic != "" && !slices.Contains(x.unexpected[row.Topic], row.Outcome) {
+		x.unexpected[row.Topic] = append(x.unexpected[row.Topic], row.Outcome)
+	}
+}
+
+// Why a topic is Unknown that only an unexpected row is about. Any other reason tells more.
+var (
+	errSaidElsewhere    = cause("an answer that was about other topics has a row for this one", nil)
+	errRefusedElsewhere = cause("an answer that was about other topics refuses this one", nil)
+)
+
+// because tells whether the result is Unknown for the given reason, also after a way through JSON.
+func (r *Result) because(why error) bool {
+	return r.Outcome == Unknown && r.cause != nil && r.cause.Error() == why.Error()
+}
+
+// contradict makes a topic Unknown that unexpected rows are about, if it is Untouched, or Failed and
+// one of them says otherwise.
+func (r *Result) contradict(rows []Outcome) {
+	for _, o := range rows {
+		switch {
+		case o == Failed:
+			if r.Outcome == Untouched {
+				r.Outcome, r.cause = Unknown, errRefusedElsewhere
+			}
+		case r.Outcome == Untouched, r.Outcome == Failed, r.because(errRefusedElsewhere):
+			if r.Outcome == Failed {
+				r.note(r.refusalNote())
+			}
+			r.Outcome, r.Code, r.Message, r.cause = Unknown, 0, "", errSaidElsewhere
+		}
+	}
 }
 
 // mergeAttempts adds the attempts that the report does not have, with the unexpected rows that they
@@ -125,16 +175,29 @@ func (r *Report) mergeAttempts(other *Report) {
 		r.index.attempts[a.id()] = true
 		r.Attempts = append(r.Attempts, a)
 		r.UnexpectedCount += a.Unexpected
-		r.addUnexpected(its)
+		r.mergeUnexpected(its)
 	}
 	for _, row := range rows { // of a report that was not made by a call
 		same := func(u Result) bool { return u.Topic == row.Topic && u.says(row) }
 		if !slices.ContainsFunc(r.Unexpected, same) {
 			r.UnexpectedCount++
-			r.addUnexpected([]Result{row})
+			r.mergeUnexpected([]Result{row})
 		}
 	}
 	r.UnexpectedCount = max(r.UnexpectedCount, other.UnexpectedCount)
+}
+
+// mergeUnexpected keeps the rows, and lets them bear on the topics that they are about.
+func (r *Report) mergeUnexpected(rows []Result) {
+	r.addUnexpected(rows)
+	for i := range rows {
+		r.index.addUnexpected(&rows[i])
+		if place, known := r.index.places[rows[i].Topic]; known {
+			r.index.open -= r.Results[place].open()
+			r.Results[place].contradict(r.index.unexpected[rows[i].Topic])
+			r.index.open += r.Results[place].open()
+		}
+	}
 }
 
 // addUnexpected keeps as many of the rows as there is room for.
@@ -142,16 +205,28 @@ func (r *Report) addUnexpected(rows []Result) {
 	r.Unexpected = append(r.Unexpected, rows[:min(len(rows), maxUnexpected-len(r.Unexpected))]...)
 }
 
-// rank orders outcomes by which of two stands.
-func (o Outcome) rank() int {
-	return slices.Index([]Outcome{Untouched, Failed, Unknown, Accepted}, o)
+// rank orders results by which of two stands.
+func (r *Result) rank() int {
+	switch {
+	case r.Outcome == Untouched:
+		return 0
+	case r.because(errRefusedElsewhere):
+		return 1
+	case r.Outcome == Failed:
+		return 2
+	case r.because(errSaidElsewhere):
+		return 3
+	case r.Outcome == Unknown:
+		return 4
+	}
+	return 5
 }
 
 // mergeResults returns what two reports, one after the other, say about a topic.
 func mergeResults(a, b Result) Result {
 	stands, other := a, b
-	first := a.Outcome == Accepted || a.Outcome == Untouched
-	if b.Outcome.rank() > a.Outcome.rank() || b.Outcome == a.Outcome && !first {
+	laterStands := a.Outcome == Unknown || a.Outcome == Failed // of two alike
+	if b.rank() > a.rank() || b.rank() == a.rank() && laterStands {
 		stands, other = b, a
 	}
 	notes := slices.Concat(a.Notes, b.Notes)
@@ -187,13 +262,24 @@ func (r Result) clone() Result {
 	return r
 }
 
+// deepClone returns a copy that shares nothing.
+func (r Result) deepClone() Result {
+	r.Lags, r.Truncations = slices.Clone(r.Lags), slices.Clone(r.Truncations)
+	if r.MessagesTruncated != nil {
+		r.MessagesTruncated = new(*r.MessagesTruncated)
+	}
+	return r.clone()
+}
+
 // unaccountedRank orders what is known of topics without a Result: a call by pattern that was
 // answered to its end stands before one that was refused, and one of unknown outcome before both.
 func (r *Report) unaccountedRank() int {
 	switch {
 	case r.Unaccounted == UnaccountedUnknown:
-		return 3
+		return 4
 	case r.Unaccounted == UnaccountedNone && r.Pattern != "":
+		return 3
+	case r.Unaccounted == UnaccountedUntouched && r.Pattern != "":
 		return 2
 	case r.Unaccounted == UnaccountedUntouched:
 		return 1

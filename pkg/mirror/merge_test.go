@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
@@ -207,6 +208,80 @@ func marshal(t *testing.T, r *mirror.Report) string {
 	text, err := json.Marshal(r)
 	require.NoError(t, err)
 	return string(text)
+}
+
+// The reports of the batches, merged as a journal does, call no topic untouched or failed that another
+// batch's answer has a row about.
+func TestI14_MergeOfBatchesWithRowsAboutEachOther(t *testing.T) {
+	for name, first := range map[string]mirrortest.Action{"untouched": mirrortest.Error(403, 40301, "x"), "failed": mirrortest.Row(failedRow("a")), "accepted": mirrortest.Row(good("a"))} {
+		for stray, row := range map[string]string{"accepted": good("a"), "failed": failedRow("a")} {
+			pair := mirrortest.NewPair(t, mirrortest.Options{Topics: []mirrortest.Topic{{Name: "a"}, {Name: "b"}}})
+			pair.Local.Inject(mirrortest.Fault{Topic: "a", Do: first})
+			pair.Local.Inject(mirrortest.Fault{Topic: "b", Do: mirrortest.Row(good("b") + "," + row)})
+			cfg := pair.Local.Config()
+			cfg.BatchSize, cfg.KeepGoing = 1, true
+			merged := &mirror.Report{ClusterID: pair.Local.ID, Link: pair.Link()}
+			cfg.AfterBatch = func(_ context.Context, _ mirror.Batch, r *mirror.Report) error { return merged.Merge(r) }
+			report, err := reverseOn(t, newClient(t, cfg), pair.Link(), "a", "b")
+			require.Error(t, err)
+			require.Error(t, merged.Err())
+			for _, r := range []*mirror.Report{report, merged, clone(t, merged)} {
+				a, _ := r.Result("a")
+				require.NotEqual(t, mirror.Untouched, a.Outcome, "%s, then a row that says %s", name, stray)
+				if name == "failed" && stray == "accepted" || name == "untouched" {
+					require.Equal(t, mirror.Unknown, a.Outcome, "%s, then a row that says %s", name, stray)
+				}
+			}
+		}
+	}
+}
+
+func TestI14_MergeKeepsTheErrorOfARefusedPattern(t *testing.T) {
+	report := said(t, ok(""))
+	*report = mirror.Report{ClusterID: report.ClusterID, Link: report.Link}
+	none, _ := serve(t, ok("")).client(t).ReverseAndPause(t.Context(), "link", mirror.Topics())
+	refused, _ := serve(t, mirrortest.Error(403, 40301, "no right")).client(t).ReverseAndPause(t.Context(), "link", mirror.All())
+	require.NoError(t, report.Merge(none))
+	require.NoError(t, report.Merge(refused))
+	require.ErrorContains(t, report.Err(), "no right")
+}
+
+func TestI14_MergeKeepsBothNext(t *testing.T) {
+	next := func(s string) *mirror.Report {
+		return said(t, ok(`{"metadata":{"next":"`+s+`"},"data":[`+good("x")+`]}`))
+	}
+	report := next("p")
+	require.NoError(t, report.Merge(next("q")))
+	require.Contains(t, fmt.Sprint(causes(report.Err())), `goes on at "p"`)
+	require.Contains(t, fmt.Sprint(causes(report.Err())), `goes on at "q"`)
+}
+
+// A dry run that was repeated is told by its last answer alone.
+func TestI14_MergeOfARepeatedDryRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pair := mirrortest.NewPair(t, mirrortest.Options{InMemory: true})
+		pair.Local.Inject(mirrortest.Fault{Do: ok(`{"data":[{},{},`)})
+		report, err := newClient(t, pair.Local.Config()).ValidateReverseAndPause(t.Context(), pair.Link(), mirror.Topics("topic-1"))
+		require.NoError(t, err)
+		require.Len(t, report.Attempts, 2)
+		whole := &mirror.Report{ClusterID: report.ClusterID, Link: report.Link, DryRun: true}
+		require.NoError(t, whole.Merge(report))
+		require.NoError(t, whole.Err())
+		require.Zero(t, whole.UnexpectedCount)
+	})
+}
+
+func TestI13_TheHooksReportIsItsOwn(t *testing.T) {
+	cfg := serve(t, ok(rows(`{"mirror_topic_name":"a","error_code":null,"messages_truncated":7,"mirror_lags":[{"partition":1,"lag":2,"last_source_fetch_offset":3},7]}`))).config()
+	cfg.AfterBatch = func(_ context.Context, _ mirror.Batch, r *mirror.Report) error {
+		r.Results[0].Lags[0].Lag, r.Results[0].Notes[0], *r.Results[0].MessagesTruncated = 99, "", 99
+		return nil
+	}
+	report, err := reverse(t, newClient(t, cfg), "a")
+	require.NoError(t, err)
+	require.EqualValues(t, 2, report.Results[0].Lags[0].Lag)
+	require.EqualValues(t, 7, *report.Results[0].MessagesTruncated)
+	require.Equal(t, []string{"mirror_lags has something that cannot be read"}, report.Results[0].Notes)
 }
 
 func TestI14_MergeOfNothing(t *testing.T) {

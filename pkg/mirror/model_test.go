@@ -226,8 +226,13 @@ func TestMergeLaws(t *testing.T) {
 		for j := range all {
 			all[j] = drawnReport(t, draw, runs[draw.IntN(3)])
 		}
-		if draw.IntN(8) == 0 {
+		switch draw.IntN(8) { // reports that share attempts
+		case 0:
 			all[2] = all[draw.IntN(2)]
+		case 1:
+			all[1] = merged(t, all[0], all[1])
+		case 2:
+			all[2] = merged(t, all[1], all[2])
 		}
 		a, b, c := all[0], all[1], all[2]
 		left := merged(t, merged(t, a, b), c)
@@ -332,8 +337,9 @@ func drawnReport(t *testing.T, draw *rand.Rand, run string) *mirror.Report {
 		})
 	}
 	report, _ := newClient(t, cfg).ReverseAndPause(context.Background(), "l", sel)
-	for i := range report.Attempts { // the runs are drawn too, so that reports share attempts
-		report.Attempts[i].Run.ID = run + fmt.Sprint(report.UnexpectedCount)
+	batch := draw.IntN(1 << 30)
+	for i := range report.Attempts { // of a few runs
+		report.Attempts[i].Run.ID, report.Attempts[i].Batch = run, batch
 	}
 	return clone(t, report)
 }

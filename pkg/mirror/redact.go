@@ -117,8 +117,13 @@ var (
 
 // withoutURLSecrets returns the text of an error without user info, query and fragment of the URLs in
 // it.
-func withoutURLSecrets(err error) string {
-	text := err.Error()
+func withoutURLSecrets(err error) (text string) {
+	defer func() {
+		if recover() != nil {
+			text = "an error that cannot be printed"
+		}
+	}()
+	text = err.Error()
 	eachBelow(err, func(e error) {
 		u, ok := e.(*url.Error) //nolint:errorlint // each error of the tree is looked at
 		if !ok {

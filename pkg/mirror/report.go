@@ -314,12 +314,17 @@ func (r *Report) runProblems() []error {
 		problems = append(problems, cause(text, nil))
 	}
 	if r.Next != "" {
-		problems = append(problems, cause("the answer goes on at "+quote(r.Next)+", so rows are missing", nil))
+		problems = append(problems, goesOn(r.Next))
 	}
 	if len(r.Results) == 0 && len(problems) == 0 {
 		problems = append(problems, cause("the server answered with no rows", ErrNoTopics))
 	}
 	return problems
+}
+
+// goesOn is the cause where metadata.next is set.
+func goesOn(next string) error {
+	return cause("the answer goes on at "+quote(next)+", so rows are missing", nil)
 }
 
 // closed tells whether the report is complete, given how many of its Results are Unknown or Untouched.

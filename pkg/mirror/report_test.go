@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"math"
 	"strings"
 	"testing"
 
@@ -141,6 +142,18 @@ func TestReport_JSON(t *testing.T) {
 	again, err := json.Marshal(back)
 	require.NoError(t, err)
 	require.JSONEq(t, string(text), string(again))
+}
+
+func TestReport_ANumberThatIsNotKnownIsNull(t *testing.T) {
+	for text, n := range map[string]mirror.Number{"null": mirror.NotKnown, "0": 0, "-1": -1, "9223372036854775807": math.MaxInt64} {
+		data, err := json.Marshal(n)
+		require.NoError(t, err)
+		require.Equal(t, text, string(data))
+		var back mirror.Number
+		require.NoError(t, json.Unmarshal(data, &back))
+		require.Equal(t, n, back)
+	}
+	require.Error(t, json.Unmarshal([]byte(`"1"`), new(mirror.Number)))
 }
 
 func TestReport_JSONKeepsCauses(t *testing.T) {

@@ -76,9 +76,9 @@ func (s *retries) next(v verdict, began time.Time, through time.Time, retryFor t
 	switch v.retry {
 	case rejected:
 		s.rejections++
-		d := decision{wait: v.retryAfter()}
-		if d.wait == 0 {
-			d.wait = limiterWindow + backoff(s.rejections)
+		d := decision{wait: max(limiterWindow, v.retryAfter())}
+		if v.retryAfter() == 0 { // as long as it is drawn, but not longer than is left
+			d.wait = max(limiterWindow, min(left, limiterWindow+backoff(s.rejections)))
 		}
 		d.again = d.wait <= left
 		d.endsRun = !d.again
@@ -138,22 +138,22 @@ func (c *Client) send(ctx, waits context.Context, op operation, p *part) (endsRu
 	for {
 		if err := c.throttle.acquire(waits); err != nil {
 			p.verdict = interrupted(ctx, waits, "waiting for the rate limiter", last, err)
-			return false
+			return true
 		}
 		p.reset()
 		v, d := c.inTurn(ctx, &q, &state, p)
-		if errors.Is(v.err, errSameCredential) {
+		if v.sameCredential {
 			p.attempts = p.attempts[:len(p.attempts)-1] // it sent nothing, and there is nothing to tell
 			p.verdict = last
 			return false
 		}
-		a := p.attempts[len(p.attempts)-1]
-		log.LogAttrs(ctx, slog.LevelDebug, "attempt", slog.Int("attempt", a.Number), slog.Int("status", a.Status),
-			slog.Duration("took", a.Duration), slog.String("error", a.Error))
 		if !b.DryRun && v.sentTwice != "" {
 			p.doubt, d.again = v.sentTwice, false
 		}
 		p.verdict = v
+		a := p.attempts[len(p.attempts)-1]
+		log.LogAttrs(ctx, slog.LevelDebug, "attempt", slog.Int("attempt", a.Number), slog.Int("status", a.Status),
+			slog.Duration("took", a.Duration), slog.String("error", a.Error))
 		if !d.again {
 			return d.endsRun
 		}
@@ -163,7 +163,7 @@ func (c *Client) send(ctx, waits context.Context, op operation, p *part) (endsRu
 		log.LogAttrs(ctx, slog.LevelInfo, "waiting before a retry", slog.Duration("wait", d.wait), slog.String("error", a.Error))
 		if err := sleep(waits, d.wait); err != nil {
 			p.verdict = interrupted(ctx, waits, "waiting before a retry", v, err)
-			return false
+			return v.retry == rejected
 		}
 		if v.retry == unauthenticated {
 			q.refused = q.credential
@@ -207,16 +207,18 @@ func interrupted(ctx, waits context.Context, doing string, last verdict, err err
 // isPassing tells whether the cause of an attempt that was provably not sent may be gone the next
 // time. Once there was a connection, every cause may be, but those that are known to last.
 func isPassing(err error, hadConn bool) bool {
-	var dns *net.DNSError
-	if errors.As(err, &dns) {
-		return dns.IsTemporary || dns.IsTimeout
-	}
-	if hadConn {
-		return !lasts(err)
-	}
-	var timeout net.Error
-	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) ||
-		errors.As(err, &timeout) && timeout.Timeout()
+	return guarded(func() bool {
+		var dns *net.DNSError
+		var timeout net.Error
+		switch {
+		case errors.As(err, &dns):
+			return dns.IsTemporary || dns.IsTimeout
+		case hadConn:
+			return !lasts(err)
+		}
+		return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) ||
+			errors.As(err, &timeout) && timeout.Timeout()
+	})
 }
 
 // lasts tells whether the error of a connection is about how the two sides are set up: TLS, or a

@@ -32,7 +32,8 @@ type Action struct {
 	text   string
 	at     int
 	every  time.Duration
-	header bool
+	header bool        // the rate limiter's
+	extra  http.Header // beside the answer's own
 }
 
 type actionKind uint8
@@ -71,10 +72,14 @@ func Answer(status int, body string, header ...string) Action {
 	return Action{kind: doAnswer, answer: a}
 }
 
-// WithHeader adds a header to an answer that was made by Answer or Error.
+// WithHeader adds a header to an answer that was made by Answer, Error, RateLimited or
+// RateLimitedWithoutHeader.
 func WithHeader(a Action, name, value string) Action {
-	a.answer.header = a.answer.header.Clone()
-	a.answer.header.Add(name, value)
+	a.extra = a.extra.Clone()
+	if a.extra == nil {
+		a.extra = http.Header{}
+	}
+	a.extra.Add(name, value)
 	return a
 }
 
@@ -144,6 +149,17 @@ type answer struct {
 	delayed bool // by the rate limiter
 }
 
+// with returns the answer with more headers.
+func (a answer) with(extra http.Header) answer {
+	a.header = a.header.Clone()
+	for name, values := range extra {
+		for _, value := range values {
+			a.header.Add(name, value)
+		}
+	}
+	return a
+}
+
 // send puts the answer on the wire, as the action has it.
 func (a answer) send(w http.ResponseWriter, r *http.Request, do *Action, closed <-chan struct{}) {
 	if do == nil || do.onRow() {
@@ -157,7 +173,7 @@ func (a answer) send(w http.ResponseWriter, r *http.Request, do *Action, closed 
 	}
 	switch do.kind {
 	case doAnswer:
-		do.answer.send(w, r, nil, closed)
+		do.answer.with(do.extra).send(w, r, nil, closed)
 		return
 	case doHang:
 		select {
@@ -169,7 +185,7 @@ func (a answer) send(w http.ResponseWriter, r *http.Request, do *Action, closed 
 		a.drip(w, r, do, closed)
 		return
 	case doReject:
-		rejected(r, do.header).send(w, r, nil, closed)
+		rejected(r, do.header).with(do.extra).send(w, r, nil, closed)
 		return
 	}
 	bytes := []byte(do.text)

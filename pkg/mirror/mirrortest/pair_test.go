@@ -506,7 +506,7 @@ func TestOracle_Journal(t *testing.T) {
 	require.Error(t, err)
 	raw(t, p.Remote, "POST", "/", "hello", "Authorization", "Bearer s3cret")
 
-	var journal []mirrortest.Request = p.Journal()
+	journal := append([]mirrortest.Request{}, p.Journal()...)
 	require.Len(t, journal, 3)
 	first, second, third := journal[0], journal[1], journal[2]
 	require.Equal(t, "lkc-local", first.Cluster)
@@ -581,12 +581,12 @@ func TestStart_RefusesWhatItCannotBe(t *testing.T) {
 		require.Panics(t, func() { mirrortest.NewPair(&recorder{}, mirrortest.Options{Topics: topics}) })
 	}
 	r := &recorder{}
-	p := mirrortest.NewPair(r, mirrortest.Options{})
+	p := mirrortest.NewPair(r, mirrortest.Options{InMemory: true})
 	for _, end := range r.ends {
 		end()
 	}
 	require.Empty(t, r.errors)
-	_, err := reverse(t, p.Local, "topic-1")
+	_, err := client(t, p.Local, once).ReverseAndPause(ctx, "dr-link", mirror.Topics("topic-1"))
 	require.ErrorContains(t, err, "refused", "it is closed when the test ends")
 	require.NoError(t, p.Close(), "closing again does nothing")
 }
