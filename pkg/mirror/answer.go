@@ -70,10 +70,10 @@ var (
 
 func (w *walk) document() error {
 	if w.dec.PeekKind() != '{' {
-		switch err := w.dec.SkipValue(); err { //nolint:errorlint // jsontext returns this very error at an end
+		switch err := w.dec.SkipValue(); err {
 		case nil:
 			return errNotObject
-		case io.EOF:
+		case io.EOF: //nolint:errorlint // jsontext returns this very error at an end
 			return errEmpty
 		default:
 			return err
