@@ -40,7 +40,7 @@ func (c *Client) alter(ctx context.Context, link string, s Selection, dryRun boo
 
 	l := newLedger(c.clusterID, link, s, dryRun)
 	if err := bad.err(); err != nil {
-		l.refuse(nil, err)
+		l.notSent(nil, err)
 	} else {
 		whole := Batch{ClusterID: c.clusterID, Link: link, DryRun: dryRun, Run: Run{ID: rand.Text(), Start: time.Now()}}
 		c.run(ctx, l, op, s.batches(whole, c.batchSize))
@@ -144,7 +144,7 @@ func (c *Client) run(ctx context.Context, l *ledger, op operation, batches []Bat
 		book(<-done)
 	}
 	if len(batches) > 0 {
-		l.refuse(batches, stop)
+		l.notSent(batches, stop)
 	}
 	for _, err := range hookErrs {
 		if err != stop || len(batches) == 0 { //nolint:errorlint // it is the same error, or topics do not tell it

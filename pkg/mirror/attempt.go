@@ -218,7 +218,7 @@ func (c *Client) exchange(ctx context.Context, q *request, p *part, w *tracker, 
 	if resp.Body == nil {
 		resp.Body = http.NoBody
 	}
-	a.Status = resp.StatusCode
+	a.HTTPStatus = resp.StatusCode
 	hide := newRedactor(q.credential)
 	p.hide = hide
 	a.RequestID = requestID(resp.Header, hide)

@@ -190,7 +190,7 @@ func faultsOfMiddleware() []fault {
 		var back mirror.Report
 		require.NoError(e, json.Unmarshal(text, &back))
 		require.NotErrorAs(e, back.Err(), &api)
-		require.Zero(e, e.report.Attempts[0].Status)
+		require.Zero(e, e.report.Attempts[0].HTTPStatus)
 	}
 	_, refused := mirror.NewClient(mirror.Config{})
 	other := &mirror.IncompleteError{Report: &mirror.Report{Results: []mirror.Result{{Topic: "x"}}}}

@@ -503,7 +503,7 @@ func TestI11_NoSecretAnywhere(t *testing.T) {
 	report, err := reverse(t, client, "a")
 	require.ErrorContains(t, err, "redirected to https://elsewhere.example/path, not followed")
 	require.Len(t, w.Journal(), 1)
-	require.Equal(t, 307, w.Journal()[0].Status, "the secret did go out, or it were a 401")
+	require.Equal(t, 307, w.Journal()[0].HTTPStatus, "the secret did go out, or it were a 401")
 
 	bearer := mirror.BearerToken(func(context.Context) (string, error) { return canary, nil }, "pool-1")
 	for _, v := range []any{cfg, &cfg, client, report, *report, err, cfg.Credential, bearer} {

@@ -97,9 +97,9 @@ func (l *ledger) applyStrays(r *Result, place int) {
 	delete(l.strays, place)
 }
 
-// refuse gives every topic of the given batches, none of which was sent, the reason for that. For a
+// notSent gives every topic of the given batches, none of which was sent, the reason for that. For a
 // call that was refused itself they are nil, and it is about all topics.
-func (l *ledger) refuse(batches []Batch, why error) {
+func (l *ledger) notSent(batches []Batch, why error) {
 	r := l.report
 	if batches == nil {
 		for i := range r.Results {

@@ -380,7 +380,7 @@ func TestI13_Batches(t *testing.T) {
 			require.False(t, a.Start.Before(last.Start) && cfg.Parallel < 2)
 			last = a
 			require.Equal(t, i, a.Batch)
-			require.Equal(t, []any{200, mirror.Accepted, 1, "", 1}, []any{a.Status, a.Outcome, a.Sends, a.Error, a.Number})
+			require.Equal(t, []any{200, mirror.Accepted, 1, "", 1}, []any{a.HTTPStatus, a.Outcome, a.Sends, a.Error, a.Number})
 			require.Positive(t, a.Duration)
 			require.Empty(t, a.RequestID)
 			sizes = append(sizes, a.Topics)

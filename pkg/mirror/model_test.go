@@ -91,7 +91,7 @@ func walk(t *testing.T, seed uint64) {
 		}
 		before, attempts := map[string]int{}, map[string]int{}
 		for _, name := range names {
-			before[name], attempts[name] = pair.Local.Applied(name), pair.Local.Attempts(name)
+			before[name], attempts[name] = pair.Local.Applied(name), pair.Local.Requests(name)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(1+draw.IntN(200))*time.Second)
 		dryRun := draw.IntN(4) == 0
@@ -105,7 +105,7 @@ func walk(t *testing.T, seed uint64) {
 		for _, r := range report.Results {
 			done := pair.Local.Applied(r.Topic) - before[r.Topic]
 			if !page {
-				require.LessOrEqual(t, pair.Local.Attempts(r.Topic)-attempts[r.Topic], 1, "the library sent %s again", r.Topic)
+				require.LessOrEqual(t, pair.Local.Requests(r.Topic)-attempts[r.Topic], 1, "the library sent %s again", r.Topic)
 			}
 			switch {
 			case dryRun:

@@ -244,8 +244,8 @@ type Attempt struct {
 	// Start is when it began, and Duration how long it took, to the last byte read.
 	Start    time.Time     `json:"start"`
 	Duration time.Duration `json:"duration_ns"`
-	// Status is the HTTP status; 0 if there was no response.
-	Status int `json:"status,omitempty"`
+	// HTTPStatus is the status of the response; 0 if there was none.
+	HTTPStatus int `json:"http_status,omitempty"`
 	// RequestID is the response's X-Request-Id; "" if it had none.
 	RequestID string `json:"request_id,omitempty"`
 	// Outcome is what the attempt proves of topics that it brought no row for: Untouched or Unknown;

@@ -152,7 +152,7 @@ func (c *Client) send(ctx, waits context.Context, op operation, p *part) (endsRu
 		}
 		p.verdict = v
 		a := p.attempts[len(p.attempts)-1]
-		log.LogAttrs(ctx, slog.LevelDebug, "attempt", slog.Int("attempt", a.Number), slog.Int("status", a.Status),
+		log.LogAttrs(ctx, slog.LevelDebug, "attempt", slog.Int("attempt", a.Number), slog.Int("http_status", a.HTTPStatus),
 			slog.Duration("took", a.Duration), slog.String("error", a.Error))
 		if !d.again {
 			return d.endsRun

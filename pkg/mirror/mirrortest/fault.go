@@ -28,7 +28,7 @@ type Fault struct {
 // return one.
 type Action struct {
 	kind   actionKind
-	answer answer
+	answer response
 	text   string
 	at     int
 	every  time.Duration
@@ -65,7 +65,7 @@ func Drip(n int, d time.Duration) Action { return Action{kind: doDrip, at: n, ev
 
 // Answer answers with a status, a body, and headers given as name, value, name, value.
 func Answer(status int, body string, header ...string) Action {
-	a := answer{status: status, header: http.Header{}, body: []byte(body)}
+	a := response{status: status, header: http.Header{}, body: []byte(body)}
 	for i := 0; i+1 < len(header); i += 2 {
 		a.header.Add(header[i], header[i+1])
 	}
@@ -141,8 +141,8 @@ func (c *Cluster) trigger(topics []string) *Fault {
 	return acts
 }
 
-// answer is an answer before it is on the wire.
-type answer struct {
+// response is one before it is on the wire.
+type response struct {
 	status  int
 	header  http.Header
 	body    []byte
@@ -150,7 +150,7 @@ type answer struct {
 }
 
 // with returns the answer with more headers.
-func (a answer) with(extra http.Header) answer {
+func (a response) with(extra http.Header) response {
 	a.header = a.header.Clone()
 	for name, values := range extra {
 		for _, value := range values {
@@ -161,7 +161,7 @@ func (a answer) with(extra http.Header) answer {
 }
 
 // send puts the answer on the wire, as the action has it.
-func (a answer) send(w http.ResponseWriter, r *http.Request, do *Action, closed <-chan struct{}) {
+func (a response) send(w http.ResponseWriter, r *http.Request, do *Action, closed <-chan struct{}) {
 	if do == nil || do.onRow() {
 		w.Header()["Content-Type"] = nil // not guessed from the body
 		for name, values := range a.header {
@@ -205,7 +205,7 @@ func (a answer) send(w http.ResponseWriter, r *http.Request, do *Action, closed 
 	_ = conn.Close()
 }
 
-func (a answer) drip(w http.ResponseWriter, r *http.Request, do *Action, closed <-chan struct{}) {
+func (a response) drip(w http.ResponseWriter, r *http.Request, do *Action, closed <-chan struct{}) {
 	for name, values := range a.header {
 		w.Header()[name] = values
 	}

@@ -29,8 +29,8 @@ type Request struct {
 	Topics []string
 	// Applied are those that were reversed.
 	Applied []string
-	// Status is that of the answer, proper or injected; 0 if the answer was lost on the way.
-	Status int
+	// HTTPStatus is that of the answer, proper or injected; 0 if the answer was lost on the way.
+	HTTPStatus int
 }
 
 // Journal returns the requests that both clusters have seen, in the order in which they came.
@@ -50,13 +50,13 @@ func (c *Cluster) Applied(name string) int {
 	return 0
 }
 
-// Attempts returns how many requests to reverse a topic, dry runs not counted, got as far as the
+// Requests returns how many requests to reverse a topic, dry runs not counted, got as far as the
 // topic on this cluster. More than one means that the reversal was sent again.
-func (c *Cluster) Attempts(name string) int {
+func (c *Cluster) Requests(name string) int {
 	c.pair.mu.Lock()
 	defer c.pair.mu.Unlock()
 	if t := c.topics[name]; t != nil {
-		return t.attempts
+		return t.requests
 	}
 	return 0
 }
@@ -67,8 +67,8 @@ func (c *Cluster) AssertSentOnce(t testing.TB) {
 	c.pair.mu.Lock()
 	defer c.pair.mu.Unlock()
 	for name, topic := range c.topics {
-		if topic.attempts > 1 {
-			t.Errorf("mirrortest: the reversal of %s was sent to %s %d times", name, c.ID, topic.attempts)
+		if topic.requests > 1 {
+			t.Errorf("mirrortest: the reversal of %s was sent to %s %d times", name, c.ID, topic.requests)
 		}
 	}
 }

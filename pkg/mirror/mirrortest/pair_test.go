@@ -94,7 +94,7 @@ func TestReversal_MovesBothSides(t *testing.T) {
 		time.Sleep(time.Minute)
 		require.Equal(t, "PAUSED/STOPPED", statuses())
 		require.Equal(t, 1, p.Local.Applied("topic-1"))
-		require.Equal(t, 2, p.Local.Attempts("topic-1"))
+		require.Equal(t, 2, p.Local.Requests("topic-1"))
 		require.Equal(t, 1, p.Remote.Applied("topic-1"))
 	})
 }
@@ -125,7 +125,7 @@ func TestReversal_RefusesByRow(t *testing.T) {
 		p.Local.AssertReport(t, report)
 		if dryRun {
 			require.Equal(t, mirrortest.Active, p.Local.Status("active"), "a dry run changes nothing")
-			require.Zero(t, p.Local.Applied("active")+p.Local.Attempts("active"))
+			require.Zero(t, p.Local.Applied("active")+p.Local.Requests("active"))
 		}
 	}
 	require.Equal(t, mirrortest.Stopped, p.Local.Status("active"))
@@ -242,7 +242,7 @@ func TestServer_CredentialsBeforeAnythingElse(t *testing.T) {
 	p.Local.RevokeToken("free")
 	resp, _ = raw(t, p.Local, "POST", path(p.Local), `{`, "Authorization", "Bearer free")
 	require.Equal(t, 401, resp.StatusCode)
-	require.Zero(t, p.Local.Attempts("topic-1"))
+	require.Zero(t, p.Local.Requests("topic-1"))
 }
 
 func TestServer_NotFoundAndBadRequest(t *testing.T) {
@@ -397,7 +397,7 @@ func TestFault_BeforeAndAfterApply(t *testing.T) {
 					applied = 1
 				}
 				require.Equal(t, applied, p.Local.Applied("topic-1"))
-				require.Equal(t, applied, p.Local.Attempts("topic-2"))
+				require.Equal(t, applied, p.Local.Requests("topic-2"))
 				lies := c.want == mirror.Accepted && !after || c.want == mirror.Untouched && after
 				require.Equal(t, lies, p.Local.CheckReport(report) != nil)
 				_, err = m.ValidateReverseAndPause(ctx, "dr-link", mirror.Topics("topic-1"))
@@ -516,12 +516,12 @@ func TestOracle_Journal(t *testing.T) {
 	require.True(t, first.ValidateOnly)
 	require.Equal(t, []string{"topic-1"}, first.Topics)
 	require.Empty(t, first.Applied)
-	require.Equal(t, 200, first.Status)
+	require.Equal(t, 200, first.HTTPStatus)
 	require.False(t, first.At.After(second.At))
 	require.Equal(t, []string{"topic-2", "topic-1"}, second.Applied)
-	require.Zero(t, second.Status, "the answer was lost")
+	require.Zero(t, second.HTTPStatus, "the answer was lost")
 	require.Equal(t, "lkc-remote", third.Cluster)
-	require.Equal(t, 401, third.Status)
+	require.Equal(t, 401, third.HTTPStatus)
 	_, secret := p.Local.APIKey()
 	require.NotContains(t, fmt.Sprint(journal), secret)
 	require.NotContains(t, fmt.Sprint(journal), "s3cret")

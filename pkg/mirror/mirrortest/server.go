@@ -41,7 +41,7 @@ func (c *Cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // answer does what the request asks for, with the fault that acts on it, and notes it in the
 // journal. All of it happens at one moment, as far as anybody can see.
-func (c *Cluster) answer(r *http.Request, body []byte) (a answer, fault *Fault, topics int) {
+func (c *Cluster) answer(r *http.Request, body []byte) (a response, fault *Fault, topics int) {
 	c.pair.mu.Lock()
 	defer c.pair.mu.Unlock()
 	entry := Request{
@@ -49,13 +49,13 @@ func (c *Cluster) answer(r *http.Request, body []byte) (a answer, fault *Fault, 
 		Header: redacted(r.Header), Body: string(body),
 	}
 	defer func() {
-		entry.Status = a.status
+		entry.HTTPStatus = a.status
 		switch {
 		case fault == nil || fault.Do.onRow():
 		case fault.Do.kind == doReject:
-			entry.Status = http.StatusTooManyRequests
+			entry.HTTPStatus = http.StatusTooManyRequests
 		default:
-			entry.Status = fault.Do.answer.status
+			entry.HTTPStatus = fault.Do.answer.status
 		}
 		c.pair.journal = append(c.pair.journal, entry)
 	}()
@@ -114,7 +114,7 @@ func redacted(h http.Header) http.Header {
 }
 
 // authenticate checks the credential; nil lets the request in.
-func (c *Cluster) authenticate(h http.Header) *answer {
+func (c *Cluster) authenticate(h http.Header) *response {
 	scheme, value, _ := strings.Cut(h.Get("Authorization"), " ")
 	switch {
 	case strings.EqualFold(scheme, "Basic"):
@@ -148,8 +148,8 @@ type query struct {
 var operationPath = regexp.MustCompile(`^/kafka/v3/clusters/([^/]+)/links/([^/]+)/mirrors:reverse-and-pause-mirror$`)
 
 // read makes out what the request asks for, or why it is refused. The pair's mu is held.
-func (c *Cluster) read(r *http.Request, body []byte) (query, *answer) {
-	refuse := func(status, code int, format string, args ...any) (query, *answer) {
+func (c *Cluster) read(r *http.Request, body []byte) (query, *response) {
+	refuse := func(status, code int, format string, args ...any) (query, *response) {
 		a := errorAnswer(status, code, fmt.Sprintf(format, args...))
 		return query{}, &a
 	}
@@ -217,7 +217,7 @@ func (c *Cluster) read(r *http.Request, body []byte) (query, *answer) {
 
 // alter reverses the selected topics that it can and may, and answers with a row for each. The
 // pair's mu is held.
-func (c *Cluster) alter(q query, fault *Fault) (a answer, applied []string) {
+func (c *Cluster) alter(q query, fault *Fault) (a response, applied []string) {
 	self := c.Endpoint + "/kafka/v3/clusters/" + url.PathEscape(c.ID) + "/links/" + url.PathEscape(c.pair.link) + "/mirrors"
 	rows := [][]byte{}
 	topics := slices.Clone(q.topics)
@@ -228,7 +228,7 @@ func (c *Cluster) alter(q query, fault *Fault) (a answer, applied []string) {
 		row := c.row(self, name)
 		spared := fault != nil && !fault.AfterApply && (!fault.Do.onRow() || fault.Topic == name)
 		if t := c.topics[name]; t != nil && !q.validateOnly && !spared {
-			t.attempts++
+			t.requests++
 			if row.ErrorCode == nil {
 				c.reverse(name)
 				applied = append(applied, name)
@@ -288,13 +288,13 @@ func withoutTruncationData(row []byte) []byte {
 	return mustJSON(members)
 }
 
-func errorAnswer(status, code int, message string) answer {
+func errorAnswer(status, code int, message string) response {
 	number := int32(code) //nolint:gosec // codes are five digits at most
 	return jsonAnswer(status, mustJSON(gen.Error{ErrorCode: &number, Message: &message}))
 }
 
-func jsonAnswer(status int, body []byte) answer {
-	return answer{status: status, header: http.Header{"Content-Type": {"application/json"}}, body: body}
+func jsonAnswer(status int, body []byte) response {
+	return response{status: status, header: http.Header{"Content-Type": {"application/json"}}, body: body}
 }
 
 // mustJSON encodes what the generated models hold, which cannot fail.
@@ -307,7 +307,7 @@ func mustJSON(v any) []byte {
 }
 
 // wire returns the answer as it is on the wire.
-func (a answer) wire() []byte {
+func (a response) wire() []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "HTTP/1.1 %d %s\r\n", a.status, http.StatusText(a.status))
 	h := a.header.Clone()
@@ -321,9 +321,9 @@ func (a answer) wire() []byte {
 
 // rejected is what the rate limiter answers: Jetty's error page, as JSON where only that is accepted
 // and else as HTML, with the limiter's own header and no Retry-After (observed).
-func rejected(r *http.Request, header bool) answer {
+func rejected(r *http.Request, header bool) response {
 	const status = http.StatusTooManyRequests
-	a := answer{status: status, header: http.Header{}}
+	a := response{status: status, header: http.Header{}}
 	if header {
 		a.header.Set("DoSFilter", "unavailable")
 	}

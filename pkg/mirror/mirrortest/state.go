@@ -29,7 +29,7 @@ type topic struct {
 	then       Status    // what status becomes
 	when       time.Time // at this time; zero if nothing is under way
 	partitions []Partition
-	attempts   int
+	requests   int
 	applied    int
 }
 

@@ -105,7 +105,7 @@ func run(ctx context.Context, w io.Writer) (err error) {
 	pair.Local.Inject(mirrortest.Fault{Nth: 3, Do: mirrortest.RateLimited()})
 	report = d.show(client.ReverseAndPause(ctx, link, mirror.Topics(many...)))
 	for _, a := range report.Attempts {
-		d.print("batch %d: %d topics, %s", a.Batch+1, a.Topics, cmp.Or(a.Error, fmt.Sprint("HTTP ", a.Status)))
+		d.print("batch %d: %d topics, %s", a.Batch+1, a.Topics, cmp.Or(a.Error, fmt.Sprint("HTTP ", a.HTTPStatus)))
 	}
 	return d.err
 }
