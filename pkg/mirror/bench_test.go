@@ -7,15 +7,16 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"syscall"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
 	"testing"
-	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed25095279/clusterlink-go/gen"
-	"github.com/seed25095279/clusterlink-go/pkg/mirror/internal/benchdata"
 )
 
 // The ways of reading an answer that are compared. Each reads the body to its end and adds up the lags
@@ -85,18 +86,44 @@ func sums(list *gen.AlterMirrorStatusResponseDataList) (lag, cut int64) {
 	return lag, cut
 }
 
-// cpuTime is what the process has used so far, the garbage collector's share included.
-func cpuTime() time.Duration {
-	var used syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
-		return 0
+// benchAnswer returns the names of so many topics, and an answer about them with so many partitions
+// each, truncation rows included, as the generated models write it. Every tenth topic failed.
+func benchAnswer(topics, partitions int) (names []string, body []byte) {
+	list := gen.AlterMirrorStatusResponseDataList{
+		Kind:     "KafkaAlterMirrorsDataList",
+		Metadata: gen.ResourceCollectionMetadata{Self: "https://pkc-00000.region.provider.confluent.cloud/kafka/v3/clusters/lkc-1/links/dr-link/mirrors"},
 	}
-	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
+	code, message, total := 400, "Topic has already stopped its mirror from 'dr-link'", int64(-1)
+	crn := "crn:///kafka=lkc-1"
+	for i := range topics {
+		name := fmt.Sprintf("team-%02d.orders.%06d", i%40, i)
+		names = append(names, name)
+		row := gen.AlterMirrorStatusResponseData{
+			Kind: "AlterMirrorsData", Metadata: gen.ResourceMetadata{Self: list.Metadata.Self + "/" + name, ResourceName: &crn},
+			MirrorTopicName: name, MessagesTruncated: &total,
+		}
+		var cut gen.PartitionLevelTruncationDataList
+		for p := range partitions {
+			n := int64(i*31+p*7919) % 100_000
+			row.MirrorLags = append(row.MirrorLags, gen.MirrorLag{Partition: p, Lag: n % 1000, LastSourceFetchOffset: n * 1000})
+			cut = append(cut, gen.PartitionLevelTruncationData{PartitionID: p, OffsetTruncatedTo: n * 1000, MessagesTruncated: n % 50})
+		}
+		row.PartitionLevelTruncationData = &cut
+		if i%10 == 9 {
+			row.ErrorCode, row.ErrorMessage = &code, &message
+		}
+		list.Data = append(list.Data, row)
+	}
+	body, err := json.Marshal(list)
+	if err != nil {
+		panic(err) // the models can be encoded
+	}
+	return names, body
 }
 
 // What is compared must have read the same.
 func TestReadersAgree(t *testing.T) {
-	names, body := benchdata.Answer(100, 6)
+	names, body := benchAnswer(100, 6)
 	var wantLag, wantCut int64
 	for i := range int64(100) {
 		for p := range int64(6) {
@@ -114,22 +141,62 @@ func TestReadersAgree(t *testing.T) {
 }
 
 func BenchmarkRead(b *testing.B) {
-	for _, size := range [][2]int{{2, 3}, {1000, 6}, {1000, 12}, {10_000, 12}, {50_000, 12}} {
-		names, body := benchdata.Answer(size[0], size[1])
+	for _, size := range [][2]int{{2, 3}, {1000, 12}, {10_000, 12}} {
+		names, body := benchAnswer(size[0], size[1])
 		for _, r := range readers {
 			b.Run(fmt.Sprintf("topics=%d/partitions=%d/reader=%s", size[0], size[1], r.name), func(b *testing.B) {
 				b.SetBytes(int64(len(body)))
 				b.ReportAllocs()
-				before := cpuTime()
 				for b.Loop() {
 					if _, _, _, err := r.read(names, bytes.NewReader(body)); err != nil {
 						b.Fatal(err)
 					}
 				}
-				cpu := float64((cpuTime() - before).Nanoseconds()) / float64(b.N)
-				b.ReportMetric(cpu, "cpu-ns/op")
-				b.ReportMetric(cpu/float64(size[0]), "cpu-ns/topic")
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*size[0]), "ns/topic")
 			})
 		}
+	}
+}
+
+// BenchmarkMemory reads one answer of 10 000 topics in a process of its own, and reports how much
+// memory that got from the system.
+func BenchmarkMemory(b *testing.B) {
+	if name := os.Getenv("BENCHMARK_MEMORY_READER"); name != "" {
+		names, _ := benchAnswer(10_000, 0)
+		runtime.GC()
+		for _, r := range readers {
+			if r.name == name {
+				if _, _, _, err := r.read(names, os.Stdin); err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		fmt.Printf("memory %d\n", m.Sys)
+		os.Exit(0)
+	}
+	_, body := benchAnswer(10_000, 12)
+	for _, r := range readers {
+		b.Run("reader="+r.name, func(b *testing.B) {
+			var total float64
+			for b.Loop() {
+				child := exec.CommandContext(b.Context(), os.Args[0], "-test.run=^$", "-test.bench=^BenchmarkMemory$")
+				child.Env = append(os.Environ(), "BENCHMARK_MEMORY_READER="+r.name)
+				child.Stdin = bytes.NewReader(body)
+				out, err := child.Output()
+				if err != nil {
+					b.Fatal(err)
+				}
+				_, text, _ := strings.Cut(string(out), "memory ")
+				var n float64
+				if _, err := fmt.Sscan(text, &n); err != nil {
+					b.Fatal(err)
+				}
+				total += n
+			}
+			b.ReportMetric(total/float64(b.N)/(1<<20), "MiB-from-system")
+			b.ReportMetric(0, "ns/op")
+		})
 	}
 }
