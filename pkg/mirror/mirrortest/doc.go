@@ -24,8 +24,9 @@
 //     in another order (Options.Shuffle) and without truncation data (Options.NoTruncationData).
 //   - Assumed: that credentials are checked before anything else, the limiter included; that a
 //     topic that is no mirror, or is in a state that cannot be reversed, gets a row of its own; that
-//     a pattern's rows are sorted; that a topic in PENDING_STOPPED counts as stopped; the messages'
-//     wording beside what is said above; and what the fields of [Assumed] say.
+//     a pattern must match the whole name, its rows are sorted, and one that matches nothing gets a
+//     200 without rows; that names and a pattern together, or neither, get a 400; that a topic in
+//     PENDING_STOPPED counts as stopped; and the messages' wording beside what is said above.
 //
 // # Limits
 //

@@ -37,8 +37,6 @@ type Options struct {
 	// NoTruncationData leaves messages_truncated and partition_level_truncation_data out of the rows,
 	// as servers from before September 2024 do (observed).
 	NoTruncationData bool
-	// Assumed are the switches for what is not known of the real server.
-	Assumed Assumed
 	// InMemory puts the endpoints on a network in memory in place of loopback.
 	InMemory bool
 }
@@ -72,24 +70,6 @@ type Rate struct {
 	Delays bool
 	// NoHeader leaves the header DoSFilter out, as a proxy on the way may.
 	NoHeader bool
-}
-
-// Assumed are switches for what the real server does and nobody has documented. The zero value is
-// what seems likely.
-type Assumed struct {
-	// BothAreUnited makes names and a pattern in one request select what either selects; otherwise
-	// the request gets a 400.
-	BothAreUnited bool
-	// NeitherIsEmpty makes a request with neither get a 200 without rows; otherwise a 400.
-	NeitherIsEmpty bool
-	// NoMatchIsNotFound makes a pattern that matches nothing get a 404; otherwise a 200 without rows.
-	NoMatchIsNotFound bool
-	// UnknownTopicIsNotFound makes a request that names a topic the cluster does not have get a 404
-	// with 40403 as a whole; otherwise that topic gets a row with that code.
-	UnknownTopicIsNotFound bool
-	// PatternSearches makes a pattern select every topic in which it finds a match; otherwise it must
-	// match the whole name.
-	PatternSearches bool
 }
 
 // Pair is two linked clusters. The local one holds the mirror topics at first.

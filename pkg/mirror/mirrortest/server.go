@@ -178,38 +178,27 @@ func (c *Cluster) read(r *http.Request, body []byte) (query, *response) {
 	if err := json.Unmarshal(body, &data); err != nil {
 		return refuse(http.StatusBadRequest, 400, "Cannot deserialize the body: %v", err)
 	}
-	is := c.pair.opts.Assumed
 	byName, byPattern := len(data.MirrorTopicNames) > 0, data.MirrorTopicNamePattern != nil
 	switch {
-	case byName && byPattern && !is.BothAreUnited:
+	case byName && byPattern:
 		return refuse(http.StatusBadRequest, 400, "Only one of mirror_topic_names and mirror_topic_name_pattern may be given")
-	case !byName && !byPattern && !is.NeitherIsEmpty:
+	case !byName && !byPattern:
 		return refuse(http.StatusBadRequest, 400, "One of mirror_topic_names and mirror_topic_name_pattern must be given")
 	}
 	for _, name := range data.MirrorTopicNames {
-		if c.topics[name] == nil && is.UnknownTopicIsNotFound {
-			return refuse(http.StatusNotFound, 40403, "Topic '%s' is not on cluster '%s'", name, c.ID)
-		}
 		if !slices.Contains(q.topics, name) {
 			q.topics = append(q.topics, name)
 		}
 	}
 	if byPattern {
-		re, err := compile(*data.MirrorTopicNamePattern, is.PatternSearches)
+		re, err := compile(*data.MirrorTopicNamePattern)
 		if err != nil {
 			return refuse(http.StatusBadRequest, 400, "%v", err)
 		}
-		matched := false
 		for _, name := range c.names() {
 			if re.MatchString(name) {
-				matched = true
-				if !slices.Contains(q.topics, name) {
-					q.topics = append(q.topics, name)
-				}
+				q.topics = append(q.topics, name)
 			}
-		}
-		if !matched && is.NoMatchIsNotFound {
-			return refuse(http.StatusNotFound, 404, "No mirror topic matches '%s'", *data.MirrorTopicNamePattern)
 		}
 	}
 	return q, nil
