@@ -11,9 +11,6 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
 )
 
-// quote shows a name from the wire.
-func quote(s string) string { return `"` + printable.Line(s, 256) + `"` }
-
 // checkTree finds, anywhere in a body, what holds whatever the members mean: duplicate members, and
 // integers that do not fit the format that the schema gives them.
 func checkTree(t *tree, s *openapi3.Schema, found func(rule string, t *tree, format string, args ...any)) {
@@ -84,16 +81,16 @@ func checkAnswer(answer *tree, asked []string, clusterID, link string, found fun
 			continue // the schema says so
 		}
 		if seen[name.text] {
-			found(RuleTwice, name, "the topic %s has a row already", quote(name.text))
+			found(RuleTwice, name, "the topic %s has a row already", printable.Quote(name.text))
 		}
 		seen[name.text] = true
 		if asked != nil && !want[name.text] {
-			found(RuleUnasked, name, "the topic %s was not asked for", quote(name.text))
+			found(RuleUnasked, name, "the topic %s was not asked for", printable.Quote(name.text))
 		}
 	}
 	for _, name := range asked {
 		if !seen[name] && data != nil {
-			found(RuleMissing, data, "the topic %s has no row", quote(name))
+			found(RuleMissing, data, "the topic %s has no row", printable.Quote(name))
 		}
 	}
 }

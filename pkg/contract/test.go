@@ -2,12 +2,13 @@ package contract
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"testing"
+
+	"github.com/seed25095279/clusterlink-go/pkg/internal/loopback"
+	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
 )
 
 // Option is a choice for Test.
@@ -56,7 +57,7 @@ type guard struct {
 func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !g.lets(r) {
 		err := fmt.Errorf("contract: refused to send %s %s: it is not a dry run, %s is not loopback, and AllowReversal does not name its cluster and link",
-			r.Method, quote(r.URL.Path), quote(r.URL.Host))
+			r.Method, printable.Quote(r.URL.Path), printable.Quote(r.URL.Host))
 		g.t.Errorf("%v", err)
 		if r.Body != nil {
 			_ = r.Body.Close() // as a RoundTripper does
@@ -68,7 +69,7 @@ func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // lets tells whether a request may be sent.
 func (g *guard) lets(r *http.Request) bool {
-	if r.Method == http.MethodGet || r.Method == http.MethodHead || isLoopback(r.URL.Hostname()) {
+	if r.Method == http.MethodGet || r.Method == http.MethodHead || loopback.Is(r.URL.Hostname()) {
 		return true
 	}
 	if only := r.URL.Query()["validate_only"]; len(only) == 1 && only[0] == "true" {
@@ -78,14 +79,4 @@ func (g *guard) lets(r *http.Request) bool {
 	return parts != nil && slices.ContainsFunc(g.allowed, func(a [2]string) bool {
 		return parts[1] == url.PathEscape(a[0]) && parts[2] == url.PathEscape(a[1])
 	})
-}
-
-// isLoopback tells whether a host is this machine: by its address, or by a name that is reserved for
-// it.
-func isLoopback(host string) bool {
-	if ip := net.ParseIP(host); ip != nil {
-		return ip.IsLoopback()
-	}
-	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	return host == "localhost" || strings.HasSuffix(host, ".localhost")
 }

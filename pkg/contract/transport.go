@@ -163,7 +163,7 @@ func (x *exchange) checkHead() bool {
 	case response == nil:
 		x.find(Finding{Rule: RuleStatus, Severity: drifts(x.status, mediaType), Detail: fmt.Sprintf("the status %d is not declared", x.status)})
 	case response.Value.Content[mediaType] == nil:
-		x.find(Finding{Rule: RuleMediaType, Severity: drifts(x.status, mediaType), Detail: fmt.Sprintf("%s is not declared for the status %d", quote(mediaType), x.status)})
+		x.find(Finding{Rule: RuleMediaType, Severity: drifts(x.status, mediaType), Detail: fmt.Sprintf("%s is not declared for the status %d", printable.Quote(mediaType), x.status)})
 	default:
 		return mediaType == "application/json"
 	}

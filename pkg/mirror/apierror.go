@@ -205,7 +205,7 @@ func mentions40002(text []byte) bool {
 			inCode = strings.Contains(strings.ToLower(value), "code")
 			continue
 		}
-		if n, err := strconv.ParseFloat(strings.TrimSpace(value), 64); err == nil && n == 40002 || inCode && strings.Contains(value, "40002") {
+		if n, err := strconv.ParseFloat(strings.TrimSpace(value), 64); err == nil && n == CodeUnknownServerError || inCode && strings.Contains(value, strconv.Itoa(CodeUnknownServerError)) {
 			return true
 		}
 	}

@@ -280,7 +280,7 @@ func (c *Client) newRequest(ctx context.Context, q *request, w *tracker) (*http.
 	// The names of cluster and link must have stayed what they were, each in its own segment.
 	path := "/v3/clusters/" + url.PathEscape(c.clusterID) + "/links/" + url.PathEscape(q.batch.Link) + "/" + q.action
 	if got := r.URL.EscapedPath(); got != "/kafka"+path {
-		return nil, cause("the request's path came out as "+quote(got), nil)
+		return nil, cause("the request's path came out as "+printable.Quote(got), nil)
 	}
 	path = c.pathPrefix + path
 	unescaped, err := url.PathUnescape(path)

@@ -17,6 +17,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/seed25095279/clusterlink-go/pkg/internal/loopback"
 	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
 )
 
@@ -145,7 +146,7 @@ func ConfigFromEnv() (Config, error) {
 	case clusterID == "" && id == "":
 		bad.add("KAFKA_CLUSTER_ID", "neither it nor KAFKA_ID is set")
 	case clusterID != "" && id != "" && clusterID != id:
-		bad.add("KAFKA_CLUSTER_ID", "it is %s and KAFKA_ID is %s", quote(clusterID), quote(id))
+		bad.add("KAFKA_CLUSTER_ID", "it is %s and KAFKA_ID is %s", printable.Quote(clusterID), printable.Quote(id))
 	case clusterID == "":
 		clusterID = id
 	}
@@ -191,15 +192,10 @@ func (cfg Config) checkEndpoint(bad *argumentError) string {
 	if u.Port() == "9092" {
 		bad.add(field, "port 9092 is that of a bootstrap server, which speaks Kafka's protocol, not HTTP (the REST endpoint is another address, on Confluent Cloud without a port)")
 	}
-	if u.Scheme == "http" && !cfg.AllowHTTP && !isLoopback(u.Hostname()) {
+	if u.Scheme == "http" && !cfg.AllowHTTP && !loopback.Is(u.Hostname()) {
 		bad.add(field, "http sends the credential in the clear: use https, or set AllowHTTP")
 	}
 	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: "/"}).String()
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
 }
 
 var pathPrefixForm = regexp.MustCompile(`^(/[A-Za-z0-9_~.-]*[A-Za-z0-9_~-])+$`)
@@ -210,7 +206,7 @@ func (cfg Config) checkOptions(bad *argumentError) {
 		bad.add("Credential", "there is none (NoCredential says that on purpose)")
 	}
 	if cfg.PathPrefix != "" && cfg.PathPrefix != "/" && !pathPrefixForm.MatchString(cfg.PathPrefix) {
-		bad.add("PathPrefix", `%s is not "/" or of the form /a or /a/b`, quote(cfg.PathPrefix))
+		bad.add("PathPrefix", `%s is not "/" or of the form /a or /a/b`, printable.Quote(cfg.PathPrefix))
 	}
 	if cfg.PathPrefix == "/v3" || strings.HasSuffix(cfg.PathPrefix, "/v3") {
 		bad.add("PathPrefix", "it ends in /v3, which the library adds")
@@ -230,7 +226,7 @@ func (cfg Config) checkOptions(bad *argumentError) {
 	}
 	for i := range len(cfg.UserAgent) {
 		if c := cfg.UserAgent[i]; c < ' ' || c > '~' {
-			bad.add("UserAgent", "%s has a character that a header cannot carry", quote(cfg.UserAgent))
+			bad.add("UserAgent", "%s has a character that a header cannot carry", printable.Quote(cfg.UserAgent))
 			break
 		}
 	}
@@ -243,17 +239,17 @@ func checkID(bad *argumentError, field, id string) {
 	case id == "":
 		bad.add(field, "it is empty")
 	case id == "." || id == "..":
-		bad.add(field, "%s would change the request's path", quote(id))
+		bad.add(field, "%s would change the request's path", printable.Quote(id))
 	case id == "-":
 		bad.add(field, `"-" is the API's wildcard, not a name`)
 	case !utf8.ValidString(id):
-		bad.add(field, "%s is not UTF-8", quote(id))
+		bad.add(field, "%s is not UTF-8", printable.Quote(id))
 	case strings.TrimSpace(id) != id:
-		bad.add(field, "%s has white space around it", quote(id))
+		bad.add(field, "%s has white space around it", printable.Quote(id))
 	case strings.ContainsFunc(id, func(r rune) bool { return !unicode.IsPrint(r) }):
-		bad.add(field, "%s has a character that cannot be printed", quote(id))
+		bad.add(field, "%s has a character that cannot be printed", printable.Quote(id))
 	case isPlaceholder(id):
-		bad.add(field, "%s is a placeholder that was not filled in", quote(id))
+		bad.add(field, "%s is a placeholder that was not filled in", printable.Quote(id))
 	}
 }
 

@@ -26,6 +26,17 @@ var (
 	ErrRateLimited = errors.New("rate limited")
 )
 
+// Codes that a server is known to send, as APIError.Code or TopicError.Code.
+const (
+	CodeBadRequest         = 400   // the request, or a topic that cannot be altered now (contract)
+	CodeUnknownServerError = 40002 // may stand for any error, after dispatch too (observed)
+	CodeUnauthenticated    = 40101 // the credential is not known (contract)
+	CodeUnauthorized       = 40301 // the credential has no right to this (observed)
+	CodeUnknownTopic       = 40403 // the cluster has no such topic (observed)
+	CodeQuotaExceeded      = 42901 // a quota of the broker, after dispatch (observed)
+	CodeRetriable          = 50003 // an error that may pass; no proof that nothing was done (contract)
+)
+
 // A TopicError is the server's refusal for one topic.
 type TopicError struct {
 	Topic string
@@ -42,7 +53,7 @@ func (e *TopicError) Error() string {
 
 // Retriable tells whether the code is Kafka's for a passing error (contract: 50003). It is no proof
 // that nothing was done: time-outs have that code too.
-func (e *TopicError) Retriable() bool { return e.Code == 50003 }
+func (e *TopicError) Retriable() bool { return e.Code == CodeRetriable }
 
 func codeAndMessage(code int, message string) string {
 	switch {
@@ -180,9 +191,6 @@ func (r *redactor) credentialError(err error) error {
 
 // maxText bounds, in bytes, each text of somebody else's that is kept or shown.
 const maxText = 1024
-
-// quote returns s in double quotes, printable and at most a line long.
-func quote(s string) string { return `"` + printable.Line(s, 256) + `"` }
 
 // count returns "1 topic", "2 topics".
 func count(n int, noun string) string {

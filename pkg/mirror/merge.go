@@ -3,6 +3,8 @@ package mirror
 import (
 	"fmt"
 	"slices"
+
+	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
 )
 
 // Merge adds to r what another report says, about the same cluster and link: of topics that were sent
@@ -38,11 +40,11 @@ func (r *Report) Merge(other *Report) error {
 		{"dry run", fmt.Sprint(r.DryRun), fmt.Sprint(other.DryRun)},
 	} {
 		if c.ours != c.theirs {
-			bad.add("Merge", "the reports differ in %s: %s and %s", c.what, quote(c.ours), quote(c.theirs))
+			bad.add("Merge", "the reports differ in %s: %s and %s", c.what, printable.Quote(c.ours), printable.Quote(c.theirs))
 		}
 	}
 	if r.Pattern != "" && other.Pattern != "" && r.Pattern != other.Pattern {
-		bad.add("Merge", "the reports differ in pattern: %s and %s", quote(r.Pattern), quote(other.Pattern))
+		bad.add("Merge", "the reports differ in pattern: %s and %s", printable.Quote(r.Pattern), printable.Quote(other.Pattern))
 	}
 	if err := bad.err(); err != nil {
 		return err

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
 )
 
 // An Outcome says what became of one topic, and so what to do next. Its text forms are
@@ -53,7 +55,7 @@ func (o Outcome) MarshalText() ([]byte, error) {
 func (o *Outcome) UnmarshalText(text []byte) error {
 	i := slices.Index(outcomeNames[:], string(text))
 	if i < 0 {
-		return fmt.Errorf("%w: no outcome is called %s", ErrInvalidArgument, quote(string(text)))
+		return fmt.Errorf("%w: no outcome is called %s", ErrInvalidArgument, printable.Quote(string(text)))
 	}
 	*o = Outcome(i) //nolint:gosec // an index into four names
 	return nil
@@ -226,7 +228,7 @@ func (u Unaccounted) MarshalText() ([]byte, error) {
 func (u *Unaccounted) UnmarshalText(text []byte) error {
 	i := slices.Index(unaccountedNames[:], string(text))
 	if i < 0 {
-		return fmt.Errorf("%w: %s is not a value of Unaccounted", ErrInvalidArgument, quote(string(text)))
+		return fmt.Errorf("%w: %s is not a value of Unaccounted", ErrInvalidArgument, printable.Quote(string(text)))
 	}
 	*u = Unaccounted(i) //nolint:gosec // an index into three names
 	return nil
@@ -305,7 +307,7 @@ func (r *Report) runProblems() []error {
 		if len(r.Unexpected) > 0 {
 			u := &r.Unexpected[0]
 			if u.Topic != "" {
-				text += ", the first about " + quote(u.Topic)
+				text += ", the first about " + printable.Quote(u.Topic)
 			}
 			if len(u.Notes) > 0 {
 				text += ": " + clean(u.Notes[0])
@@ -324,7 +326,7 @@ func (r *Report) runProblems() []error {
 
 // goesOn is the cause where metadata.next is set.
 func goesOn(next string) error {
-	return cause("the answer goes on at "+quote(next)+", so rows are missing", nil)
+	return cause("the answer goes on at "+printable.Quote(next)+", so rows are missing", nil)
 }
 
 // closed tells whether the report is complete, given how many of its Results are Unknown or Untouched.

@@ -294,6 +294,20 @@ func TestErrors_RetryAfter(t *testing.T) {
 	}
 }
 
+// The codes by name, each in an answer of its kind.
+func TestErrors_Codes(t *testing.T) {
+	for status, code := range map[int]int{401: mirror.CodeUnauthenticated, 403: mirror.CodeUnauthorized, 404: mirror.CodeUnknownTopic, 429: mirror.CodeQuotaExceeded, 500: mirror.CodeRetriable, 400: mirror.CodeUnknownServerError} {
+		report, err := reverse(t, serve(t, mirrortest.Error(status, code, "x")).client(t), "a")
+		var api *mirror.APIError
+		require.ErrorAs(t, err, &api)
+		require.Equal(t, code, api.Code)
+		require.Equal(t, status/100, code/10_000, "a code begins with its status")
+		require.Equal(t, code != mirror.CodeUnknownServerError && status < 429, report.Count(mirror.Untouched) == 1)
+	}
+	report, _ := reverse(t, serve(t, ok(rows(failedRow("a")))).client(t), "a")
+	require.Equal(t, mirror.CodeBadRequest, report.Results[0].Code)
+}
+
 func TestErrors_TopicErrorText(t *testing.T) {
 	for want, e := range map[string]mirror.TopicError{
 		"a: 400: no":              {Topic: "a", Code: 400, Message: "no"},

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/seed25095279/clusterlink-go/gen"
+	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
 )
 
 // A Selection says which mirror topics a call is about: Topics by name, or one of Pattern, Prefix,
@@ -104,7 +105,7 @@ func (s Selection) String() string {
 	case s.expression == "":
 		return count(len(s.names), "topic")
 	}
-	return "pattern " + quote(s.expression)
+	return "pattern " + printable.Quote(s.expression)
 }
 
 // Match tells which of the given names the selection covers, in their order: what Prefix, Suffix
@@ -163,9 +164,9 @@ func checkTopics(bad *argumentError, names []string) {
 		seen[name]++
 		switch {
 		case seen[name] == 2:
-			twice = append(twice, quote(name))
+			twice = append(twice, printable.Quote(name))
 		case seen[name] == 1 && !isTopicName(name):
-			illegal = append(illegal, quote(name))
+			illegal = append(illegal, printable.Quote(name))
 		}
 	}
 	if len(illegal) > 0 {
@@ -224,7 +225,7 @@ func checkPattern(bad *argumentError, expression string) {
 	case !utf8.ValidString(expression):
 		bad.add("Pattern", "the expression is not UTF-8")
 	case matchesEverything(expression):
-		bad.add("Pattern", "%s selects every mirror topic (was a variable empty?): to mean that, use All", quote(expression))
+		bad.add("Pattern", "%s selects every mirror topic (was a variable empty?): to mean that, use All", printable.Quote(expression))
 	}
 }
 
@@ -254,7 +255,7 @@ func checkLiterals(bad *argumentError, field string, literals []string) {
 	var illegal []string
 	for _, l := range literals {
 		if l == "" || len(l) > maxTopicName || !isTopicText(l) {
-			illegal = append(illegal, quote(l))
+			illegal = append(illegal, printable.Quote(l))
 		}
 	}
 	if len(illegal) > 0 {

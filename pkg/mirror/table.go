@@ -20,9 +20,9 @@ func (r Report) String() string {
 	if r.DryRun {
 		b.WriteString(dryRunNote + "; ")
 	}
-	b.WriteString("link " + quote(r.Link))
+	b.WriteString("link " + printable.Quote(r.Link))
 	if r.Pattern != "" {
-		b.WriteString(", pattern " + quote(r.Pattern))
+		b.WriteString(", pattern " + printable.Quote(r.Pattern))
 	}
 	sep := ": "
 	for _, o := range outcomes {

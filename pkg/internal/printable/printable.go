@@ -57,6 +57,9 @@ func Line(s string, limit int) string {
 	return b.String()
 }
 
+// Quote returns s in double quotes, as one printable line of some 256 bytes.
+func Quote(s string) string { return `"` + Line(s, 256) + `"` }
+
 func isPrintable(s string) bool {
 	for i, r := range s {
 		if !unicode.IsPrint(r) {
