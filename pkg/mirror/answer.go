@@ -83,7 +83,7 @@ func (w *walk) document() error {
 	seen, ownError := false, false
 	err := w.object(func(name string) error {
 		switch name {
-		case "data":
+		case memberData:
 			switch {
 			case seen:
 				shape = errDataTwice
@@ -100,7 +100,7 @@ func (w *walk) document() error {
 			v, err := w.dec.ReadValue()
 			ownError = ownError || err == nil && string(v) != "null" && string(v) != "0"
 			return err
-		case "metadata":
+		case memberMetadata:
 			if w.dec.PeekKind() == '{' {
 				return w.object(w.metadata)
 			}
@@ -124,7 +124,7 @@ func (w *walk) document() error {
 }
 
 func (w *walk) metadata(name string) error {
-	if name != "next" || w.dec.PeekKind() == 'n' {
+	if name != memberNext || w.dec.PeekKind() == 'n' {
 		return w.dec.SkipValue()
 	}
 	v, err := w.dec.ReadValue()
@@ -176,6 +176,9 @@ func (w *walk) array(element func() error) error {
 
 // The members that the walk reads. A test holds them to the generated models.
 const (
+	memberData        = "data"
+	memberMetadata    = "metadata"
+	memberNext        = "next"
 	memberTopic       = "mirror_topic_name"
 	memberCode        = "error_code"
 	memberMessage     = "error_message"
@@ -189,45 +192,26 @@ const (
 	memberTruncatedTo = "offset_truncated_to"
 )
 
+// memberNames are all of them, each by itself.
+var memberNames = func() map[string]string {
+	names := map[string]string{}
+	for _, name := range []string{
+		memberData, memberMetadata, memberNext, memberTopic, memberCode, memberMessage, memberLags, memberTruncated,
+		memberTruncations, memberPartition, memberLag, memberFetchOffset, memberPartitionID, memberTruncatedTo,
+	} {
+		names[name] = name
+	}
+	return names
+}()
+
 // memberName returns the name without an allocation where it is one that the walk reads; any
 // other name is "". Names are told apart by case, as JSON does.
 func memberName(v jsontext.Value) string {
-	raw := []byte(v)
-	if bytes.IndexByte(raw, '\\') >= 0 {
-		raw, _ = jsontext.AppendUnquote(nil, v)
-		raw = slices.Concat([]byte{'"'}, raw, []byte{'"'})
+	name := []byte(v[1 : len(v)-1])
+	if bytes.IndexByte(name, '\\') >= 0 {
+		name, _ = jsontext.AppendUnquote(nil, v)
 	}
-	switch string(raw) {
-	case `"data"`:
-		return "data"
-	case `"metadata"`:
-		return "metadata"
-	case `"next"`:
-		return "next"
-	case `"` + memberTopic + `"`:
-		return memberTopic
-	case `"` + memberCode + `"`:
-		return memberCode
-	case `"` + memberMessage + `"`:
-		return memberMessage
-	case `"` + memberLags + `"`:
-		return memberLags
-	case `"` + memberTruncated + `"`:
-		return memberTruncated
-	case `"` + memberTruncations + `"`:
-		return memberTruncations
-	case `"` + memberPartition + `"`:
-		return memberPartition
-	case `"` + memberLag + `"`:
-		return memberLag
-	case `"` + memberFetchOffset + `"`:
-		return memberFetchOffset
-	case `"` + memberPartitionID + `"`:
-		return memberPartitionID
-	case `"` + memberTruncatedTo + `"`:
-		return memberTruncatedTo
-	}
-	return ""
+	return memberNames[string(name)]
 }
 
 // A verdict member is in one of these states.

@@ -53,7 +53,7 @@ func TestBounded_RetryForBelowZeroIsNever(t *testing.T) {
 	}
 }
 
-func TestBounded_TheZeroIncompleteErrorCanBePrinted(t *testing.T) {
+func TestNeverNilReport_TheZeroIncompleteErrorCanBePrinted(t *testing.T) {
 	e := &mirror.IncompleteError{}
 	require.EqualError(t, e, "not all accepted")
 	require.NotErrorIs(t, e, mirror.ErrOutcomeUnknown)

@@ -17,7 +17,7 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
 )
 
-func TestI1_NilErrorMeansAllAccepted(t *testing.T) {
+func TestNilError_NilErrorMeansAllAccepted(t *testing.T) {
 	for _, c := range []struct{ name, body, want string }{
 		{"all accepted", rows(good("a"), good("b")), ""},
 		{"in another order", rows(good("b"), good("a")), ""},
@@ -48,7 +48,7 @@ func TestI1_NilErrorMeansAllAccepted(t *testing.T) {
 	}
 }
 
-func TestI1_PatternNeedsARow(t *testing.T) {
+func TestNilError_PatternNeedsARow(t *testing.T) {
 	for _, c := range []struct {
 		name, body string
 		want       error
@@ -74,7 +74,7 @@ func causes(err error) []error {
 	return nil
 }
 
-func TestI2_ReportIsNeverNilAndTravelsWithTheError(t *testing.T) {
+func TestNeverNilReport_ReportIsNeverNilAndTravelsWithTheError(t *testing.T) {
 	t.Run("bad arguments leave every name untouched", func(t *testing.T) {
 		w := serve(t, ok(rows(good("a"))))
 		report, err := w.client(t).ReverseAndPause(context.Background(), "..", mirror.Topics("a", "b!", "a", ""))
@@ -108,7 +108,7 @@ func TestI2_ReportIsNeverNilAndTravelsWithTheError(t *testing.T) {
 	})
 }
 
-func TestI3_EachTopicHasOneResult(t *testing.T) {
+func TestOneOutcome_EachTopicHasOneResult(t *testing.T) {
 	t.Run("in the order asked, and strangers apart", func(t *testing.T) {
 		report, err := reverse(t, serve(t, ok(rows(good("c"), good("x"), good("a"), good("A"), good("b "), `{"error_code":7}`))).client(t), "a", "b", "c")
 		require.Error(t, err)
@@ -181,7 +181,7 @@ func TestI3_EachTopicHasOneResult(t *testing.T) {
 	})
 }
 
-func TestI4_NothingSent(t *testing.T) {
+func TestUntouchedIsProof_NothingSent(t *testing.T) {
 	denied := errors.New("vault is sealed")
 	w := serve(t, ok(rows(good("a"))))
 	done, cancel := context.WithCancelCause(context.Background())
@@ -244,7 +244,7 @@ func TestUnaccounted_TextForms(t *testing.T) {
 	require.ErrorIs(t, new(mirror.Unaccounted).UnmarshalText([]byte("rest")), mirror.ErrInvalidArgument)
 }
 
-func TestI4_TextForms(t *testing.T) {
+func TestOutcome_TextForms(t *testing.T) {
 	require.Equal(t, mirror.Unknown, *new(mirror.Outcome), "unknown is the zero value")
 	for o, name := range map[mirror.Outcome]string{mirror.Unknown: "unknown", mirror.Accepted: "accepted", mirror.Failed: "failed", mirror.Untouched: "untouched"} {
 		text, err := o.MarshalText()
@@ -260,8 +260,8 @@ func TestI4_TextForms(t *testing.T) {
 	require.ErrorIs(t, new(mirror.Outcome).UnmarshalText([]byte("done")), mirror.ErrInvalidArgument)
 }
 
-// I5: a row's verdict needs its name, code and message only.
-func TestI5_RowVerdicts(t *testing.T) {
+// a row's verdict needs its name, code and message only.
+func TestOneOutcome_RowVerdicts(t *testing.T) {
 	for _, c := range []struct {
 		name, members string // of a row for the topic x
 		want          string
@@ -323,7 +323,7 @@ func TestI5_RowVerdicts(t *testing.T) {
 	}
 }
 
-func TestI5_RowsWithoutAReadableName(t *testing.T) {
+func TestOneOutcome_RowsWithoutAReadableName(t *testing.T) {
 	for _, row := range []string{
 		`null`, `7`, `"x"`, `[{"mirror_topic_name":"x"}]`, `{}`, `{"error_code":null,"error_message":null}`,
 		`{"mirror_topic_name":null,"error_code":null}`, `{"mirror_topic_name":["x"],"error_code":null}`,
@@ -336,7 +336,7 @@ func TestI5_RowsWithoutAReadableName(t *testing.T) {
 	}
 }
 
-func TestI5_NotKnownIsNotZero(t *testing.T) {
+func TestOneOutcome_NotKnownIsNotZero(t *testing.T) {
 	row := func(topic, members string) string {
 		return `{"mirror_topic_name":"` + topic + `","error_code":null,"error_message":null,` + members + `}`
 	}
@@ -366,7 +366,7 @@ func TestI5_NotKnownIsNotZero(t *testing.T) {
 	require.Equal(t, mirror.TruncationSummary{Reported: 12, ReportedTopics: 1, Messages: 6, Partitions: 2, Topics: 1}, report.Truncation())
 }
 
-func TestI9_NothingSelectedIsNeverSuccess(t *testing.T) {
+func TestNilError_NothingSelectedIsNeverSuccess(t *testing.T) {
 	w := serve(t, ok(rows()))
 	for name, s := range map[string]mirror.Selection{
 		"zero selection": {}, "no names": mirror.Topics(), "no prefix": mirror.Prefix(), "no suffix": mirror.Suffix(),
@@ -383,7 +383,7 @@ func TestI9_NothingSelectedIsNeverSuccess(t *testing.T) {
 	require.NotErrorIs(t, err, mirror.ErrInvalidArgument)
 }
 
-func TestI10_ConfigIsCheckedWhole(t *testing.T) {
+func TestSaidBeforeSending_ConfigIsCheckedWhole(t *testing.T) {
 	base := mirror.Config{Endpoint: "https://rest.example", ClusterID: "lkc-1", Credential: mirror.NoCredential()}
 	for _, c := range []struct {
 		name string
@@ -446,7 +446,7 @@ func TestI10_ConfigIsCheckedWhole(t *testing.T) {
 	}
 }
 
-func TestI10_CallIsCheckedWhole(t *testing.T) {
+func TestSaidBeforeSending_CallIsCheckedWhole(t *testing.T) {
 	w := serve(t, ok(rows(good("a"))))
 	long := strings.Repeat("x", 250)
 	many := make([]string, 30)
@@ -494,7 +494,7 @@ func TestI10_CallIsCheckedWhole(t *testing.T) {
 	})
 }
 
-func TestI11_NoSecretAnywhere(t *testing.T) {
+func TestNoSecrets_NoSecretAnywhere(t *testing.T) {
 	var log strings.Builder
 	w := serve(t, status(307, "", "", "Location", "https://user:"+canary+"@elsewhere.example/path?token="+canary+"#"+canary))
 	cfg := w.config()
@@ -522,7 +522,7 @@ func TestI11_NoSecretAnywhere(t *testing.T) {
 	require.NotContains(t, strings.Join(os.Environ(), "\n"), canary)
 }
 
-func TestI11_CredentialsThatCannotBeSent(t *testing.T) {
+func TestNoSecrets_CredentialsThatCannotBeSent(t *testing.T) {
 	token := func(s string) mirror.Credential {
 		return mirror.BearerToken(func(context.Context) (string, error) { return s, nil }, "")
 	}

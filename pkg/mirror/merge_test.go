@@ -22,7 +22,7 @@ func said(t *testing.T, do mirrortest.Action) *mirror.Report {
 	return report
 }
 
-func TestI14_Merge(t *testing.T) {
+func TestReportsSurvive_Merge(t *testing.T) {
 	row := func(code, message string) mirrortest.Action {
 		return ok(rows(`{"mirror_topic_name":"x","error_code":` + code + `,"error_message":` + message + `}`))
 	}
@@ -82,7 +82,7 @@ func TestI14_Merge(t *testing.T) {
 	}
 }
 
-func TestI14_MergeOfMoreTopics(t *testing.T) {
+func TestReportsSurvive_MergeOfMoreTopics(t *testing.T) {
 	pair := mirrortest.NewPair(t, mirrortest.Options{Topics: []mirrortest.Topic{{Name: "a"}, {Name: "b"}, {Name: "c"}, {Name: "d"}}})
 	pair.Local.Inject(mirrortest.Fault{Nth: 2, Do: mirrortest.Error(404, 404, "no link")})
 	cfg := pair.Local.Config()
@@ -100,7 +100,7 @@ func TestI14_MergeOfMoreTopics(t *testing.T) {
 	pair.Local.AssertSentOnce(t)
 }
 
-func TestI14_MergeForgetsNoCallByPattern(t *testing.T) {
+func TestReportsSurvive_MergeForgetsNoCallByPattern(t *testing.T) {
 	ask := func(s mirror.Selection, do mirrortest.Action) *mirror.Report {
 		report, _ := serve(t, do).client(t).ReverseAndPause(context.Background(), "link", s)
 		return report
@@ -144,7 +144,7 @@ func TestI14_MergeForgetsNoCallByPattern(t *testing.T) {
 	require.ErrorContains(t, ask(mirror.Prefix("x"), ok(rows())).Merge(ask(mirror.Suffix("y"), ok(rows()))), "the reports differ in pattern")
 }
 
-func TestI14_MergeClearsNoErrorThatCameWithAcceptedRows(t *testing.T) {
+func TestReportsSurvive_MergeClearsNoErrorThatCameWithAcceptedRows(t *testing.T) {
 	for name, body := range map[string]string{
 		"next is set": `{"metadata":{"next":"p"},"data":[` + good("x") + `]}`, "trailing bytes": rows(good("x")) + "x", "an unexpected row": rows(good("x"), good("y")),
 	} {
@@ -180,7 +180,7 @@ func clone(t *testing.T, r *mirror.Report) *mirror.Report {
 	return &back
 }
 
-func TestI14_MergeTwiceChangesNothing(t *testing.T) {
+func TestReportsSurvive_MergeTwiceChangesNothing(t *testing.T) {
 	report := said(t, ok(rows(good("x"), good("y"), `{}`)))
 	text := marshal(t, report)
 	require.NoError(t, report.Merge(report))
@@ -212,7 +212,7 @@ func marshal(t *testing.T, r *mirror.Report) string {
 
 // The reports of the batches, merged as a journal does, call no topic untouched or failed that another
 // batch's answer has a row about.
-func TestI14_MergeOfBatchesWithRowsAboutEachOther(t *testing.T) {
+func TestReportsSurvive_MergeOfBatchesWithRowsAboutEachOther(t *testing.T) {
 	for name, first := range map[string]mirrortest.Action{"untouched": mirrortest.Error(403, 40301, "x"), "failed": mirrortest.Row(failedRow("a")), "accepted": mirrortest.Row(good("a"))} {
 		for stray, row := range map[string]string{"accepted": good("a"), "failed": failedRow("a")} {
 			pair := mirrortest.NewPair(t, mirrortest.Options{Topics: []mirrortest.Topic{{Name: "a"}, {Name: "b"}}})
@@ -236,7 +236,7 @@ func TestI14_MergeOfBatchesWithRowsAboutEachOther(t *testing.T) {
 	}
 }
 
-func TestI14_MergeKeepsTheErrorOfARefusedPattern(t *testing.T) {
+func TestReportsSurvive_MergeKeepsTheErrorOfARefusedPattern(t *testing.T) {
 	report := said(t, ok(""))
 	*report = mirror.Report{ClusterID: report.ClusterID, Link: report.Link}
 	none, _ := serve(t, ok("")).client(t).ReverseAndPause(t.Context(), "link", mirror.Topics())
@@ -246,7 +246,7 @@ func TestI14_MergeKeepsTheErrorOfARefusedPattern(t *testing.T) {
 	require.ErrorContains(t, report.Err(), "no right")
 }
 
-func TestI14_MergeKeepsBothNext(t *testing.T) {
+func TestReportsSurvive_MergeKeepsBothNext(t *testing.T) {
 	next := func(s string) *mirror.Report {
 		return said(t, ok(`{"metadata":{"next":"`+s+`"},"data":[`+good("x")+`]}`))
 	}
@@ -257,7 +257,7 @@ func TestI14_MergeKeepsBothNext(t *testing.T) {
 }
 
 // A dry run that was repeated is told by its last answer alone.
-func TestI14_MergeOfARepeatedDryRun(t *testing.T) {
+func TestReportsSurvive_MergeOfARepeatedDryRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pair := mirrortest.NewPair(t, mirrortest.Options{InMemory: true})
 		pair.Local.Inject(mirrortest.Fault{Do: ok(`{"data":[{},{},`)})
@@ -271,7 +271,7 @@ func TestI14_MergeOfARepeatedDryRun(t *testing.T) {
 	})
 }
 
-func TestI13_TheHooksReportIsItsOwn(t *testing.T) {
+func TestHooks_TheHooksReportIsItsOwn(t *testing.T) {
 	cfg := serve(t, ok(rows(`{"mirror_topic_name":"a","error_code":null,"messages_truncated":7,"mirror_lags":[{"partition":1,"lag":2,"last_source_fetch_offset":3},7]}`))).config()
 	cfg.AfterBatch = func(_ context.Context, _ mirror.Batch, r *mirror.Report) error {
 		r.Results[0].Lags[0].Lag, r.Results[0].Notes[0], *r.Results[0].MessagesTruncated = 99, "", 99
@@ -284,7 +284,7 @@ func TestI13_TheHooksReportIsItsOwn(t *testing.T) {
 	require.Equal(t, []string{"mirror_lags has something that cannot be read"}, report.Results[0].Notes)
 }
 
-func TestI14_MergeOfNothing(t *testing.T) {
+func TestReportsSurvive_MergeOfNothing(t *testing.T) {
 	report := said(t, ok(rows(good("x"))))
 	require.ErrorIs(t, report.Merge(nil), mirror.ErrInvalidArgument)
 	require.ErrorIs(t, (*mirror.Report)(nil).Merge(report), mirror.ErrInvalidArgument)
@@ -292,7 +292,7 @@ func TestI14_MergeOfNothing(t *testing.T) {
 }
 
 // Merging batch by batch takes memory in proportion to the topics, not to topics times batches.
-func TestI14_MergeBatchByBatch(t *testing.T) {
+func TestReportsSurvive_MergeBatchByBatch(t *testing.T) {
 	const batches, size = 400, 100
 	report := &mirror.Report{}
 	var all []*mirror.Report
@@ -319,7 +319,7 @@ func TestI14_MergeBatchByBatch(t *testing.T) {
 	require.Less(t, allocated, int64(batches*size*4000), "bytes")
 }
 
-func TestI14_MergeRefusesWhatIsNotAboutTheSame(t *testing.T) {
+func TestReportsSurvive_MergeRefusesWhatIsNotAboutTheSame(t *testing.T) {
 	base := mirror.Report{ClusterID: "c", Link: "l", Results: []mirror.Result{{Topic: "a"}}}
 	for want, other := range map[string]mirror.Report{
 		"cluster": {ClusterID: "d", Link: "l"}, "link": {ClusterID: "c", Link: "m"}, "dry run": {ClusterID: "c", Link: "l", DryRun: true},
@@ -336,7 +336,7 @@ func TestI14_MergeRefusesWhatIsNotAboutTheSame(t *testing.T) {
 	require.NoError(t, dry.Err())
 }
 
-func TestI13_Batches(t *testing.T) {
+func TestHooks_Batches(t *testing.T) {
 	names := strings.Split("a b c d e f g", " ")
 	var topics []mirrortest.Topic
 	for _, name := range names {
@@ -402,7 +402,7 @@ func TestBatch_Unanswered(t *testing.T) {
 }
 
 // AfterBatch gets the verdict, also of a batch whose rows are all accepted.
-func TestI13_AfterBatchGetsTheVerdict(t *testing.T) {
+func TestHooks_AfterBatchGetsTheVerdict(t *testing.T) {
 	for name, body := range map[string]string{
 		"cut": `{"data":[` + good("a") + `,`, "next is set": `{"metadata":{"next":"p"},"data":[` + good("a") + `]}`, "trailing bytes": rows(good("a")) + "x",
 		"an unexpected row": rows(good("a"), good("z")), "an illegible row": rows(good("a"), `{}`),
@@ -424,7 +424,7 @@ func TestI13_AfterBatchGetsTheVerdict(t *testing.T) {
 	}
 }
 
-func TestI13_AnErrorOfAfterBatchEndsTheRun(t *testing.T) {
+func TestHooks_AnErrorOfAfterBatchEndsTheRun(t *testing.T) {
 	full := errors.New("disk full")
 	for _, last := range []bool{true, false} {
 		pair := mirrortest.NewPair(t, mirrortest.Options{Topics: []mirrortest.Topic{{Name: "a"}, {Name: "b"}, {Name: "c"}}})

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
@@ -36,28 +37,38 @@ var outcomes = [...]Outcome{Accepted, Failed, Unknown, Untouched}
 var outcomeNames = [...]string{Unknown: "unknown", Accepted: "accepted", Failed: "failed", Untouched: "untouched"}
 
 // String returns the outcome's name.
-func (o Outcome) String() string {
-	if int(o) < len(outcomeNames) {
-		return outcomeNames[o]
-	}
-	return fmt.Sprintf("outcome(%d)", uint8(o))
-}
+func (o Outcome) String() string { return nameOf(o, outcomeNames[:], "outcome") }
 
 // MarshalText returns the outcome's name. It fails for a value that is no outcome.
-func (o Outcome) MarshalText() ([]byte, error) {
-	if int(o) >= len(outcomeNames) {
-		return nil, fmt.Errorf("%w: %v", ErrInvalidArgument, o)
-	}
-	return []byte(o.String()), nil
-}
+func (o Outcome) MarshalText() ([]byte, error) { return marshalName(o, outcomeNames[:]) }
 
 // UnmarshalText reads an outcome's name. It fails for any other text.
-func (o *Outcome) UnmarshalText(text []byte) error {
-	i := slices.Index(outcomeNames[:], string(text))
-	if i < 0 {
-		return fmt.Errorf("%w: no outcome is called %s", ErrInvalidArgument, printable.Quote(string(text)))
+func (o *Outcome) UnmarshalText(text []byte) error { return unmarshalName(o, outcomeNames[:], text) }
+
+// nameOf returns the name of a value; one that has none gets one of its kind and number.
+func nameOf[T ~uint8](v T, names []string, kind string) string {
+	if int(v) < len(names) {
+		return names[v]
 	}
-	*o = Outcome(i) //nolint:gosec // an index into four names
+	return fmt.Sprintf("%s(%d)", kind, uint8(v))
+}
+
+func marshalName[T interface {
+	~uint8
+	fmt.Stringer
+}](v T, names []string) ([]byte, error) {
+	if int(v) >= len(names) {
+		return nil, fmt.Errorf("%w: %v", ErrInvalidArgument, v)
+	}
+	return []byte(v.String()), nil
+}
+
+func unmarshalName[T ~uint8](v *T, names []string, text []byte) error {
+	i := slices.Index(names, string(text))
+	if i < 0 {
+		return fmt.Errorf("%w: %s is none of %s", ErrInvalidArgument, printable.Quote(string(text)), strings.Join(names, ", "))
+	}
+	*v = T(i) //nolint:gosec // an index into a few names
 	return nil
 }
 
@@ -209,29 +220,14 @@ const (
 var unaccountedNames = [...]string{UnaccountedNone: "none", UnaccountedUntouched: "untouched", UnaccountedUnknown: "unknown"}
 
 // String returns the value's name.
-func (u Unaccounted) String() string {
-	if int(u) < len(unaccountedNames) {
-		return unaccountedNames[u]
-	}
-	return fmt.Sprintf("unaccounted(%d)", uint8(u))
-}
+func (u Unaccounted) String() string { return nameOf(u, unaccountedNames[:], "unaccounted") }
 
 // MarshalText returns the value's name. It fails for a value that has none.
-func (u Unaccounted) MarshalText() ([]byte, error) {
-	if int(u) >= len(unaccountedNames) {
-		return nil, fmt.Errorf("%w: %v", ErrInvalidArgument, u)
-	}
-	return []byte(u.String()), nil
-}
+func (u Unaccounted) MarshalText() ([]byte, error) { return marshalName(u, unaccountedNames[:]) }
 
 // UnmarshalText reads a value's name. It fails for any other text.
 func (u *Unaccounted) UnmarshalText(text []byte) error {
-	i := slices.Index(unaccountedNames[:], string(text))
-	if i < 0 {
-		return fmt.Errorf("%w: %s is not a value of Unaccounted", ErrInvalidArgument, printable.Quote(string(text)))
-	}
-	*u = Unaccounted(i) //nolint:gosec // an index into three names
-	return nil
+	return unmarshalName(u, unaccountedNames[:], text)
 }
 
 // Attempt is one attempt at sending one request.

@@ -19,7 +19,7 @@ import (
 
 // Every exported type, filled by real calls with a canary for a secret, in every form that Go can give
 // it: no form shows the canary.
-func TestI11_EveryTypeInEveryForm(t *testing.T) {
+func TestNoSecrets_EveryTypeInEveryForm(t *testing.T) {
 	key := mirror.APIKey("key", canary)
 	bearer := mirror.BearerToken(func(context.Context) (string, error) { return canary, nil }, "pool-1")
 	var batch mirror.Batch
@@ -90,7 +90,7 @@ func TestI11_EveryTypeInEveryForm(t *testing.T) {
 }
 
 // A panic on its way through the library takes no secret along, and a secret goes to its host only.
-func TestI11_SecretsStayWithTheirHost(t *testing.T) {
+func TestNoSecrets_SecretsStayWithTheirHost(t *testing.T) {
 	pair := mirrortest.NewPair(t, mirrortest.Options{})
 	pair.Local.Inject(mirrortest.Fault{Do: mirrortest.Answer(308, "", "Location", pair.Remote.Endpoint+"/steal")})
 	cfg := pair.Local.Config()

@@ -125,7 +125,7 @@ func (s simulation) print(took time.Duration, report *mirror.Report) {
 
 // A 429 pauses all batches of the client, and afterwards no more than half as many are under way, until
 // some have come through.
-func TestI7_A429HalvesWhatIsUnderWay(t *testing.T) {
+func TestRetryOnlyWhatWasNotProcessed_A429HalvesWhatIsUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var topics []mirrortest.Topic
 		var names []string
