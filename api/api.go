@@ -33,7 +33,7 @@ func Severities() []byte { return slices.Clone(severities) }
 type KnownDifference struct {
 	// ID is the id of the change, and Text a part of its text.
 	ID, Text string
-	// Reason is why it is of no account.
+	// Reason is why it does not matter.
 	Reason string
 }
 

@@ -16,7 +16,7 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
-// AlterMirrorStatusResponseData What became of one mirror topic.
+// AlterMirrorStatusResponseData The outcome for one mirror topic.
 type AlterMirrorStatusResponseData struct {
 	ErrorCode         *int    `json:"error_code"`
 	ErrorMessage      *string `json:"error_message"`

@@ -21,7 +21,7 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
 )
 
-// Options say how a Transport checks. Every field does well at zero.
+// Options say how a Transport checks. The zero value of every field is ready to use.
 type Options struct {
 	// Strict makes a Drift a Violation.
 	Strict bool

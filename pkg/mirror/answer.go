@@ -192,7 +192,7 @@ const (
 	memberTruncatedTo = "offset_truncated_to"
 )
 
-// memberNames are all of them, each by itself.
+// memberNames holds each of them under itself.
 var memberNames = func() map[string]string {
 	names := map[string]string{}
 	for _, name := range []string{

@@ -193,7 +193,7 @@ func (p page) hasCodesWithout40002() bool {
 // a value, or within one whose name has 'code' in it.
 func mentions40002(text []byte) bool {
 	dec := jsontext.NewDecoder(bytes.NewReader(text))
-	inCode := false // the next value is that of a code, if it is one by itself
+	inCode := false // the next value is a code, if it is not a list or an object
 	for {
 		token, err := dec.ReadToken()
 		if err != nil {

@@ -14,7 +14,8 @@ import (
 )
 
 // A Client reverses the mirror topics of one Kafka cluster. It is made by NewClient, safe for
-// concurrent use, and owns no goroutine while no call is under way. Calls on the zero Client fail
+// concurrent use, and has no goroutine running between calls, unless middleware left it with a body
+// whose Read ignores its context. Calls on the zero Client fail
 // with ErrInvalidArgument.
 type Client struct {
 	server       string

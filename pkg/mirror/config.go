@@ -97,7 +97,7 @@ type Config struct {
 	RetryFor time.Duration
 	// BatchSize is how many names one request carries; 0 is 500.
 	BatchSize int
-	// Parallel is how many requests of a call may be under way at once; 0 is 1.
+	// Parallel is how many requests of a call may be in flight at once; 0 is 1.
 	Parallel int
 	// KeepGoing continues with the next batch after one that was refused as a whole or has a topic of
 	// Unknown outcome. Otherwise no further batch is sent, and the topics not yet sent are Untouched.
@@ -110,8 +110,8 @@ type Config struct {
 	// fails, no further batch is sent.
 	//
 	// Both hooks are called on the goroutine that makes the call, one at a time, with its context,
-	// and must honour it. A panic in one ends the call, after the requests under way were cancelled.
-	// After a panic in a credential or in middleware, AfterBatch is called for every batch under way,
+	// and must honour it. A panic in one ends the call, after the requests in flight were cancelled.
+	// After a panic in a credential or in middleware, AfterBatch is called for every batch in flight,
 	// that one included, before the panic goes on to the caller.
 	AfterBatch func(context.Context, Batch, *Report) error
 }

@@ -13,8 +13,8 @@
 //		report.Table(os.Stderr) // which topics, why, and what to do
 //	}
 //
-// The two types to know are [Client], which makes the calls, and [Report], which says what became of
-// each topic.
+// The two types to know are [Client], which makes the calls, and [Report], which accounts for each
+// topic.
 //
 // # What reversing does
 //

@@ -252,7 +252,7 @@ func ExampleClient_ValidateReverseAndPause_lookFirst() {
 	// very likely not: []
 }
 
-// Progress and journal in one: AfterBatch is called with what became of each batch.
+// Progress and journal in one: AfterBatch is called with the report of each batch.
 func ExampleConfig_batches() {
 	cluster, stop := dr()
 	defer stop()

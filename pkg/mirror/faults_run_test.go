@@ -141,7 +141,7 @@ func faultsOfARun() []fault {
 			}, outcomes: "UU", seen: 1, is: []error{mirror.ErrRateLimited}, check: func(e *env) {
 				require.Equal(e, 10*time.Second, time.Since(e.report.Attempts[0].Start))
 			}},
-		{name: "parallel 4, one batch turned away by 401", bubble: true, topics: []string{"a", "b", "c", "d", "e", "f"},
+		{name: "parallel 4, one batch refused with 401", bubble: true, topics: []string{"a", "b", "c", "d", "e", "f"},
 			config: func(e *env) {
 				e.cfg.BatchSize, e.cfg.Parallel = 1, 4
 			}, inject: []mirrortest.Fault{

@@ -149,7 +149,7 @@ func TestOneOutcome_EachTopicHasOneResult(t *testing.T) {
 		require.Equal(t, mirror.UnaccountedUnknown, report.Unaccounted)
 		require.Contains(t, report.String(), "topics without a row unknown")
 	})
-	t.Run("a pattern turned away touches nothing", func(t *testing.T) {
+	t.Run("a pattern that is refused touches nothing", func(t *testing.T) {
 		report, err := serve(t, status(400, "application/json", `{"error_code":400,"message":"bad pattern"}`)).client(t).ReverseAndPause(context.Background(), "link", mirror.Pattern("(?<a>o).*"))
 		require.ErrorContains(t, err, "bad pattern")
 		require.NotErrorIs(t, err, mirror.ErrOutcomeUnknown)

@@ -62,7 +62,7 @@ func (l *ledger) part(b Batch) *part {
 	return p
 }
 
-// book enters what became of a batch that was sent, and returns why no further batch should be sent,
+// book notes the outcome of a batch that was sent, and returns why no further batch should be sent,
 // or nil.
 func (l *ledger) book(p *part) (stop error) {
 	p.close()
@@ -147,7 +147,7 @@ func (l *ledger) batchReport(p *part) *Report {
 	return r
 }
 
-// part is what became of one batch. For a selection by name its results are those of the ledger's
+// part holds the outcome of one batch. For a selection by name its results are those of the ledger's
 // report, which no other part touches.
 type part struct {
 	batch    Batch
@@ -165,7 +165,7 @@ type part struct {
 	unexpectedCount int
 	strays          map[int][]stray
 	lastText        string // the latest that was made safe to keep
-	lastShown       string // and what came of it
+	lastShown       string // and how it is shown
 	illegible       bool   // a pattern's answer has a row whose topic cannot be told
 	next            string
 

@@ -12,7 +12,7 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
 )
 
-// An Outcome says what became of one topic, and so what to do next. Its text forms are
+// An Outcome says how a call ended for one topic, and so what to do next. Its text forms are
 // "unknown", "accepted", "failed" and "untouched".
 type Outcome uint8
 
@@ -20,14 +20,14 @@ const (
 	// Unknown says that the request may have been carried out for this topic. Look at the cluster before
 	// sending it again.
 	Unknown Outcome = iota
-	// Accepted says that the server took the reversal on. It is not done yet: the topic goes through
+	// Accepted says that the server accepted the reversal. It is not done yet: the topic goes through
 	// PENDING_* states until it is STOPPED, an ordinary writable topic (observed). In a dry run:
 	// it would be accepted.
 	Accepted
 	// Failed says that the server answered for this topic and said no.
 	Failed
-	// Untouched says that nothing was done: the request was never sent, or turned away as a whole: mend the
-	// cause and send again.
+	// Untouched says that nothing was done: the request was never sent, or refused as a whole. Fix the
+	// cause and send it again.
 	Untouched
 )
 
@@ -75,7 +75,7 @@ func unmarshalName[T ~uint8](v *T, names []string, text []byte) error {
 // Number is a number that a server gave, or NotKnown.
 type Number int64
 
-// NotKnown stands for a number that the server did not give, or not legibly. It never enters a
+// NotKnown is a number that the server did not give, or not legibly. It is part of no
 // sum, and JSON has null for it.
 const NotKnown Number = math.MinInt64
 
@@ -119,7 +119,7 @@ type PartitionTruncation struct {
 	MessagesTruncated Number `json:"messages_truncated"`
 }
 
-// Result is what became of one topic. Its texts are printable and shortened.
+// Result is the outcome for one topic, and what the server said about it. Its texts are printable and shortened.
 type Result struct {
 	// Topic is the topic's name. In Report.Unexpected it may be "", where a row has none.
 	Topic string `json:"topic"`
@@ -163,7 +163,7 @@ func (r *Result) note(text string) {
 	}
 }
 
-// A Report says what became of everything that a call asked for. It belongs to the caller, who
+// A Report accounts for everything that a call asked for. It belongs to the caller, who
 // must not share it between goroutines while changing it.
 type Report struct {
 	// ClusterID and Link are the call's own.
@@ -182,7 +182,7 @@ type Report struct {
 	Complete bool `json:"complete"`
 	// Unaccounted says what is known of topics that the call is about and no Result is.
 	Unaccounted Unaccounted `json:"unaccounted,omitzero"`
-	// Unexpected are the rows that nobody asked for, and those whose topic cannot be read, without
+	// Unexpected are the rows that were not asked for, and those whose topic cannot be read, without
 	// their lags and truncations. At most 1000 are kept.
 	Unexpected []Result `json:"unexpected,omitempty"`
 	// UnexpectedCount is how many there were, kept or not.

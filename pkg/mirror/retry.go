@@ -72,7 +72,7 @@ func (s *retries) next(v verdict, began time.Time, through time.Time, retryFor t
 		s.rejections = 0
 	}
 	now := time.Now()
-	left := retryFor - now.Sub(later(s.first, through))
+	left := s.until(through, retryFor).Sub(now)
 	switch v.retry {
 	case rejected:
 		s.rejections++
@@ -100,6 +100,14 @@ func (s *retries) next(v verdict, began time.Time, through time.Time, retryFor t
 	return decision{}
 }
 
+// until is when the retries end; the zero time before the first attempt.
+func (s *retries) until(through time.Time, retryFor time.Duration) time.Time {
+	if s.first.IsZero() {
+		return time.Time{}
+	}
+	return later(s.first, through).Add(retryFor)
+}
+
 func (v verdict) retryAfter() time.Duration {
 	if v.api == nil {
 		return 0
@@ -119,8 +127,11 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// errWaitTooLong says that a wait would outlast the call's deadline.
-var errWaitTooLong = errors.New("the call's deadline comes before the end of the wait")
+// Why a wait was not begun.
+var (
+	errWaitTooLong  = errors.New("the call's deadline comes before the end of the wait")
+	errPauseTooLong = errors.New("RetryFor is over before the rate limiter's pause ends")
+)
 
 // send sends the part's batch until it has a response, or may not be sent again. The requests end with
 // ctx; the waits between them also with waits. It tells whether the run must end.
@@ -136,7 +147,7 @@ func (c *Client) send(ctx, waits context.Context, op operation, p *part) (endsRu
 	var state retries
 	last := verdict{outcome: Untouched} // of the attempt before
 	for {
-		if err := c.throttle.acquire(waits); err != nil {
+		if err := c.throttle.acquire(waits, state.until(c.throttle.lastThrough(), c.retryFor)); err != nil {
 			p.verdict = interrupted(ctx, waits, "waiting for the rate limiter", last, err)
 			return true
 		}

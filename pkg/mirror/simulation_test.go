@@ -123,7 +123,7 @@ func (s simulation) print(took time.Duration, report *mirror.Report) {
 	}
 }
 
-// A 429 pauses all batches of the client, and afterwards no more than half as many are under way, until
+// A 429 pauses all batches of the client, and afterwards no more than half as many are in flight, until
 // some have come through.
 func TestRetryOnlyWhatWasNotProcessed_A429HalvesWhatIsUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -158,7 +158,7 @@ func TestRetryOnlyWhatWasNotProcessed_A429HalvesWhatIsUnderWay(t *testing.T) {
 		for second := range 30 * time.Second / time.Second {
 			require.Zero(t, at[time.Second*(second+1)], "a pause for all")
 		}
-		require.Equal(t, 4, at[31*time.Second], "those turned away together count once")
+		require.Equal(t, 4, at[31*time.Second], "those rejected together count once")
 		require.Greater(t, most, 4, "and more again, as they come through")
 	})
 }

@@ -59,7 +59,7 @@ func (r *Report) advice(o Outcome) string {
 }
 
 // Table writes the report for people: the counts, every topic that is not Accepted and why, what
-// to do, the rows that nobody asked for, lag and truncation. What a server said is printable and
+// to do, the rows that were not asked for, lag and truncation. What a server said is printable and
 // on one line. The error is w's.
 func (r *Report) Table(w io.Writer) error {
 	var b strings.Builder
@@ -168,7 +168,7 @@ func (r *Result) why() string {
 	return why
 }
 
-// String says it in a few words.
+// String summarizes the lags on one line.
 func (s LagSummary) String() string {
 	var b strings.Builder
 	if s.Partitions == 0 {
@@ -189,7 +189,7 @@ func (s LagSummary) String() string {
 	return b.String()
 }
 
-// String says it in a few words.
+// String summarizes the truncations on one line.
 func (s TruncationSummary) String() string {
 	var b strings.Builder
 	if s.Partitions == 0 {

@@ -23,11 +23,16 @@ type throttle struct {
 const succeededBeforeMore = 5
 
 // acquire waits for the turn of one request. It fails if ctx is done, or would be before the end of a
-// pause. Each acquire must be followed by a release.
-func (t *throttle) acquire(ctx context.Context) error {
+// pause, or if a pause ends after the given time; the zero time is no bound. Each acquire must be
+// followed by a release.
+func (t *throttle) acquire(ctx context.Context, until time.Time) error {
 	for {
 		t.mu.Lock()
 		left := time.Until(t.notBefore)
+		if !until.IsZero() && t.notBefore.After(until) && left > 0 {
+			t.mu.Unlock()
+			return errPauseTooLong
+		}
 		full := t.limit > 0 && t.inFlight >= t.limit
 		if left <= 0 && !full {
 			t.inFlight++

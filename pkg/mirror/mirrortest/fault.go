@@ -9,7 +9,7 @@ import (
 
 // Fault makes something go wrong with a request. It acts once, on the next request that it fits,
 // unless Nth or Every say otherwise; of several faults that fit, the one injected first acts.
-// Requests that are turned away for their credential are not counted.
+// Requests that are refused for their credential are not counted.
 type Fault struct {
 	// Nth is which of the fitting requests it acts on, from now; 0 and 1 are the next.
 	Nth int

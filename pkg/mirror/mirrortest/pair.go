@@ -13,7 +13,7 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
 )
 
-// Options say what a Pair is like. Every field does well at zero.
+// Options say what a Pair is like. The zero value of every field is ready to use.
 type Options struct {
 	// Link is the name of the cluster link, the same on both clusters; "" is dr-link.
 	Link string
@@ -26,9 +26,9 @@ type Options struct {
 	Settle time.Duration
 	// Rate is the rate limiter of each cluster; the zero Rate limits nothing.
 	Rate Rate
-	// Latency is between what, and what again, an answer is longer on its way, drawn from Seed; and
-	// PerTopic is how long a cluster works at each topic it is asked for, one after another across
-	// all requests. Both are 0 if they are not set.
+	// Latency is added to every response, drawn from Seed between the first duration and the second.
+	// PerTopic is how long a cluster works on each topic that it is asked for, one after another across
+	// all requests.
 	Latency  [2]time.Duration
 	PerTopic time.Duration
 	// Shuffle makes the rows of an answer come in another order than they were asked for, drawn from

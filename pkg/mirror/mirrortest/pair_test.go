@@ -32,7 +32,7 @@ func client(t testing.TB, c *mirrortest.Cluster, edit ...func(*mirror.Config)) *
 	return m
 }
 
-// once makes a client send nothing again by itself.
+// once makes a client retry nothing.
 func once(c *mirror.Config) { c.RetryFor = -1 }
 
 func reverse(t testing.TB, c *mirrortest.Cluster, topics ...string) (*mirror.Report, error) {

@@ -27,7 +27,7 @@ const (
 type topic struct {
 	status     Status
 	then       Status    // what status becomes
-	when       time.Time // at this time; zero if nothing is under way
+	when       time.Time // at this time; zero if the status is not about to change
 	partitions []Partition
 	requests   int
 	applied    int
