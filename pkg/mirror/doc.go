@@ -75,6 +75,24 @@
 // KeepGoing is set. Requests go through [Config].Middleware to the library's own transport, which opens
 // a connection for each.
 //
+// # The JSON form
+//
+// A report marshals to an object with a version, 2, which goes up when a reader of the old form would
+// misread the new one. Its members:
+//
+//	version, note, dry_run         the form; note says that a dry run changed nothing
+//	cluster_id, link, pattern      what the call was about
+//	complete, unaccounted          see Report; unaccounted is left out if it is none
+//	counts                         how many topics have each outcome
+//	results, unexpected            topic, outcome, code, message, lags, truncations,
+//	                               messages_truncated, notes, and the place of a cause
+//	unexpected_count, next         see Report
+//	attempts                       see Attempt; times end in _ns for nanoseconds
+//	causes                         the errors, each once; problems and unaccounted_for name
+//	                               those of the run by their place
+//
+// A number that is not known is null.
+//
 // Statements about the server are marked: (contract) is from its published specification, (observed)
 // was seen of running servers, (assumed) is reasoned and not known.
 //
