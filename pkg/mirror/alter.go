@@ -13,15 +13,6 @@ import (
 	"github.com/seed25095279/clusterlink-go/gen"
 )
 
-const jsonType = "application/json"
-
-// operation is one of those that alter mirror topics: they take an AlterMirrorsRequestData and
-// answer with an AlterMirrorStatusResponseDataList.
-type operation struct {
-	action string // the last segment of its path
-	build  func(server, clusterID, link string, dryRun bool, body io.Reader) (*http.Request, error)
-}
-
 var reverseAndPause = operation{"mirrors:reverse-and-pause-mirror",
 	func(server, clusterID, link string, dryRun bool, body io.Reader) (*http.Request, error) {
 		params := gen.UpdateKafkaMirrorTopicsReverseAndPauseMirrorParams{ValidateOnly: &dryRun}

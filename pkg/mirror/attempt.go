@@ -12,119 +12,10 @@ import (
 	"net/url"
 	"runtime"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
 )
-
-// tracker is the body of one attempt's request. It knows whether anything of the body was ever
-// taken: what was not taken cannot be on the wire, whatever lies between the library and the server.
-type tracker struct {
-	ctx    context.Context // of the attempt
-	mu     sync.Mutex
-	body   io.Reader
-	taken  bool // somebody asked for a part of the body
-	sealed bool // no part of the body is handed out any more
-
-	// What the library's own transport says.
-	sends     int   // bodies that it began to send
-	hasConn   bool  // it had a connection
-	transport error // its error
-}
-
-// trackerKey is where the context of a request holds the tracker of its attempt.
-type trackerKey struct{}
-
-// trackerOf returns the tracker of the attempt that the request belongs to; nil if there is none.
-// Middleware may have put its own context or body in, but seldom both.
-func trackerOf(r *http.Request) *tracker {
-	if w, ok := r.Context().Value(trackerKey{}).(*tracker); ok {
-		return w
-	}
-	w, _ := r.Body.(*tracker)
-	return w
-}
-
-// Read hands out the request's body, until it is sealed.
-func (w *tracker) Read(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.sealed {
-		return 0, errOver
-	}
-	w.taken = w.taken || len(p) > 0
-	return w.body.Read(p)
-}
-
-// Close does nothing: the body is in memory.
-func (w *tracker) Close() error { return nil }
-
-// seal ends the handing out of the body, and tells whether any of it was taken before, or a body of
-// the middleware's own was sent in its place. If not, the server cannot have got the request, and
-// cannot get it later from a goroutine that is left over.
-func (w *tracker) seal() (taken bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.sealed = true
-	return w.taken || w.sends > 0
-}
-
-var errOver = errors.New("the attempt is over")
-
-// sending notes that a body begins to be sent. It fails once the attempt is sealed.
-func (w *tracker) sending() error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.sealed && !w.taken {
-		return errOver
-	}
-	w.sends++
-	return nil
-}
-
-func (w *tracker) connected() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.hasConn = true
-}
-
-func (w *tracker) returned(err error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.transport = err
-}
-
-// state returns what the library's own transport has said so far.
-func (w *tracker) state() (sends int, hasConn bool, transport error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.sends, w.hasConn, w.transport
-}
-
-// verdict is what one attempt proves about the topics that no row of the answer is about, and
-// whether the batch may be sent again.
-type verdict struct {
-	outcome Outcome
-	err     error     // nil if a 200 was read to its end
-	api     *APIError // the response that err is about, if it is about one
-	assumed bool      // the outcome rests on an assumption, not on proof
-	retry   retryClass
-	// sameCredential says that nothing was sent, for the credential is still the one that got a 401.
-	sameCredential bool
-	// sentTwice says why the request may have been processed before it was refused; "" if nothing
-	// says so.
-	sentTwice string
-	doubtful  bool // it was a refusal before that was known
-}
-
-// doubt turns a refusal into an unknown outcome, for the given reason.
-func (v *verdict) doubt(why string) {
-	if v.err != nil && v.outcome == Untouched {
-		v.outcome, v.assumed, v.doubtful = Unknown, false, true
-		v.err = joined(v.err, cause(why+", so it may have been processed", nil))
-	}
-}
 
 // request is what a batch sends, and what is known of earlier attempts at it.
 type request struct {
@@ -392,4 +283,13 @@ func (r *contextReader) Close() error {
 func closeQuietly(body io.Closer) {
 	defer func() { _ = recover() }()
 	_ = body.Close()
+}
+
+const jsonType = "application/json"
+
+// operation is one of those that alter mirror topics: they take an AlterMirrorsRequestData and
+// answer with an AlterMirrorStatusResponseDataList.
+type operation struct {
+	action string // the last segment of its path
+	build  func(server, clusterID, link string, dryRun bool, body io.Reader) (*http.Request, error)
 }

@@ -95,17 +95,6 @@ func NoCredential() Credential {
 	return func(context.Context, http.Header) error { return nil }
 }
 
-// badCredentialError is the library's own error about a credential; it never quotes one.
-type badCredentialError struct{ problem string }
-
-func badCredential(problem string) error { return &badCredentialError{problem} }
-
-func (e *badCredentialError) Error() string {
-	return ErrInvalidArgument.Error() + ": " + e.problem
-}
-
-func (e *badCredentialError) Is(target error) bool { return target == ErrInvalidArgument }
-
 func isVisibleASCII(s string) bool {
 	for i := range len(s) {
 		if s[i] <= ' ' || s[i] > '~' {
@@ -113,4 +102,20 @@ func isVisibleASCII(s string) bool {
 		}
 	}
 	return true
+}
+
+// isPlaceholder tells whether a value is what is left where a script or a template should have put
+// another one.
+func isPlaceholder(value string) bool {
+	for _, name := range []string{"null", "undefined", "<nil>", "<no value>"} {
+		if strings.EqualFold(value, name) {
+			return true
+		}
+	}
+	for _, mark := range []string{"${", "$(", "{{"} {
+		if strings.Contains(value, mark) {
+			return true
+		}
+	}
+	return false
 }

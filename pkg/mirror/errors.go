@@ -3,7 +3,9 @@ package mirror
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
+	"time"
 
 	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
 )
@@ -130,65 +132,6 @@ func clean(text string) string { return printable.Line(text, maxText) }
 // cleanLong does so for a text that the library put together out of several.
 func cleanLong(text string) string { return printable.Line(text, 64*maxText) }
 
-// foreignError is an error of somebody else's code. It matches what it wraps, but never what only the
-// library says: an error of another call that comes back through middleware, a hook or a context
-// says nothing about this call.
-type foreignError struct {
-	text string // without secrets
-	err  error
-}
-
-// foreign marks an error as somebody else's. A nil error stays nil.
-func foreign(err error) error { return (*redactor)(nil).foreign(err) }
-
-// foreign does so and takes the credential out of the error's text.
-func (r *redactor) foreign(err error) error {
-	if err == nil {
-		return nil
-	}
-	return &foreignError{r.text(withoutURLSecrets(err)), err}
-}
-
-func (e *foreignError) Error() string { return e.text }
-
-// Is looks for the target below, unless it is one of the library's.
-func (e *foreignError) Is(target error) bool {
-	switch target {
-	case ErrInvalidArgument, ErrNoTopics, ErrOutcomeUnknown, ErrUnauthenticated, ErrRateLimited:
-		return false
-	}
-	return guarded(func() bool { return errors.Is(e.err, target) })
-}
-
-// As looks for the target below, unless it is of one of the library's types.
-func (e *foreignError) As(target any) bool {
-	switch target.(type) {
-	case **APIError, **TopicError, **IncompleteError, **argumentError:
-		return false
-	}
-	return guarded(func() bool { return errors.As(e.err, target) })
-}
-
-// guarded asks somebody else's error something. One whose methods panic, such as a nil pointer of a
-// type of net, answers no.
-func guarded(ask func() bool) (answer bool) {
-	defer func() {
-		if recover() != nil {
-			answer = false
-		}
-	}()
-	return ask()
-}
-
-// credentialError marks an error of a credential as somebody else's, unless it is the library's own.
-func (r *redactor) credentialError(err error) error {
-	var own *badCredentialError
-	if errors.As(err, &own) && own != nil {
-		return own
-	}
-	return r.foreign(err)
-}
-
 // maxText bounds, in bytes, each text of somebody else's that is kept or shown.
 const maxText = 1024
 
@@ -198,4 +141,68 @@ func count(n int, noun string) string {
 		return "1 " + noun
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// badCredentialError is the library's own error about a credential; it never quotes one.
+type badCredentialError struct{ problem string }
+
+func badCredential(problem string) error { return &badCredentialError{problem} }
+
+func (e *badCredentialError) Error() string {
+	return ErrInvalidArgument.Error() + ": " + e.problem
+}
+
+func (e *badCredentialError) Is(target error) bool { return target == ErrInvalidArgument }
+
+// An APIError is a response to a whole request that was not a readable 200.
+type APIError struct {
+	// Status is the HTTP status code.
+	Status int
+	// Code is the error code from the body, Kafka's (40101) or the cloud's where that is a
+	// number; 0 if there was none.
+	Code int
+	// Message is what the body says, made printable and shortened: the message of Kafka's shape,
+	// title and detail of the cloud's, the title of an HTML page. It may be empty.
+	Message string
+	// RequestID is the X-Request-Id header or the id in the body; "" if there was neither. That
+	// the server sends the header is assumed.
+	RequestID string
+	// RetryAfter is how long the server asked to wait; 0 if it did not say, or not legibly.
+	RetryAfter time.Duration
+
+	// rateLimited says that the rate limiter rejected the request before dispatch.
+	rateLimited bool
+}
+
+// Error gives the status, code, message and request id on one printable line.
+func (e *APIError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "HTTP %d", e.Status)
+	if text := http.StatusText(e.Status); text != "" {
+		b.WriteString(" " + text)
+	}
+	if e.Code != 0 && e.Code != e.Status {
+		fmt.Fprintf(&b, ", code %d", e.Code)
+	}
+	if e.Message != "" && e.Message != http.StatusText(e.Status) {
+		b.WriteString(": " + e.Message)
+	}
+	if e.RetryAfter > 0 {
+		fmt.Fprintf(&b, " (retry after %v)", e.RetryAfter)
+	}
+	if e.RequestID != "" {
+		fmt.Fprintf(&b, " (request id %s)", e.RequestID)
+	}
+	return b.String()
+}
+
+// Is makes a 401 match ErrUnauthenticated, and a 429 of the rate limiter ErrRateLimited.
+func (e *APIError) Is(target error) bool {
+	switch target {
+	case ErrUnauthenticated:
+		return e.Status == http.StatusUnauthorized
+	case ErrRateLimited:
+		return e.rateLimited
+	}
+	return false
 }

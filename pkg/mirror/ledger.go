@@ -6,12 +6,6 @@ import (
 	"slices"
 )
 
-// How many rows a report keeps: of those that are unexpected, and, in its notes, of those for one topic.
-const (
-	maxUnexpected = 1000
-	maxRows       = 10
-)
-
 // ledger fills in a Report: it gives each topic asked for its one outcome. Its methods are for the
 // caller's goroutine; each batch writes in a part of its own until it is booked.
 type ledger struct {
@@ -366,21 +360,21 @@ func (p *part) addTo(r *Report) {
 	}
 }
 
-// says tells whether two rows give a topic the same verdict, in the same words.
-func (r Result) says(other Result) bool {
-	return r.Outcome == other.Outcome && r.Code == other.Code && r.Message == other.Message
-}
-
-// verdictText says what a row says of its topic.
-func (r Result) verdictText() string {
-	if r.Outcome == Failed {
-		return "failed, " + codeAndMessage(r.Code, r.Message)
+// Unanswered returns the report of a batch that was about to be sent and of which no answer is known:
+// every topic is Unknown. It is what a journal knows of a batch between the two hooks.
+func (b Batch) Unanswered() *Report {
+	why := cause("it was about to be sent, and no answer is known", nil)
+	r := b.report()
+	for _, name := range b.Topics {
+		r.Results = append(r.Results, Result{Topic: name, cause: why})
 	}
-	return r.Outcome.String()
+	if b.Pattern != "" {
+		r.Unaccounted, r.problems = UnaccountedUnknown, []error{why}
+	}
+	return r
 }
 
-// withoutLists returns the row without what may be long.
-func (r Result) withoutLists() Result {
-	r.Lags, r.Truncations, r.MessagesTruncated = nil, nil, nil
-	return r
+// report returns a report about the batch without any results.
+func (b Batch) report() *Report {
+	return &Report{ClusterID: b.ClusterID, Link: b.Link, DryRun: b.DryRun, Pattern: b.Pattern}
 }

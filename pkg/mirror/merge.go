@@ -202,11 +202,6 @@ func (r *Report) mergeUnexpected(rows []Result) {
 	}
 }
 
-// addUnexpected keeps as many of the rows as there is room for.
-func (r *Report) addUnexpected(rows []Result) {
-	r.Unexpected = append(r.Unexpected, rows[:min(len(rows), maxUnexpected-len(r.Unexpected))]...)
-}
-
 // rank orders results by which of two stands.
 func (r *Result) rank() int {
 	switch {
@@ -248,29 +243,6 @@ func mergeResults(a, b Result) Result {
 // refusalNote is what is kept of a refusal that does not stand.
 func (r Result) refusalNote() string {
 	return "a call was refused for this topic: " + codeAndMessage(r.Code, r.Message)
-}
-
-// open is 1 for a topic that is not answered for, and else 0.
-func (r *Result) open() int {
-	if r.Outcome == Unknown || r.Outcome == Untouched {
-		return 1
-	}
-	return 0
-}
-
-// clone returns a copy that shares nothing that a merge changes.
-func (r Result) clone() Result {
-	r.Notes = slices.Clone(r.Notes)
-	return r
-}
-
-// deepClone returns a copy that shares nothing.
-func (r Result) deepClone() Result {
-	r.Lags, r.Truncations = slices.Clone(r.Lags), slices.Clone(r.Truncations)
-	if r.MessagesTruncated != nil {
-		r.MessagesTruncated = new(*r.MessagesTruncated)
-	}
-	return r.clone()
 }
 
 // unaccountedRank orders what is known of topics without a Result: a call by pattern that was

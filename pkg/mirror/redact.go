@@ -150,3 +150,62 @@ func eachBelow(err error, f func(error)) {
 		err = errors.Unwrap(err)
 	}
 }
+
+// foreignError is an error of somebody else's code. It matches what it wraps, but never what only the
+// library says: an error of another call that comes back through middleware, a hook or a context
+// says nothing about this call.
+type foreignError struct {
+	text string // without secrets
+	err  error
+}
+
+// foreign marks an error as somebody else's. A nil error stays nil.
+func foreign(err error) error { return (*redactor)(nil).foreign(err) }
+
+// foreign does so and takes the credential out of the error's text.
+func (r *redactor) foreign(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &foreignError{r.text(withoutURLSecrets(err)), err}
+}
+
+func (e *foreignError) Error() string { return e.text }
+
+// Is looks for the target below, unless it is one of the library's.
+func (e *foreignError) Is(target error) bool {
+	switch target {
+	case ErrInvalidArgument, ErrNoTopics, ErrOutcomeUnknown, ErrUnauthenticated, ErrRateLimited:
+		return false
+	}
+	return guarded(func() bool { return errors.Is(e.err, target) })
+}
+
+// As looks for the target below, unless it is of one of the library's types.
+func (e *foreignError) As(target any) bool {
+	switch target.(type) {
+	case **APIError, **TopicError, **IncompleteError, **argumentError:
+		return false
+	}
+	return guarded(func() bool { return errors.As(e.err, target) })
+}
+
+// guarded asks somebody else's error something. One whose methods panic, such as a nil pointer of a
+// type of net, answers no.
+func guarded(ask func() bool) (answer bool) {
+	defer func() {
+		if recover() != nil {
+			answer = false
+		}
+	}()
+	return ask()
+}
+
+// credentialError marks an error of a credential as somebody else's, unless it is the library's own.
+func (r *redactor) credentialError(err error) error {
+	var own *badCredentialError
+	if errors.As(err, &own) && own != nil {
+		return own
+	}
+	return r.foreign(err)
+}

@@ -400,114 +400,6 @@ func (r *Report) Failures() []FailureGroup {
 	return groups
 }
 
-// LagSummary adds up lags.
-type LagSummary struct {
-	// Total is the sum in messages over all partitions whose lag is known; it saturates.
-	Total int64
-	// Partitions is how many those are.
-	Partitions int
-	// Largest is the largest lag of one partition, which is Partition of Topic; of equal ones, the
-	// first. They mean nothing while Partitions is 0.
-	Largest   int64
-	Topic     string
-	Partition int
-	// NeverFetched is how many partitions say that nothing was fetched yet.
-	NeverFetched int
-	// NotKnown is how many partitions were named without a lag that is known.
-	NotKnown int
-	// Without are the topics without any lag that is known.
-	Without []string
-}
-
-// Lag adds up the lags of all Results, whatever their outcome.
-func (r *Report) Lag() LagSummary {
-	var s LagSummary
-	for i := range r.Results {
-		s.add(&r.Results[i])
-	}
-	return s
-}
-
-// Lag adds up the lags of the topic's partitions.
-func (r Result) Lag() LagSummary {
-	var s LagSummary
-	s.add(&r)
-	return s
-}
-
-func (s *LagSummary) add(r *Result) {
-	before := s.Partitions
-	for _, p := range r.Lags {
-		if p.LastSourceFetchOffset == -1 {
-			s.NeverFetched++
-		}
-		if p.Lag < 0 {
-			s.NotKnown++
-			continue
-		}
-		if s.Partitions == 0 || int64(p.Lag) > s.Largest {
-			s.Largest, s.Topic, s.Partition = int64(p.Lag), r.Topic, p.Partition
-		}
-		s.Partitions++
-		s.Total = addSaturating(s.Total, int64(p.Lag))
-	}
-	if s.Partitions == before {
-		s.Without = append(s.Without, r.Topic)
-	}
-}
-
-// TruncationSummary adds up truncations: what the server gives as totals, and apart from it what
-// its rows say. The two need not agree.
-type TruncationSummary struct {
-	// Reported is the sum of the totals that the server gave, in messages, and ReportedTopics how
-	// many topics it gave one for. The sum saturates.
-	Reported       int64
-	ReportedTopics int
-	// Messages is the sum over the rows of single partitions, Partitions how many rows there are,
-	// and Topics of how many topics. The sum saturates; a row without a number adds nothing.
-	Messages   int64
-	Partitions int
-	Topics     int
-}
-
-// Truncation adds up the truncations of all Results, whatever their outcome.
-func (r *Report) Truncation() TruncationSummary {
-	var s TruncationSummary
-	for i := range r.Results {
-		s.add(&r.Results[i])
-	}
-	return s
-}
-
-// Truncation adds up the truncations of the topic's partitions.
-func (r Result) Truncation() TruncationSummary {
-	var s TruncationSummary
-	s.add(&r)
-	return s
-}
-
-func (s *TruncationSummary) add(r *Result) {
-	if r.MessagesTruncated != nil && *r.MessagesTruncated >= 0 {
-		s.Reported = addSaturating(s.Reported, *r.MessagesTruncated)
-		s.ReportedTopics++
-	}
-	for _, p := range r.Truncations {
-		s.Messages = addSaturating(s.Messages, int64(max(0, p.MessagesTruncated)))
-	}
-	s.Partitions += len(r.Truncations)
-	if len(r.Truncations) > 0 {
-		s.Topics++
-	}
-}
-
-// addSaturating adds two numbers that are not negative.
-func addSaturating(a, b int64) int64 {
-	if a > math.MaxInt64-b {
-		return math.MaxInt64
-	}
-	return a + b
-}
-
 // An IncompleteError says that a call fell short of 'all accepted'. Every error that a Client's
 // verb returns is one, bad arguments included, so that errors.As gets at the report anywhere up
 // the stack.
@@ -543,4 +435,57 @@ func (e *IncompleteError) Unwrap() []error { return e.causes }
 // the outcome is not known.
 func (e *IncompleteError) Is(target error) bool {
 	return target == ErrOutcomeUnknown && e.Report != nil && e.Report.unknown()
+}
+
+// How many rows a report keeps: of those that are unexpected, and, in its notes, of those for one topic.
+const (
+	maxUnexpected = 1000
+	maxRows       = 10
+)
+
+// says tells whether two rows give a topic the same verdict, in the same words.
+func (r Result) says(other Result) bool {
+	return r.Outcome == other.Outcome && r.Code == other.Code && r.Message == other.Message
+}
+
+// verdictText says what a row says of its topic.
+func (r Result) verdictText() string {
+	if r.Outcome == Failed {
+		return "failed, " + codeAndMessage(r.Code, r.Message)
+	}
+	return r.Outcome.String()
+}
+
+// withoutLists returns the row without what may be long.
+func (r Result) withoutLists() Result {
+	r.Lags, r.Truncations, r.MessagesTruncated = nil, nil, nil
+	return r
+}
+
+// addUnexpected keeps as many of the rows as there is room for.
+func (r *Report) addUnexpected(rows []Result) {
+	r.Unexpected = append(r.Unexpected, rows[:min(len(rows), maxUnexpected-len(r.Unexpected))]...)
+}
+
+// open is 1 for a topic that is not answered for, and else 0.
+func (r *Result) open() int {
+	if r.Outcome == Unknown || r.Outcome == Untouched {
+		return 1
+	}
+	return 0
+}
+
+// clone returns a copy that shares nothing that a merge changes.
+func (r Result) clone() Result {
+	r.Notes = slices.Clone(r.Notes)
+	return r
+}
+
+// deepClone returns a copy that shares nothing.
+func (r Result) deepClone() Result {
+	r.Lags, r.Truncations = slices.Clone(r.Lags), slices.Clone(r.Truncations)
+	if r.MessagesTruncated != nil {
+		r.MessagesTruncated = new(*r.MessagesTruncated)
+	}
+	return r.clone()
 }

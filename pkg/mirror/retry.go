@@ -3,27 +3,9 @@ package mirror
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"log/slog"
 	"math/rand/v2"
-	"net"
-	"strings"
-	"syscall"
 	"time"
-)
-
-// retryClass says why a batch may be sent again. The library finds it itself, from what came on the
-// wire; it is never read out of an error that somebody else returned.
-type retryClass uint8
-
-const (
-	final           retryClass = iota
-	notSent                    // provably not sent, for a cause that can pass
-	rejected                   // by the rate limiter
-	unauthenticated            // a 401: once, if the credential has another header by then
-	maybeDone                  // no certain response: a dry run, which changes nothing, may be repeated
 )
 
 const (
@@ -108,13 +90,6 @@ func (s *retries) until(through time.Time, retryFor time.Duration) time.Time {
 	return later(s.first, through).Add(retryFor)
 }
 
-func (v verdict) retryAfter() time.Duration {
-	if v.api == nil {
-		return 0
-	}
-	return v.api.RetryAfter
-}
-
 // backoff draws the wait after the n-th failure.
 func backoff(n int) time.Duration {
 	return rand.N(min(lastBackoff, firstBackoff<<min(n-1, 16))) //nolint:gosec // it spreads out attempts
@@ -126,12 +101,6 @@ func later(a, b time.Time) time.Time {
 	}
 	return b
 }
-
-// Why a wait was not begun.
-var (
-	errWaitTooLong  = errors.New("the call's deadline comes before the end of the wait")
-	errPauseTooLong = errors.New("RetryFor is over before the rate limiter's pause ends")
-)
 
 // send sends the part's batch until it has a response, or may not be sent again. The requests end with
 // ctx; the waits between them also with waits. It tells whether the run must end.
@@ -213,38 +182,4 @@ func interrupted(ctx, waits context.Context, doing string, last verdict, err err
 		last.err = joined(last.err, cause("not sent again", err))
 	}
 	return last
-}
-
-// isPassing tells whether the cause of an attempt that was provably not sent may be gone the next
-// time. Once there was a connection, every cause may be, but those that are known to last.
-func isPassing(err error, hadConn bool) bool {
-	return guarded(func() bool {
-		var dns *net.DNSError
-		var timeout net.Error
-		switch {
-		case errors.As(err, &dns):
-			return dns.IsTemporary || dns.IsTimeout
-		case hadConn:
-			return !lasts(err)
-		}
-		return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) ||
-			errors.As(err, &timeout) && timeout.Timeout()
-	})
-}
-
-// lasts tells whether the error of a connection is about how the two sides are set up: TLS, or a
-// proxy.
-func lasts(err error) bool {
-	var (
-		certificate *tls.CertificateVerificationError
-		authority   x509.UnknownAuthorityError
-		hostname    x509.HostnameError
-		invalid     x509.CertificateInvalidError
-		alert       tls.AlertError
-		noTLS       tls.RecordHeaderError
-		proxy       *proxyError
-	)
-	return errors.As(err, &certificate) || errors.As(err, &authority) || errors.As(err, &hostname) ||
-		errors.As(err, &invalid) || errors.As(err, &alert) || errors.As(err, &noTLS) || errors.As(err, &proxy) ||
-		strings.Contains(err.Error(), "tls: ") // crypto/tls has no type for the rest
 }

@@ -291,25 +291,6 @@ type Batch struct {
 	first int // of Topics, in the call's names
 }
 
-// Unanswered returns the report of a batch that was about to be sent and of which no answer is known:
-// every topic is Unknown. It is what a journal knows of a batch between the two hooks.
-func (b Batch) Unanswered() *Report {
-	why := cause("it was about to be sent, and no answer is known", nil)
-	r := b.report()
-	for _, name := range b.Topics {
-		r.Results = append(r.Results, Result{Topic: name, cause: why})
-	}
-	if b.Pattern != "" {
-		r.Unaccounted, r.problems = UnaccountedUnknown, []error{why}
-	}
-	return r
-}
-
-// report returns a report about the batch without any results.
-func (b Batch) report() *Report {
-	return &Report{ClusterID: b.ClusterID, Link: b.Link, DryRun: b.DryRun, Pattern: b.Pattern}
-}
-
 // batches cuts the selection into requests of at most size names; a pattern is one request.
 func (s Selection) batches(b Batch, size int) []Batch {
 	if s.expression != "" {

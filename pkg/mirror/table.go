@@ -168,43 +168,6 @@ func (r *Result) why() string {
 	return why
 }
 
-// String summarizes the lags on one line.
-func (s LagSummary) String() string {
-	var b strings.Builder
-	if s.Partitions == 0 {
-		b.WriteString("not known")
-	} else {
-		fmt.Fprintf(&b, "%d messages in %s; the largest is %d, %s partition %d",
-			s.Total, count(s.Partitions, "partition"), s.Largest, printable.Line(s.Topic, maxTopicName), s.Partition)
-	}
-	if s.NeverFetched > 0 {
-		fmt.Fprintf(&b, "; %s never fetched from", count(s.NeverFetched, "partition"))
-	}
-	if s.NotKnown > 0 {
-		fmt.Fprintf(&b, "; not known for %s", count(s.NotKnown, "partition"))
-	}
-	if s.Partitions > 0 && len(s.Without) > 0 {
-		fmt.Fprintf(&b, "; not known for %s", count(len(s.Without), "topic"))
-	}
-	return b.String()
-}
-
-// String summarizes the truncations on one line.
-func (s TruncationSummary) String() string {
-	var b strings.Builder
-	if s.Partitions == 0 {
-		b.WriteString("none reported")
-	} else {
-		fmt.Fprintf(&b, "%d messages, by the rows of %s of %s", s.Messages, count(s.Partitions, "partition"), count(s.Topics, "topic"))
-	}
-	if s.ReportedTopics > 0 {
-		fmt.Fprintf(&b, "; the server's own total is %d for %s", s.Reported, count(s.ReportedTopics, "topic"))
-	} else if s.Partitions > 0 {
-		b.WriteString("; the server gives no total")
-	}
-	return b.String()
-}
-
 // LogValue gives a log record the report in a few attributes: not the topics, but the counts, and
 // the first cause if there is one.
 func (r Report) LogValue() slog.Value {

@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
@@ -114,3 +115,9 @@ func sleep(ctx context.Context, d time.Duration) error {
 		return ctx.Err()
 	}
 }
+
+// Why a wait was not begun.
+var (
+	errWaitTooLong  = errors.New("the call's deadline comes before the end of the wait")
+	errPauseTooLong = errors.New("RetryFor is over before the rate limiter's pause ends")
+)

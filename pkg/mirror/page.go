@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"html"
 	"io"
 	"math"
@@ -21,83 +20,6 @@ import (
 	"github.com/seed25095279/clusterlink-go/gen"
 	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
 )
-
-// classify says what a response proves that is not a readable 200, and whether a dry run or a
-// rejected request may be sent again. This is the whole table; what it does not list proves nothing.
-func classify(resp *http.Response, body io.Reader, hide *redactor) verdict {
-	p := readPage(resp, body)
-	e := p.apiError(resp, hide)
-	v := verdict{outcome: Unknown, err: e, api: e}
-	untouched := false // assumed, where nothing else is said
-	switch resp.StatusCode {
-	case http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect,
-		http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusProxyAuthRequired, http.StatusLengthRequired,
-		http.StatusRequestURITooLong, http.StatusUnsupportedMediaType, http.StatusExpectationFailed,
-		http.StatusUnprocessableEntity, http.StatusUpgradeRequired, http.StatusPreconditionRequired,
-		http.StatusRequestHeaderFieldsTooLarge, http.StatusNetworkAuthenticationRequired:
-		untouched = true
-	case http.StatusMisdirectedRequest: // by RFC 9110, 15.5.20
-		v.outcome = Untouched
-	case http.StatusBadRequest:
-		// 40002 can wrap an error of unknown origin, after dispatch.
-		untouched = p.hasCodesWithout40002() || p.isBadMessage()
-	case http.StatusUnauthorized:
-		untouched, v.retry = true, unauthenticated
-	case http.StatusForbidden:
-		// As HTML it can come from a firewall, after the server was done.
-		untouched = !p.isHTML()
-	case http.StatusRequestEntityTooLarge:
-		// With a code it comes from Kafka's error mapper, after dispatch.
-		untouched = p.whole && e.Code == 0 && !bytes.Contains(p.text, []byte("error_code"))
-	case http.StatusTooManyRequests:
-		switch said := doSFilter(resp.Header); {
-		case said.unavailable: // rejected before dispatch
-			v.outcome, v.retry, e.rateLimited = Untouched, rejected, true
-		case !said.anything && p.isJettys429():
-			// The limiter's page without its header: a strong sign, but anything that calls
-			// sendError(429) writes the same bytes.
-			v.retry = rejected
-		}
-	}
-	if untouched {
-		v.outcome, v.assumed = Untouched, true
-	}
-	if v.retry == final && v.outcome == Unknown && canPass(resp.StatusCode) {
-		v.retry = maybeDone
-	}
-	return v
-}
-
-// canPass tells whether what the status says may be over the next time.
-func canPass(status int) bool {
-	return status >= 500 || status == http.StatusRequestTimeout || status == http.StatusTooManyRequests
-}
-
-// filterHeader is what the rate limiter, Jetty's DoSFilter, says of a request.
-type filterHeader struct{ anything, unavailable bool }
-
-// doSFilter reads the header DoSFilter. Only unavailable says that the request was rejected; delayed
-// and throttled stand on what was let through.
-func doSFilter(h http.Header) filterHeader {
-	values := h.Values("DoSFilter")
-	said := filterHeader{anything: len(values) > 0}
-	for value := range strings.SplitSeq(strings.Join(values, ","), ",") {
-		said.unavailable = said.unavailable || strings.TrimSpace(value) == "unavailable"
-	}
-	return said
-}
-
-// gatewayAttempts returns the value of x-envoy-attempt-count, with which a gateway says how often it
-// has sent the request, if that is more than once; else "".
-func gatewayAttempts(h http.Header) string {
-	for value := range strings.SplitSeq(strings.Join(h.Values("X-Envoy-Attempt-Count"), ","), ",") {
-		digits := strings.TrimLeft(strings.TrimSpace(value), "0")
-		if digits != "" && digits != "1" && strings.Trim(digits, "0123456789") == "" {
-			return printable.Line(digits, 20)
-		}
-	}
-	return ""
-}
 
 // maxErrorPage bounds what is read of an error page, in bytes. A message can list every topic of the
 // request.
@@ -272,59 +194,6 @@ func (p page) isBadMessage() bool {
 		}
 	}
 	return p.whole && p.mediaType == "text/html" && jettysBadMsg.Match(p.text)
-}
-
-// An APIError is a response to a whole request that was not a readable 200.
-type APIError struct {
-	// Status is the HTTP status code.
-	Status int
-	// Code is the error code from the body, Kafka's (40101) or the cloud's where that is a
-	// number; 0 if there was none.
-	Code int
-	// Message is what the body says, made printable and shortened: the message of Kafka's shape,
-	// title and detail of the cloud's, the title of an HTML page. It may be empty.
-	Message string
-	// RequestID is the X-Request-Id header or the id in the body; "" if there was neither. That
-	// the server sends the header is assumed.
-	RequestID string
-	// RetryAfter is how long the server asked to wait; 0 if it did not say, or not legibly.
-	RetryAfter time.Duration
-
-	// rateLimited says that the rate limiter rejected the request before dispatch.
-	rateLimited bool
-}
-
-// Error gives the status, code, message and request id on one printable line.
-func (e *APIError) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "HTTP %d", e.Status)
-	if text := http.StatusText(e.Status); text != "" {
-		b.WriteString(" " + text)
-	}
-	if e.Code != 0 && e.Code != e.Status {
-		fmt.Fprintf(&b, ", code %d", e.Code)
-	}
-	if e.Message != "" && e.Message != http.StatusText(e.Status) {
-		b.WriteString(": " + e.Message)
-	}
-	if e.RetryAfter > 0 {
-		fmt.Fprintf(&b, " (retry after %v)", e.RetryAfter)
-	}
-	if e.RequestID != "" {
-		fmt.Fprintf(&b, " (request id %s)", e.RequestID)
-	}
-	return b.String()
-}
-
-// Is makes a 401 match ErrUnauthenticated, and a 429 of the rate limiter ErrRateLimited.
-func (e *APIError) Is(target error) bool {
-	switch target {
-	case ErrUnauthenticated:
-		return e.Status == http.StatusUnauthorized
-	case ErrRateLimited:
-		return e.rateLimited
-	}
-	return false
 }
 
 // apiError reads what the page says, for people. What cannot be read of it does not change what the

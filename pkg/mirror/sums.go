@@ -1,0 +1,154 @@
+package mirror
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
+)
+
+// LagSummary adds up lags.
+type LagSummary struct {
+	// Total is the sum in messages over all partitions whose lag is known; it saturates.
+	Total int64
+	// Partitions is how many those are.
+	Partitions int
+	// Largest is the largest lag of one partition, which is Partition of Topic; of equal ones, the
+	// first. They mean nothing while Partitions is 0.
+	Largest   int64
+	Topic     string
+	Partition int
+	// NeverFetched is how many partitions say that nothing was fetched yet.
+	NeverFetched int
+	// NotKnown is how many partitions were named without a lag that is known.
+	NotKnown int
+	// Without are the topics without any lag that is known.
+	Without []string
+}
+
+// Lag adds up the lags of all Results, whatever their outcome.
+func (r *Report) Lag() LagSummary {
+	var s LagSummary
+	for i := range r.Results {
+		s.add(&r.Results[i])
+	}
+	return s
+}
+
+// Lag adds up the lags of the topic's partitions.
+func (r Result) Lag() LagSummary {
+	var s LagSummary
+	s.add(&r)
+	return s
+}
+
+func (s *LagSummary) add(r *Result) {
+	before := s.Partitions
+	for _, p := range r.Lags {
+		if p.LastSourceFetchOffset == -1 {
+			s.NeverFetched++
+		}
+		if p.Lag < 0 {
+			s.NotKnown++
+			continue
+		}
+		if s.Partitions == 0 || int64(p.Lag) > s.Largest {
+			s.Largest, s.Topic, s.Partition = int64(p.Lag), r.Topic, p.Partition
+		}
+		s.Partitions++
+		s.Total = addSaturating(s.Total, int64(p.Lag))
+	}
+	if s.Partitions == before {
+		s.Without = append(s.Without, r.Topic)
+	}
+}
+
+// TruncationSummary adds up truncations: what the server gives as totals, and apart from it what
+// its rows say. The two need not agree.
+type TruncationSummary struct {
+	// Reported is the sum of the totals that the server gave, in messages, and ReportedTopics how
+	// many topics it gave one for. The sum saturates.
+	Reported       int64
+	ReportedTopics int
+	// Messages is the sum over the rows of single partitions, Partitions how many rows there are,
+	// and Topics of how many topics. The sum saturates; a row without a number adds nothing.
+	Messages   int64
+	Partitions int
+	Topics     int
+}
+
+// Truncation adds up the truncations of all Results, whatever their outcome.
+func (r *Report) Truncation() TruncationSummary {
+	var s TruncationSummary
+	for i := range r.Results {
+		s.add(&r.Results[i])
+	}
+	return s
+}
+
+// Truncation adds up the truncations of the topic's partitions.
+func (r Result) Truncation() TruncationSummary {
+	var s TruncationSummary
+	s.add(&r)
+	return s
+}
+
+func (s *TruncationSummary) add(r *Result) {
+	if r.MessagesTruncated != nil && *r.MessagesTruncated >= 0 {
+		s.Reported = addSaturating(s.Reported, *r.MessagesTruncated)
+		s.ReportedTopics++
+	}
+	for _, p := range r.Truncations {
+		s.Messages = addSaturating(s.Messages, int64(max(0, p.MessagesTruncated)))
+	}
+	s.Partitions += len(r.Truncations)
+	if len(r.Truncations) > 0 {
+		s.Topics++
+	}
+}
+
+// addSaturating adds two numbers that are not negative.
+func addSaturating(a, b int64) int64 {
+	if a > math.MaxInt64-b {
+		return math.MaxInt64
+	}
+	return a + b
+}
+
+// String summarizes the lags on one line.
+func (s LagSummary) String() string {
+	var b strings.Builder
+	if s.Partitions == 0 {
+		b.WriteString("not known")
+	} else {
+		fmt.Fprintf(&b, "%d messages in %s; the largest is %d, %s partition %d",
+			s.Total, count(s.Partitions, "partition"), s.Largest, printable.Line(s.Topic, maxTopicName), s.Partition)
+	}
+	if s.NeverFetched > 0 {
+		fmt.Fprintf(&b, "; %s never fetched from", count(s.NeverFetched, "partition"))
+	}
+	if s.NotKnown > 0 {
+		fmt.Fprintf(&b, "; not known for %s", count(s.NotKnown, "partition"))
+	}
+	if s.Partitions > 0 && len(s.Without) > 0 {
+		fmt.Fprintf(&b, "; not known for %s", count(len(s.Without), "topic"))
+	}
+	return b.String()
+}
+
+// String summarizes the truncations on one line.
+func (s TruncationSummary) String() string {
+	var b strings.Builder
+	if s.Partitions == 0 {
+		b.WriteString("none reported")
+	} else {
+		fmt.Fprintf(&b, "%d messages, by the rows of %s of %s", s.Messages, count(s.Partitions, "partition"), count(s.Topics, "topic"))
+	}
+	if s.ReportedTopics > 0 {
+		fmt.Fprintf(&b, "; the server's own total is %d for %s", s.Reported, count(s.ReportedTopics, "topic"))
+	} else if s.Partitions > 0 {
+		b.WriteString("; the server gives no total")
+	}
+	return b.String()
+}

@@ -1,0 +1,250 @@
+package mirror
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// transport is the library's own: HTTP/1.1, and a connection of its own for each request, since a
+// kept-alive one may have gone stale, and the outcome of a request lost on it would be unknown. It
+// tells each attempt's tracker what it does.
+type transport struct{ base *http.Transport }
+
+func (cfg Config) transport() *transport {
+	t := &http.Transport{
+		Proxy:                  proxyFromEnvironment,
+		OnProxyConnectResponse: checkConnect,
+		DialContext:            cfg.dial,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:    connectTimeout,
+		DisableKeepAlives:      true,
+		ExpectContinueTimeout:  time.Second, // for middleware that sets the header
+		MaxResponseHeaderBytes: 1 << 20,
+		Protocols:              &http.Protocols{},
+	}
+	t.Protocols.SetHTTP1(true)
+	if cfg.TLS != nil {
+		t.TLSClientConfig = cfg.TLS.Clone()
+		t.TLSClientConfig.MinVersion = max(t.TLSClientConfig.MinVersion, tls.VersionTLS12)
+	}
+	t.TLSClientConfig.NextProtos = []string{"http/1.1"}
+	if t.TLSClientConfig.ClientSessionCache == nil {
+		t.TLSClientConfig.ClientSessionCache = tls.NewLRUClientSessionCache(0)
+	}
+	return &transport{t}
+}
+
+// RoundTrip sends the request.
+func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	w := trackerOf(r)
+	if w == nil {
+		return t.base.RoundTrip(r)
+	}
+	through := r.WithContext(context.WithValue(r.Context(), trackerKey{}, w))
+	through.GetBody = nil // with it, net/http may send the request twice
+	if r.Body != nil && r.Body != http.NoBody {
+		through.Body = &countedBody{ReadCloser: r.Body, tracker: w}
+	}
+	resp, err := t.base.RoundTrip(through)
+	w.returned(err)
+	return resp, err
+}
+
+// countedBody tells the tracker when a body begins to be sent.
+type countedBody struct {
+	io.ReadCloser
+	tracker *tracker
+	begun   bool
+}
+
+func (b *countedBody) Read(p []byte) (int, error) {
+	if !b.begun {
+		if err := b.tracker.sending(); err != nil {
+			return 0, err
+		}
+		b.begun = true
+	}
+	return b.ReadCloser.Read(p)
+}
+
+var errNoConn = errors.New("DialContext returned neither a connection nor an error")
+
+func (cfg Config) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	dial := cfg.DialContext
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: connectTimeout}).DialContext
+	}
+	// net/http lets a dialer outlive its request, for the sake of later ones; here there are none.
+	w, _ := ctx.Value(trackerKey{}).(*tracker)
+	if w != nil {
+		var cancel context.CancelCauseFunc
+		ctx, cancel = context.WithCancelCause(ctx)
+		defer cancel(nil)
+		defer context.AfterFunc(w.ctx, func() { cancel(context.Cause(w.ctx)) })()
+	}
+	conn, err := dial(ctx, network, address)
+	if err == nil && conn == nil {
+		err = errNoConn
+	}
+	if err != nil {
+		return nil, err
+	}
+	if w != nil {
+		w.connected()
+	}
+	return conn, nil
+}
+
+// errProxySetting takes the place of an error that quotes the proxy's URL with the password in it.
+var errProxySetting = &proxyError{"the environment's proxy setting is not a URL"}
+
+// proxyFromEnvironment is the environment's choice of a proxy.
+func proxyFromEnvironment(r *http.Request) (*url.URL, error) {
+	u, err := http.ProxyFromEnvironment(r)
+	if err != nil {
+		return nil, errProxySetting
+	}
+	return u, nil
+}
+
+// proxyError is the failure of a proxy on the way to the cluster.
+type proxyError struct{ text string }
+
+func (e *proxyError) Error() string { return e.text }
+
+// checkConnect fails if a proxy refuses to open a tunnel.
+func checkConnect(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
+	if resp.StatusCode == http.StatusOK {
+		return nil
+	}
+	return &proxyError{fmt.Sprintf("it answered CONNECT with HTTP %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))}
+}
+
+// tracker is the body of one attempt's request. It knows whether anything of the body was ever
+// taken: what was not taken cannot be on the wire, whatever lies between the library and the server.
+type tracker struct {
+	ctx    context.Context // of the attempt
+	mu     sync.Mutex
+	body   io.Reader
+	taken  bool // somebody asked for a part of the body
+	sealed bool // no part of the body is handed out any more
+
+	// What the library's own transport says.
+	sends     int   // bodies that it began to send
+	hasConn   bool  // it had a connection
+	transport error // its error
+}
+
+// trackerKey is where the context of a request holds the tracker of its attempt.
+type trackerKey struct{}
+
+// trackerOf returns the tracker of the attempt that the request belongs to; nil if there is none.
+// Middleware may have put its own context or body in, but seldom both.
+func trackerOf(r *http.Request) *tracker {
+	if w, ok := r.Context().Value(trackerKey{}).(*tracker); ok {
+		return w
+	}
+	w, _ := r.Body.(*tracker)
+	return w
+}
+
+// Read hands out the request's body, until it is sealed.
+func (w *tracker) Read(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.sealed {
+		return 0, errOver
+	}
+	w.taken = w.taken || len(p) > 0
+	return w.body.Read(p)
+}
+
+// Close does nothing: the body is in memory.
+func (w *tracker) Close() error { return nil }
+
+// seal ends the handing out of the body, and tells whether any of it was taken before, or a body of
+// the middleware's own was sent in its place. If not, the server cannot have got the request, and
+// cannot get it later from a goroutine that is left over.
+func (w *tracker) seal() (taken bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sealed = true
+	return w.taken || w.sends > 0
+}
+
+var errOver = errors.New("the attempt is over")
+
+// sending notes that a body begins to be sent. It fails once the attempt is sealed.
+func (w *tracker) sending() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.sealed && !w.taken {
+		return errOver
+	}
+	w.sends++
+	return nil
+}
+
+func (w *tracker) connected() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.hasConn = true
+}
+
+func (w *tracker) returned(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.transport = err
+}
+
+// state returns what the library's own transport has said so far.
+func (w *tracker) state() (sends int, hasConn bool, transport error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.sends, w.hasConn, w.transport
+}
+
+// isPassing tells whether the cause of an attempt that was provably not sent may be gone the next
+// time. Once there was a connection, every cause may be, but those that are known to last.
+func isPassing(err error, hadConn bool) bool {
+	return guarded(func() bool {
+		var dns *net.DNSError
+		var timeout net.Error
+		switch {
+		case errors.As(err, &dns):
+			return dns.IsTemporary || dns.IsTimeout
+		case hadConn:
+			return !lasts(err)
+		}
+		return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) ||
+			errors.As(err, &timeout) && timeout.Timeout()
+	})
+}
+
+// lasts tells whether the error of a connection is about how the two sides are set up: TLS, or a
+// proxy.
+func lasts(err error) bool {
+	var (
+		certificate *tls.CertificateVerificationError
+		authority   x509.UnknownAuthorityError
+		hostname    x509.HostnameError
+		invalid     x509.CertificateInvalidError
+		alert       tls.AlertError
+		noTLS       tls.RecordHeaderError
+		proxy       *proxyError
+	)
+	return errors.As(err, &certificate) || errors.As(err, &authority) || errors.As(err, &hostname) ||
+		errors.As(err, &invalid) || errors.As(err, &alert) || errors.As(err, &noTLS) || errors.As(err, &proxy) ||
+		strings.Contains(err.Error(), "tls: ") // crypto/tls has no type for the rest
+}
