@@ -68,7 +68,7 @@ func unmarshalName[T ~uint8](v *T, names []string, text []byte) error {
 	if i < 0 {
 		return fmt.Errorf("%w: %s is none of %s", ErrInvalidArgument, printable.Quote(string(text)), strings.Join(names, ", "))
 	}
-	*v = T(i) //nolint:gosec // an index into a few names
+	*v = T(i)
 	return nil
 }
 
