@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
@@ -70,7 +71,7 @@ func (c *Client) exchange(ctx context.Context, q *request, p *part, w *tracker, 
 		return verdict{outcome: Untouched, err: stopped(ctx, "nothing was sent", nil)}, nil
 	}
 	caller := ctx
-	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, fmt.Errorf("no response within %v", c.timeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, &timeoutError{c.timeout})
 	defer cancel()
 	w.ctx = ctx
 
@@ -193,6 +194,11 @@ func (c *Client) newRequest(ctx context.Context, q *request, w *tracker) (*http.
 	return r.WithContext(ctx), nil
 }
 
+// timeoutError is why the context of an attempt ends at Config.Timeout.
+type timeoutError struct{ after time.Duration }
+
+func (e *timeoutError) Error() string { return fmt.Sprintf("no response within %v", e.after) }
+
 // stopped is the cause of something that ended without an answer. Where the context ended it, both
 // what the context says and why it says so can be found in the error.
 func stopped(ctx context.Context, where string, err error) error {
@@ -200,11 +206,15 @@ func stopped(ctx context.Context, where string, err error) error {
 		return cause(where, err)
 	}
 	why := foreign(context.Cause(ctx))
-	text := where + ": " + clean(why.Error())
+	parts := []string{where, clean(why.Error())}
 	if err != nil && err.Error() != why.Error() && err.Error() != ctx.Err().Error() {
-		text += ": " + clean(err.Error())
+		parts = append(parts, clean(err.Error()))
+		var timeout *timeoutError
+		if errors.As(context.Cause(ctx), &timeout) { // whose words are the cause
+			parts = []string{where, parts[2] + " (" + parts[1] + ")"}
+		}
 	}
-	return &causeError{text: text, err: errors.Join(ctx.Err(), why, err)}
+	return &causeError{text: strings.Join(parts, ": "), err: errors.Join(ctx.Err(), why, err)}
 }
 
 // contextReader reads a body until ctx ends, whether the body honours ctx or not.
