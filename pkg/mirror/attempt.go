@@ -267,8 +267,6 @@ func (r *contextReader) Read(p []byte) (int, error) {
 			runtime.Goexit()
 		case got.n < 0 || got.n > len(into):
 			return 0, errors.New("the body returned an impossible count of bytes")
-		case got.err != nil && got.err != io.EOF && errors.Is(got.err, io.EOF): //nolint:errorlint // only this very error is an end
-			got.err = errors.New(got.err.Error())
 		}
 		return copy(p, into[:got.n]), got.err
 	case <-r.ctx.Done():

@@ -365,6 +365,27 @@ func faultsOfTheRateLimiter() []fault {
 	f.topics, f.is = []string{"a", "b", "c"}, limited
 	f.config = func(e *env) { e.cfg.BatchSize, e.cfg.KeepGoing, e.cfg.RetryFor = 1, true, -1 }
 	add(f)
+	add(fault{name: "a pause that another batch's 429 makes too long ends the run", bubble: true, topics: []string{"a", "b"},
+		inject: []mirrortest.Fault{
+			{Topic: "a", Do: mirrortest.WithHeader(mirrortest.RateLimited(), "Retry-After", "1")}, // at 2.5 s; its time is over at 10 s
+			{Topic: "b", Do: mirrortest.WithHeader(mirrortest.RateLimited(), "Retry-After", "9")}, // at 3 s; its time is over at 12 s
+		},
+		config: func(e *env) {
+			start := time.Now()
+			e.cfg.BatchSize, e.cfg.Parallel, e.cfg.RetryFor = 1, 2, 10*time.Second
+			e.cfg.BeforeBatch = func(_ context.Context, b mirror.Batch) error {
+				time.Sleep(time.Duration(b.Index) * 2 * time.Second)
+				return nil
+			}
+			e.cfg.AfterBatch = func(context.Context, mirror.Batch, *mirror.Report) error {
+				require.LessOrEqual(e, time.Since(start), 4*time.Second)
+				return nil
+			}
+			e.dial(func(_ context.Context, n int, next func() (net.Conn, error)) (net.Conn, error) {
+				time.Sleep([]time.Duration{2500 * time.Millisecond, time.Second}[n-1])
+				return next()
+			})
+		}, outcomes: "UU", seen: 2, is: limited, text: "RetryFor is over before the rate limiter's pause ends"})
 	add(fault{name: "a 429 pauses the client's other batches", bubble: true, topics: []string{"a", "b", "c"},
 		inject: []mirrortest.Fault{{Do: mirrortest.Answer(429, "", "DoSFilter", "unavailable", "Retry-After", "20")}},
 		config: func(e *env) {
