@@ -30,15 +30,18 @@ type request struct {
 
 // attempt sends the request once, and gives the part the rows of the answer.
 func (c *Client) attempt(ctx context.Context, q *request, p *part) (v verdict) {
-	a := Attempt{Run: q.batch.Run, Batch: q.batch.Index, Number: len(p.attempts) + 1, Topics: len(q.batch.Topics), Start: time.Now()}
+	a := Attempt{
+		Run: q.batch.Run, Batch: q.batch.Index, Number: len(p.attempts) + 1,
+		Topics: len(q.batch.Topics), Start: time.Now(),
+	}
 	w := &tracker{body: bytes.NewReader(q.body)}
 	var header http.Header
 	finished := false
 	defer func() {
 		if !finished { // a credential or middleware panics, or ends the goroutine
-			v = verdict{outcome: Untouched, err: cause("a credential or middleware panicked before anything was sent", nil)}
+			v.outcome, v.err = Untouched, cause("a credential or middleware panicked before anything was sent", nil)
 			if w.seal() {
-				v = verdict{outcome: Unknown, err: cause("middleware panicked, and the request may have been carried out", nil)}
+				v.outcome, v.err = Unknown, cause("middleware panicked, and the request may have been carried out", nil)
 			}
 			p.verdict = v
 		}
@@ -74,88 +77,95 @@ func (c *Client) exchange(ctx context.Context, q *request, p *part, w *tracker, 
 	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, &timeoutError{c.timeout})
 	defer cancel()
 	w.ctx = ctx
+	// timedOut is a cause that can pass, unlike the end of the caller's own context.
+	timedOut := func() bool { return ctx.Err() != nil && caller.Err() == nil }
 
 	r, err := c.newRequest(ctx, q, w)
 	if err != nil {
 		v := verdict{outcome: Untouched, err: err}
-		if isPassing(err, false) || ctx.Err() != nil && caller.Err() == nil {
+		if isPassing(err, false) || timedOut() {
 			v.retry = notSent
 		}
 		return v, nil
 	}
 	if q.refused != nil && maps.EqualFunc(q.refused, q.credential, slices.Equal) {
-		return verdict{outcome: Untouched, sameCredential: true, err: cause("the credential is still the one that was refused", nil)}, nil
+		err := cause("the credential is still the one that was refused", nil)
+		return verdict{outcome: Untouched, sameCredential: true, err: err}, nil
 	}
-	resp, err := c.roundTripper.RoundTrip(r.WithContext(context.WithValue(ctx, trackerKey{}, w))) //nolint:bodyclose // the contextReader does
+	p.hide = newRedactor(q.credential)
+	resp, err := c.roundTripper.RoundTrip(r) //nolint:bodyclose // the contextReader closes it
 	if err == nil && resp == nil {
 		err = errors.New("the middleware returned neither a response nor an error")
 	}
-	if err != nil {
-		if resp != nil && resp.Body != nil {
-			go closeQuietly(resp.Body)
-		}
-		if w.seal() {
-			return verdict{
-				outcome: Unknown, retry: maybeDone,
-				err: stopped(ctx, "the request may have been carried out, and no response came", c.blame(w, q, err)),
-			}, nil
-		}
-		v := verdict{outcome: Untouched, err: stopped(ctx, "the request was not sent", c.blame(w, q, err))}
-		_, hasConn, own := w.state()
-		if isPassing(err, hasConn && own != nil && guarded(func() bool { return errors.Is(err, own) })) || ctx.Err() != nil && caller.Err() == nil {
-			v.retry = notSent
-		}
-		return v, nil
+	if err == nil {
+		return c.respond(ctx, p, w, a, resp), resp.Header
 	}
+	if resp != nil && resp.Body != nil {
+		go closeQuietly(resp.Body)
+	}
+	taken, blamed := w.seal(), c.blame(w, p.hide, err)
+	if taken {
+		err = stopped(ctx, "the request may have been carried out, and no response came", blamed)
+		return verdict{outcome: Unknown, err: err, retry: maybeDone}, nil
+	}
+	v := verdict{outcome: Untouched, err: stopped(ctx, "the request was not sent", blamed)}
+	if _, hasConn, _ := w.state(); isPassing(err, hasConn && w.failedWith(err)) || timedOut() {
+		v.retry = notSent
+	}
+	return v, nil
+}
+
+// respond says what a response comes to, and gives the part the rows of an answer.
+func (c *Client) respond(ctx context.Context, p *part, w *tracker, a *Attempt, resp *http.Response) verdict {
 	if resp.Body == nil {
 		resp.Body = http.NoBody
 	}
-	a.HTTPStatus = resp.StatusCode
-	hide := newRedactor(q.credential)
-	p.hide = hide
-	a.RequestID = requestID(resp.Header, hide)
 	body := newContextReader(ctx, resp.Body)
 	defer body.Close() //nolint:errcheck // it was read as far as it matters
+	a.HTTPStatus = resp.StatusCode
+	a.RequestID = requestID(resp.Header, p.hide)
 
-	if resp.Request != nil && resp.Request.Method != http.MethodPost {
-		text := "the middleware answered with the response to another request: " + printable.Line(resp.Request.Method, 16)
-		return verdict{outcome: Unknown, err: cause(text, nil), retry: maybeDone}, resp.Header
-	}
-	if resp.StatusCode != http.StatusOK || !isJSON(resp.Header) {
+	another := resp.Request != nil && resp.Request.Method != http.MethodPost
+	if another || resp.StatusCode != http.StatusOK || !isJSON(resp.Header) {
 		taken := w.seal()
-		v := classify(resp, body, hide)
-		if !taken && resp.StatusCode != http.StatusOK { // a response from before the request's body, such as 408 on a connection just made
+		v := classify(resp, body, p.hide)
+		switch {
+		case !taken && resp.StatusCode != http.StatusOK:
+			// It came before the request's body, such as a 408 on a connection just made.
 			v.outcome, v.assumed = Untouched, false
 			if v.retry == maybeDone || v.retry == final && canPass(resp.StatusCode) {
 				v.retry = notSent
 			}
+		case another:
+			method := printable.Line(resp.Request.Method, 16)
+			err := cause("the middleware answered with the response to another request ("+method+")", v.err)
+			v = verdict{outcome: Unknown, err: err, retry: maybeDone}
 		}
-		return v, resp.Header
+		return v
 	}
 	if coding := contentCoding(resp.Header); coding != "" {
-		return verdict{outcome: Unknown, err: cause("the answer has "+hide.text(coding), nil), retry: maybeDone}, resp.Header
+		return verdict{outcome: Unknown, err: cause("the answer has "+p.hide.text(coding), nil), retry: maybeDone}
 	}
 	list, err := readAnswer(http.MaxBytesReader(nil, body, c.maxAnswer), p.add)
-	p.next = clean(hide.text(list.next))
+	p.next = clean(p.hide.text(list.next))
 	var tooLong *http.MaxBytesError
 	if errors.As(err, &tooLong) {
 		err = fmt.Errorf("it is longer than %d bytes", tooLong.Limit)
 	}
 	if err != nil {
 		where := fmt.Sprintf("the answer could not be read to its end (%s read)", count(list.rows, "row"))
-		return verdict{outcome: Unknown, err: stopped(ctx, where, hide.foreign(err)), retry: maybeDone}, resp.Header
+		return verdict{outcome: Unknown, err: stopped(ctx, where, p.hide.foreign(err)), retry: maybeDone}
 	}
-	return verdict{outcome: Unknown}, resp.Header
+	return verdict{outcome: Unknown}
 }
 
 // blame says which part failed, where it was not the cluster.
-func (c *Client) blame(w *tracker, q *request, err error) error {
+func (c *Client) blame(w *tracker, hide *redactor, err error) error {
 	_, _, own := w.state()
-	hide := newRedactor(q.credential)
 	var proxy *proxyError
 	var op *net.OpError
 	switch {
-	case c.wrapped && (own == nil || !guarded(func() bool { return errors.Is(err, own) })):
+	case c.wrapped && !w.failedWith(err):
 		return cause("the middleware failed", hide.foreign(err))
 	case errors.As(own, &proxy), errors.As(own, &op) && op.Op == "proxyconnect":
 		return cause("the proxy failed", hide.foreign(err))
@@ -191,7 +201,7 @@ func (c *Client) newRequest(ctx context.Context, q *request, w *tracker) (*http.
 	}
 	q.credential = written
 	maps.Copy(r.Header, written)
-	return r.WithContext(ctx), nil
+	return r.WithContext(context.WithValue(ctx, trackerKey{}, w)), nil
 }
 
 // timeoutError is why the context of an attempt ends at Config.Timeout.

@@ -208,9 +208,13 @@ func TestNoSecretsWhereTheyAreRepeated(t *testing.T) {
 				full += "+/="
 			}
 			for form, text := range map[string]string{
-				"raw": full, "after a scheme": "Bearer " + full, "as JSON": strings.NewReplacer("=", `\u003d`, "+", `\u002b`, "/", `\/`).Replace(full),
-				"as a query": url.QueryEscape(full), "as a path": url.PathEscape(full), "as HTML": strings.NewReplacer("+", "&#43;", "=", "&#61;").Replace(full),
-				"as hex": fmt.Sprintf("%x", full), "after a long text": strings.Repeat("x", 1010) + full,
+				"raw":            full,
+				"after a scheme": "Bearer " + full,
+				"as JSON":        strings.NewReplacer("=", `\u003d`, "+", `\u002b`, "/", `\/`).Replace(full),
+				"as a query":     url.QueryEscape(full),
+				"as a path":      url.PathEscape(full),
+				"as HTML":        strings.NewReplacer("+", "&#43;", "=", "&#61;").Replace(full),
+				"as hex":         fmt.Sprintf("%x", full), "after a long text": strings.Repeat("x", 1010) + full,
 			} {
 				if form == "as hex" && secret != canary {
 					continue // an encoding of an encoding
@@ -229,15 +233,31 @@ func repeatEverywhere(t *testing.T, name string, cred mirror.Credential, text st
 	head := "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 	inHeader := strings.NewReplacer("\r", "", "\n", "").Replace(text)
 	for place, do := range map[string]mirrortest.Action{
-		"message": status(400, kafka, `{"error_code":400,"message":"`+text+`"}`), "title and detail": status(403, kafka, `{"code":"x","title":"`+text+`","detail":"`+text+`"}`),
-		"id": status(404, kafka, `{"id":"`+text+`","message":"x"}`), "list": status(500, kafka, `{"errors":[{"detail":"`+text+`"}]}`), "body of no shape": status(500, kafka, `{"x":"`+text+`"}`),
-		"plain text": status(502, "text/plain", text), "HTML title": status(503, "text/html", "<title>"+text+"</title>"), "request id": status(503, kafka, "", "X-Request-Id", inHeader),
-		"content type": status(200, inHeader+"/x", ""), "location": status(307, "", "", "Location", "https://h/"+inHeader+"?"+inHeader), "location path": status(302, "", "", "Location", inHeader),
-		"content encoding": status(500, kafka, "x", "Content-Encoding", inHeader), "content encoding of a 200": status(200, kafka, "x", "Content-Encoding", inHeader),
-		"row message": ok(rows(row(`"error_code":400,"error_message":"` + text + `"`))), "row name": ok(rows(good("a"), good(text))), "nameless row": ok(rows(good("a"), `{"error_message":"`+text+`"}`)),
-		"rows that disagree": ok(rows(good("a"), row(`"error_message":"`+text+`"`))), "next": ok(`{"metadata":{"next":"` + text + `"},"data":[` + good("a") + `]}`), "next that is an object": ok(`{"metadata":{"next":{"x":"` + text + `"}},"data":[` + good("a") + `]}`),
-		"member name": ok(rows(`{"` + text + `":x}`)), "status line": mirrortest.Raw("HTTP/1.1 " + inHeader + "\r\n\r\n"), "malformed header": mirrortest.Raw(head + inHeader + "\r\n\r\n"),
-		"trailing bytes": ok(rows(good("a")) + text), "DoSFilter": status(429, kafka, "", "DoSFilter", inHeader), "attempt count": status(403, kafka, "", "X-Envoy-Attempt-Count", inHeader),
+		"message":                   status(400, kafka, `{"error_code":400,"message":"`+text+`"}`),
+		"title and detail":          status(403, kafka, `{"code":"x","title":"`+text+`","detail":"`+text+`"}`),
+		"id":                        status(404, kafka, `{"id":"`+text+`","message":"x"}`),
+		"list":                      status(500, kafka, `{"errors":[{"detail":"`+text+`"}]}`),
+		"body of no shape":          status(500, kafka, `{"x":"`+text+`"}`),
+		"plain text":                status(502, "text/plain", text),
+		"HTML title":                status(503, "text/html", "<title>"+text+"</title>"),
+		"request id":                status(503, kafka, "", "X-Request-Id", inHeader),
+		"content type":              status(200, inHeader+"/x", ""),
+		"location":                  status(307, "", "", "Location", "https://h/"+inHeader+"?"+inHeader),
+		"location path":             status(302, "", "", "Location", inHeader),
+		"content encoding":          status(500, kafka, "x", "Content-Encoding", inHeader),
+		"content encoding of a 200": status(200, kafka, "x", "Content-Encoding", inHeader),
+		"row message":               ok(rows(row(`"error_code":400,"error_message":"` + text + `"`))),
+		"row name":                  ok(rows(good("a"), good(text))),
+		"nameless row":              ok(rows(good("a"), `{"error_message":"`+text+`"}`)),
+		"rows that disagree":        ok(rows(good("a"), row(`"error_message":"`+text+`"`))),
+		"next":                      ok(`{"metadata":{"next":"` + text + `"},"data":[` + good("a") + `]}`),
+		"next that is an object":    ok(`{"metadata":{"next":{"x":"` + text + `"}},"data":[` + good("a") + `]}`),
+		"member name":               ok(rows(`{"` + text + `":x}`)),
+		"status line":               mirrortest.Raw("HTTP/1.1 " + inHeader + "\r\n\r\n"),
+		"malformed header":          mirrortest.Raw(head + inHeader + "\r\n\r\n"),
+		"trailing bytes":            ok(rows(good("a")) + text),
+		"DoSFilter":                 status(429, kafka, "", "DoSFilter", inHeader),
+		"attempt count":             status(403, kafka, "", "X-Envoy-Attempt-Count", inHeader),
 	} {
 		pair := mirrortest.NewPair(t, mirrortest.Options{})
 		pair.Local.Inject(mirrortest.Fault{Every: true, Do: do})
@@ -345,10 +365,22 @@ func TestTextsReadBackFromJSONArePrintable(t *testing.T) {
 
 func TestSaidBeforeSending_Ids(t *testing.T) {
 	for id, want := range map[string]string{
-		" lkc-1": "has white space around it", "lkc-1\n": "has white space around it", "lkc-1\u00a0": "has white space around it", "\tlkc": "has white space around it",
-		"lkc\n1": "has a character that cannot be printed", "lkc\x001": "has a character that cannot be printed", "lkc\u202e1": "has a character that cannot be printed", "lkc\u200b1": "has a character that cannot be printed",
-		"${CLUSTER}": "is a placeholder that was not filled in", "lkc-${ID}": "is a placeholder that was not filled in", "$(id)": "is a placeholder that was not filled in", "{{ .ID }}": "is a placeholder that was not filled in",
-		"null": "is a placeholder that was not filled in", "NULL": "is a placeholder that was not filled in", "undefined": "is a placeholder that was not filled in", "<nil>": "is a placeholder that was not filled in",
+		" lkc-1":      "has white space around it",
+		"lkc-1\n":     "has white space around it",
+		"lkc-1\u00a0": "has white space around it",
+		"\tlkc":       "has white space around it",
+		"lkc\n1":      "has a character that cannot be printed",
+		"lkc\x001":    "has a character that cannot be printed",
+		"lkc\u202e1":  "has a character that cannot be printed",
+		"lkc\u200b1":  "has a character that cannot be printed",
+		"${CLUSTER}":  "is a placeholder that was not filled in",
+		"lkc-${ID}":   "is a placeholder that was not filled in",
+		"$(id)":       "is a placeholder that was not filled in",
+		"{{ .ID }}":   "is a placeholder that was not filled in",
+		"null":        "is a placeholder that was not filled in",
+		"NULL":        "is a placeholder that was not filled in",
+		"undefined":   "is a placeholder that was not filled in",
+		"<nil>":       "is a placeholder that was not filled in",
 	} {
 		_, err := mirror.NewClient(mirror.Config{Endpoint: "https://h", ClusterID: id, Credential: mirror.NoCredential()})
 		require.ErrorIs(t, err, mirror.ErrInvalidArgument)

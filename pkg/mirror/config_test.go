@@ -11,7 +11,11 @@ import (
 func TestConfigFromEnv(t *testing.T) {
 	endpoint, requests := record(t)
 	full := map[string]string{
-		"KAFKA_REST_ENDPOINT": endpoint, "KAFKA_API_KEY": "key", "KAFKA_API_SECRET": canary, "KAFKA_CLUSTER_ID": "lkc-1", "KAFKA_ID": "",
+		"KAFKA_REST_ENDPOINT": endpoint,
+		"KAFKA_API_KEY":       "key",
+		"KAFKA_API_SECRET":    canary,
+		"KAFKA_CLUSTER_ID":    "lkc-1",
+		"KAFKA_ID":            "",
 	}
 	for _, c := range []struct {
 		name    string

@@ -187,9 +187,13 @@ func faultsOfBody() []fault {
 	body("rows, and an error_code of null", "AA", strings.Replace(both, "{", `{"error_code":null,`, 1))
 	body("9 000 levels", "AA", withB(`"error_code":null,"new":`+strings.Repeat("[", 9000)+strings.Repeat("]", 9000)))
 	for name, row := range map[string]string{
-		"cannot be read": `{"mirror_topic_name":7,"error_code":null}`, "is missing": `{"error_code":null}`, "is null": `{"mirror_topic_name":null,"error_code":400}`,
-		"is there twice": `{"mirror_topic_name":"a.1","mirror_topic_name":"a.1","error_code":null}`, "no topic can have": `{"mirror_topic_name":"a b","error_code":null}`,
-		"is not UTF-8": `{"mirror_topic_name":"a` + "\xff" + `","error_code":null}`, "is not there, for it is no object": `null`,
+		"cannot be read":                    `{"mirror_topic_name":7,"error_code":null}`,
+		"is missing":                        `{"error_code":null}`,
+		"is null":                           `{"mirror_topic_name":null,"error_code":400}`,
+		"is there twice":                    `{"mirror_topic_name":"a.1","mirror_topic_name":"a.1","error_code":null}`,
+		"no topic can have":                 `{"mirror_topic_name":"a b","error_code":null}`,
+		"is not UTF-8":                      `{"mirror_topic_name":"a` + "\xff" + `","error_code":null}`,
+		"is not there, for it is no object": `null`,
 	} {
 		for what, sel := range map[string]mirror.Selection{"Prefix": pattern, "All": mirror.All(), "Pattern": mirror.Pattern("a|b")} {
 			body(what+", a row whose name "+name, "A", rows(good("a"), row), func(f *fault) {
@@ -209,8 +213,10 @@ func faultsOfBody() []fault {
 		sel  mirror.Selection
 		rows string
 	}{
-		"Prefix answered with another topic": {pattern, rows(good("a"), good("orders"))}, "Prefix answered with a topic that has it inside": {pattern, rows(good("a"), good("xa"))},
-		"Suffix answered with another topic": {suffix, rows(good("x.a"), good("x.c"))}, "Suffix answered with other case": {suffix, rows(good("x.a"), good("x.A"))},
+		"Prefix answered with another topic":              {pattern, rows(good("a"), good("orders"))},
+		"Prefix answered with a topic that has it inside": {pattern, rows(good("a"), good("xa"))},
+		"Suffix answered with another topic":              {suffix, rows(good("x.a"), good("x.c"))},
+		"Suffix answered with other case":                 {suffix, rows(good("x.a"), good("x.A"))},
 	} {
 		body(name, "A", c.rows, func(f *fault) {
 			f.sel = &c.sel

@@ -73,41 +73,78 @@ func faultsOfRedirects() []fault {
 func faultsOfBadRequests() []fault {
 	var cases []fault
 	for name, body := range map[string]string{
-		"with code 400": `{"error_code":400,"message":"x"}`, "with code 40035": `{"error_code":40035,"message":"x"}`,
-		"in the cloud's shape": `{"status":"400","code":"bad_request","title":"x"}`, "in the cloud's shape, a number": `{"status":"400","code":"40001","title":"x"}`,
-		"in the cloud's list": `{"errors":[{"status":"400","code":"bad","detail":"x"},{"code":"worse"}]}`,
-		"in both shapes":      `{"error_code":400,"code":"400","message":"x"}`, "with a code and a null one": `{"error_code":400,"code":null}`, "about a topic with 40002 in its name": `{"error_code":40035,"message":"orders-40002","id":"r-40002-x"}`,
-		"with white space around": " {\"error_code\":400}\r\n", "that lists 500 topics": `{"error_code":40035,"message":"` + strings.Join(manyTopics(500), ",") + `"}`,
-		"that is Jetty's Bad Message as JSON": `{"servlet":"default","cause0":"org.eclipse.jetty.http.BadMessageException: 400: Unable to parse URI query","message":"Unable to parse URI query","url":"/kafka/v3/x","status":"400"}`,
-		"whose message is Bad Message":        `{"servlet":"default","message":"Bad Message","url":"/kafka/v3/x","status":"400"}`,
+		"with code 400":                        `{"error_code":400,"message":"x"}`,
+		"with code 40035":                      `{"error_code":40035,"message":"x"}`,
+		"in the cloud's shape":                 `{"status":"400","code":"bad_request","title":"x"}`,
+		"in the cloud's shape, a number":       `{"status":"400","code":"40001","title":"x"}`,
+		"in the cloud's list":                  `{"errors":[{"status":"400","code":"bad","detail":"x"},{"code":"worse"}]}`,
+		"in both shapes":                       `{"error_code":400,"code":"400","message":"x"}`,
+		"with a code and a null one":           `{"error_code":400,"code":null}`,
+		"about a topic with 40002 in its name": `{"error_code":40035,"message":"orders-40002","id":"r-40002-x"}`,
+		"with white space around":              " {\"error_code\":400}\r\n",
+		"that lists 500 topics":                `{"error_code":40035,"message":"` + strings.Join(manyTopics(500), ",") + `"}`,
+		"that is Jetty's Bad Message as JSON":  `{"servlet":"default","cause0":"org.eclipse.jetty.http.BadMessageException: 400: Unable to parse URI query","message":"Unable to parse URI query","url":"/kafka/v3/x","status":"400"}`,
+		"whose message is Bad Message":         `{"servlet":"default","message":"Bad Message","url":"/kafka/v3/x","status":"400"}`,
 	} {
 		cases = append(cases, answered("400 "+name, "UU", status(400, kafka, body)))
 	}
 	cases = append(cases, answered("400 that is Jetty's Bad Message", "UU", status(400, "text/html;charset=iso-8859-1", "<h1>Bad Message 400</h1><pre>reason: No Host</pre>")))
 
 	for name, body := range map[string]string{
-		"with 40002": `{"error_code":40002,"message":"x"}`, "with 40002, and a page over its bound": `{"error_code":40002,"message":"` + strings.Repeat("x", 2<<20) + `"}`,
-		"and a page over its bound": `{"message":"` + strings.Repeat("x", 2<<20) + `","error_code":400}`,
-		"with 40002, cut":           `{"error_code":40002,"mess`, "cut": `{"error_code":400,"message":"x"`, "with 40002 behind the document": `{"error_code":400}{"error_code":40002}`,
-		"with bytes behind the document": `{"error_code":400}x`, "with 40002 as text": `{"error_code":"40002"}`, "with a code as text": `{"error_code":"400"}`,
-		"with 40002.0": `{"error_code":40002.0}`, "with 4.0002e4": `{"error_code":4.0002e4}`, "with 400.0": `{"error_code":400.0}`, "with a code beyond int32": `{"error_code":4294967696}`,
-		"with 40002 after a BOM": "\ufeff" + `{"error_code":40002}`, "after a BOM": "\ufeff" + `{"error_code":400}`,
-		"with 40002 second in errors": `{"errors":[{"code":"400"},{"code":"40002"}]}`, "with 40002 second in errors, as a number": `{"errors":[{"error_code":400},{"error_code":40002}]}`,
-		"with an error without a code in errors": `{"errors":[{"code":"400"},{"detail":"x"}]}`, "with errors that are no objects": `{"error_code":400,"errors":["x"]}`, "with errors that are no list": `{"error_code":400,"errors":{}}`,
-		"with 40002 under error": `{"error":{"error_code":40002}}`, "with a code under error": `{"error":{"error_code":400}}`, "with 40002 under error beside a code": `{"error_code":400,"error":{"error_code":40002}}`,
-		"with 40002 beside a code": `{"error_code":40002,"code":"400"}`, "with code 40002 beside an error_code": `{"error_code":400,"code":"40002"}`, "with an escaped code 40002": `{"error_code":400,"code":"4\u0030002"}`,
-		"with a code that is a number": `{"code":400}`, "with 40002 twice": `{"error_code":40002,"error_code":400}`, "with a code twice": `{"error_code":400,"error_code":400}`,
-		"with the code in other case": `{"Error_Code":40002}`, "without a code": `{"message":"x"}`, "with a null code": `{"error_code":null,"message":"x"}`, "as a list": `[{"error_code":400}]`, "as a number": `400`,
-		"that is not JSON": `bad request`, "with a code that is not UTF-8": "{\"error_code\":400,\"message\":\"\xff\"}",
-		"with an empty code": `{"code":""}`, "with a blank code": `{"code":"  "}`, "with code 0": `{"error_code":0}`, "with code -1": `{"error_code":-1}`, "with an empty code in errors": `{"errors":[{"code":""}]}`,
-		"with an escaped code 40002 under error": `{"error_code":400,"error":{"code":"4\u0030002"}}`, "with 40002 in a code's text": `{"error_code":400,"cause":{"errorCode":"E-40002"}}`,
-		"that is Jetty's page for another cause": `{"servlet":"default","message":"Bad Request","url":"/kafka/v3/x","status":"400"}`,
+		"with 40002":                               `{"error_code":40002,"message":"x"}`,
+		"with 40002, and a page over its bound":    `{"error_code":40002,"message":"` + strings.Repeat("x", 2<<20) + `"}`,
+		"and a page over its bound":                `{"message":"` + strings.Repeat("x", 2<<20) + `","error_code":400}`,
+		"with 40002, cut":                          `{"error_code":40002,"mess`,
+		"cut":                                      `{"error_code":400,"message":"x"`,
+		"with 40002 behind the document":           `{"error_code":400}{"error_code":40002}`,
+		"with bytes behind the document":           `{"error_code":400}x`,
+		"with 40002 as text":                       `{"error_code":"40002"}`,
+		"with a code as text":                      `{"error_code":"400"}`,
+		"with 40002.0":                             `{"error_code":40002.0}`,
+		"with 4.0002e4":                            `{"error_code":4.0002e4}`,
+		"with 400.0":                               `{"error_code":400.0}`,
+		"with a code beyond int32":                 `{"error_code":4294967696}`,
+		"with 40002 after a BOM":                   "\ufeff" + `{"error_code":40002}`,
+		"after a BOM":                              "\ufeff" + `{"error_code":400}`,
+		"with 40002 second in errors":              `{"errors":[{"code":"400"},{"code":"40002"}]}`,
+		"with 40002 second in errors, as a number": `{"errors":[{"error_code":400},{"error_code":40002}]}`,
+		"with an error without a code in errors":   `{"errors":[{"code":"400"},{"detail":"x"}]}`,
+		"with errors that are no objects":          `{"error_code":400,"errors":["x"]}`,
+		"with errors that are no list":             `{"error_code":400,"errors":{}}`,
+		"with 40002 under error":                   `{"error":{"error_code":40002}}`,
+		"with a code under error":                  `{"error":{"error_code":400}}`,
+		"with 40002 under error beside a code":     `{"error_code":400,"error":{"error_code":40002}}`,
+		"with 40002 beside a code":                 `{"error_code":40002,"code":"400"}`,
+		"with code 40002 beside an error_code":     `{"error_code":400,"code":"40002"}`,
+		"with an escaped code 40002":               `{"error_code":400,"code":"4\u0030002"}`,
+		"with a code that is a number":             `{"code":400}`,
+		"with 40002 twice":                         `{"error_code":40002,"error_code":400}`,
+		"with a code twice":                        `{"error_code":400,"error_code":400}`,
+		"with the code in other case":              `{"Error_Code":40002}`,
+		"without a code":                           `{"message":"x"}`,
+		"with a null code":                         `{"error_code":null,"message":"x"}`,
+		"as a list":                                `[{"error_code":400}]`,
+		"as a number":                              `400`,
+		"that is not JSON":                         `bad request`,
+		"with a code that is not UTF-8":            "{\"error_code\":400,\"message\":\"\xff\"}",
+		"with an empty code":                       `{"code":""}`,
+		"with a blank code":                        `{"code":"  "}`,
+		"with code 0":                              `{"error_code":0}`,
+		"with code -1":                             `{"error_code":-1}`,
+		"with an empty code in errors":             `{"errors":[{"code":""}]}`,
+		"with an escaped code 40002 under error":   `{"error_code":400,"error":{"code":"4\u0030002"}}`,
+		"with 40002 in a code's text":              `{"error_code":400,"cause":{"errorCode":"E-40002"}}`,
+		"that is Jetty's page for another cause":   `{"servlet":"default","message":"Bad Request","url":"/kafka/v3/x","status":"400"}`,
 	} {
 		cases = append(cases, answered("400 "+name, "KK", status(400, kafka, body)))
 	}
 	for name, do := range map[string]mirrortest.Action{
-		"as HTML": status(400, "text/html", "<title>x</title>"), "without a body": status(400, kafka, ""), "without a body or a type": status(400, "", ""),
-		"with a code under text/html": status(400, "text/html", `{"error_code":400}`), "with a code under text/plain": status(400, "text/plain", `{"error_code":400}`), "with a code and no type": status(400, "", `{"error_code":400}`),
+		"as HTML":                                          status(400, "text/html", "<title>x</title>"),
+		"without a body":                                   status(400, kafka, ""),
+		"without a body or a type":                         status(400, "", ""),
+		"with a code under text/html":                      status(400, "text/html", `{"error_code":400}`),
+		"with a code under text/plain":                     status(400, "text/plain", `{"error_code":400}`),
+		"with a code and no type":                          status(400, "", `{"error_code":400}`),
 		"with 40002, gzip cut":                             status(400, kafka, zipped(`{"error_code":40002,"message":"x"}`, 12), "Content-Encoding", "gzip"),
 		"with 400, gzip cut":                               status(400, kafka, zipped(`{"error_code":400,"message":"x"}`, 4), "Content-Encoding", "gzip"),
 		"whose body breaks off":                            mirrortest.Raw("HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n" + `{"error_code":400}`),
@@ -178,17 +215,28 @@ func faultsOfRefusals() []fault {
 	}
 	add(answered("403 without a body", "UU", status(403, "", "")))
 	for name, do := range map[string]mirrortest.Action{
-		"403 as HTML": status(403, "text/html", "<title>Request blocked</title>"), "403 as HTML without a type": status(403, "", " \n<html>"),
-		"403 as XML": status(403, "application/xml", "<Error/>"), "413 with an error_code": mirrortest.Error(413, 41301, "x"),
-		"413 with an error_code in its list": status(413, kafka, `{"errors":[{"error_code":41301}]}`), "413 with an error_code that is text": status(413, kafka, `{"error_code":"41301"}`),
-		"413 cut": mirrortest.Raw("HTTP/1.1 413 x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"),
-		"406":     status(406, kafka, `{"error_code":406}`), "402": status(402, "", ""), "408 after the head": mirrortest.Error(408, 408, "x"), "409": mirrortest.Error(409, 409, "x"), "418": status(418, "", ""), "499": status(499, "", ""),
+		"403 as HTML":                         status(403, "text/html", "<title>Request blocked</title>"),
+		"403 as HTML without a type":          status(403, "", " \n<html>"),
+		"403 as XML":                          status(403, "application/xml", "<Error/>"),
+		"413 with an error_code":              mirrortest.Error(413, 41301, "x"),
+		"413 with an error_code in its list":  status(413, kafka, `{"errors":[{"error_code":41301}]}`),
+		"413 with an error_code that is text": status(413, kafka, `{"error_code":"41301"}`),
+		"413 cut":                             mirrortest.Raw("HTTP/1.1 413 x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"),
+		"406":                                 status(406, kafka, `{"error_code":406}`),
+		"402":                                 status(402, "", ""),
+		"408 after the head":                  mirrortest.Error(408, 408, "x"),
+		"409":                                 mirrortest.Error(409, 409, "x"),
+		"418":                                 status(418, "", ""),
+		"499":                                 status(499, "", ""),
 	} {
 		add(answered(name, "KK", do))
 	}
 	for name, do := range map[string]mirrortest.Action{
-		"a refusal": mirrortest.Error(403, 40301, "x"), "a rejection by the rate limiter": status(429, kafka, limiterJSON, "DoSFilter", "unavailable"),
-		"401": mirrortest.Error(401, 40101, "x"), "421": status(421, "", ""), "400": mirrortest.Error(400, 400, "x"),
+		"a refusal":                       mirrortest.Error(403, 40301, "x"),
+		"a rejection by the rate limiter": status(429, kafka, limiterJSON, "DoSFilter", "unavailable"),
+		"401":                             mirrortest.Error(401, 40101, "x"),
+		"421":                             status(421, "", ""),
+		"400":                             mirrortest.Error(400, 400, "x"),
 	} {
 		do = mirrortest.WithHeader(do, "X-Envoy-Attempt-Count", "2")
 		f := answered("x-envoy-attempt-count 2 on "+name, "KK", do)
@@ -247,8 +295,11 @@ func faultsOfTheRateLimiter() []fault {
 	}
 	add(rejectedTimes("429 with two Retry-After", 1, 2*second, 2*second, "Retry-After", "2", "Retry-After", "900"))
 	for name, header := range map[string][]string{
-		"31536000": {"Retry-After", "31536000"}, "a date in 2199": {"Date", date, "Retry-After", "Wed, 06 Nov 2199 08:50:07 GMT"},
-		"a date in 2199 and no Date": {"Retry-After", "Wed, 06 Nov 2199 08:50:07 GMT"}, "61": {"Retry-After", "61"}, "9223372036854775807": {"Retry-After", "9223372036854775807"},
+		"31536000":                   {"Retry-After", "31536000"},
+		"a date in 2199":             {"Date", date, "Retry-After", "Wed, 06 Nov 2199 08:50:07 GMT"},
+		"a date in 2199 and no Date": {"Retry-After", "Wed, 06 Nov 2199 08:50:07 GMT"},
+		"61":                         {"Retry-After", "61"},
+		"9223372036854775807":        {"Retry-After", "9223372036854775807"},
 	} {
 		f := rejectedTimes("429 with Retry-After "+name+" ends the run at once", 1, 0, 0, header...)
 		f.topics, f.outcomes, f.seen, f.applied, f.is = []string{"a", "b", "c"}, "UUU", 1, "", limited
@@ -263,12 +314,15 @@ func faultsOfTheRateLimiter() []fault {
 		add(f)
 	}
 	for name, values := range map[string][]string{
-		"alone": {"DoSFilter", "unavailable"}, "among others": {"DoSFilter", "throttled", "DoSFilter", "unavailable"},
+		"alone":                    {"DoSFilter", "unavailable"},
+		"among others":             {"DoSFilter", "throttled", "DoSFilter", "unavailable"},
 		"among others in one line": {"DoSFilter", "throttled, unavailable"},
 	} {
 		for body, do := range map[string]mirrortest.Action{
-			"an error_code": status(429, kafka, `{"error_code":42901,"message":"x"}`, values...), "HTML": status(429, "text/html", "<title>slow</title>", values...),
-			"no body": status(429, "", "", values...), "JSON under text/html": status(429, "text/html", `{"error_code":429}`, values...),
+			"an error_code":        status(429, kafka, `{"error_code":42901,"message":"x"}`, values...),
+			"HTML":                 status(429, "text/html", "<title>slow</title>", values...),
+			"no body":              status(429, "", "", values...),
+			"JSON under text/html": status(429, "text/html", `{"error_code":429}`, values...),
 		} {
 			add(fault{name: "429 unavailable " + name + " with " + body, bubble: true, inject: []mirrortest.Fault{{Do: do}}, outcomes: "AA", seen: 2, applied: "11"})
 		}
@@ -276,7 +330,8 @@ func faultsOfTheRateLimiter() []fault {
 	// What does not prove that the request was rejected.
 	for value, header := range map[string]string{"delayed": "delayed", "throttled": "throttled", "delayed and throttled": "delayed, throttled", "UNAVAILABLE": "UNAVAILABLE", "unavailable-ish": "unavailable-ish", "empty": ""} {
 		for body, do := range map[string]mirrortest.Action{
-			"42901": status(429, kafka, `{"error_code":42901,"message":"x"}`, "DoSFilter", header), "Jetty's page": status(429, kafka, limiterJSON, "DoSFilter", header),
+			"42901":                status(429, kafka, `{"error_code":42901,"message":"x"}`, "DoSFilter", header),
+			"Jetty's page":         status(429, kafka, limiterJSON, "DoSFilter", header),
 			"Jetty's page as HTML": status(429, "text/html", limiterHTML, "DoSFilter", header),
 		} {
 			name := "429 " + value + " with " + body
@@ -285,12 +340,19 @@ func faultsOfTheRateLimiter() []fault {
 		}
 	}
 	for name, do := range map[string]mirrortest.Action{
-		"as HTML of some gateway": status(429, "text/html", "<title>slow</title>"), "as HTML with Jetty's title and another URI": status(429, "text/html", strings.ReplaceAll(limiterHTML, "/v3/", "/x/")),
-		"as text/plain": status(429, "text/plain", "HTTP ERROR 429"), "without a type": status(429, "", limiterJSON), "without a body": status(429, kafka, ""),
-		"as Jetty's JSON under text/html": status(429, "text/html", limiterJSON), "as 42901 under text/html": status(429, "text/html", `{"error_code":42901}`),
-		"with code 429": mirrortest.Error(429, 429, "x"), "with code 42901": mirrortest.Error(429, 42901, "x"),
-		"with Jetty's members and an error_code": status(429, kafka, strings.Replace(limiterJSON, "{", `{"error_code":42901,`, 1)), "with Jetty's members and a code": status(429, kafka, strings.Replace(limiterJSON, "{", `{"code":"42901",`, 1)),
-		"with a status that is a number": status(429, kafka, strings.Replace(limiterJSON, `"429"`, `429`, 1)), "with Jetty's page cut": status(429, kafka, limiterJSON[:40]),
+		"as HTML of some gateway":                           status(429, "text/html", "<title>slow</title>"),
+		"as HTML with Jetty's title and another URI":        status(429, "text/html", strings.ReplaceAll(limiterHTML, "/v3/", "/x/")),
+		"as text/plain":                                     status(429, "text/plain", "HTTP ERROR 429"),
+		"without a type":                                    status(429, "", limiterJSON),
+		"without a body":                                    status(429, kafka, ""),
+		"as Jetty's JSON under text/html":                   status(429, "text/html", limiterJSON),
+		"as 42901 under text/html":                          status(429, "text/html", `{"error_code":42901}`),
+		"with code 429":                                     mirrortest.Error(429, 429, "x"),
+		"with code 42901":                                   mirrortest.Error(429, 42901, "x"),
+		"with Jetty's members and an error_code":            status(429, kafka, strings.Replace(limiterJSON, "{", `{"error_code":42901,`, 1)),
+		"with Jetty's members and a code":                   status(429, kafka, strings.Replace(limiterJSON, "{", `{"code":"42901",`, 1)),
+		"with a status that is a number":                    status(429, kafka, strings.Replace(limiterJSON, `"429"`, `429`, 1)),
+		"with Jetty's page cut":                             status(429, kafka, limiterJSON[:40]),
 		"with the members of Jetty's page and another url":  status(429, kafka, `{"status":"429","message":"Backend quota","url":"https://docs.gateway.example/v3/errors"}`),
 		"with the members of Jetty's page and another path": status(429, kafka, `{"status":"429","message":"Backend quota","url":"/quota"}`),
 		"with the status of another page":                   status(429, kafka, strings.Replace(limiterJSON, `"429"`, `"503"`, 1)),

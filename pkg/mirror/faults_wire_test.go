@@ -404,7 +404,7 @@ func faultsOfMiddleware() []fault {
 				r.RequestURI = ""
 				return c.Do(r)
 			})
-		}, outcomes: "KK", seen: 2, applied: "11", text: "the response to another request: GET"},
+		}, outcomes: "KK", seen: 2, applied: "11", text: "the response to another request (GET): HTTP 404"},
 		fault{name: "middleware's body panics", topics: []string{"a"}, config: func(e *env) {
 			panics(e, mirror.Unknown, func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
 				resp, err := next.RoundTrip(r)
@@ -462,8 +462,12 @@ func faultsOfMiddleware() []fault {
 	)
 	for name, err := range map[string]error{
 		"ErrRateLimited": mirror.ErrRateLimited, "ErrUnauthenticated": mirror.ErrUnauthenticated,
-		"somebody's 401": &mirror.APIError{Status: 401}, "somebody's 429": &mirror.APIError{Status: 429, RetryAfter: time.Second},
-		"a refused argument": refused, "a refused connection": syscall.ECONNREFUSED, "another call's error": other, "a time-out": os.ErrDeadlineExceeded,
+		"somebody's 401":       &mirror.APIError{Status: 401},
+		"somebody's 429":       &mirror.APIError{Status: 429, RetryAfter: time.Second},
+		"a refused argument":   refused,
+		"a refused connection": syscall.ECONNREFUSED,
+		"another call's error": other,
+		"a time-out":           os.ErrDeadlineExceeded,
 	} {
 		for how, wrapped := range map[string]error{"": err, ", wrapped": fmt.Errorf("x: %w", err), ", joined": errors.Join(open, err)} {
 			cases = append(cases, fault{

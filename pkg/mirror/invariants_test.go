@@ -369,7 +369,10 @@ func TestOneOutcome_NotKnownIsNotZero(t *testing.T) {
 func TestNilError_NothingSelectedIsNeverSuccess(t *testing.T) {
 	w := serve(t, ok(rows()))
 	for name, s := range map[string]mirror.Selection{
-		"zero selection": {}, "no names": mirror.Topics(), "no prefix": mirror.Prefix(), "no suffix": mirror.Suffix(),
+		"zero selection": {},
+		"no names":       mirror.Topics(),
+		"no prefix":      mirror.Prefix(),
+		"no suffix":      mirror.Suffix(),
 	} {
 		report, err := w.client(t).ReverseAndPause(context.Background(), "link", s)
 		require.ErrorIs(t, err, mirror.ErrNoTopics, name)

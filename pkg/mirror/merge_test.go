@@ -146,10 +146,14 @@ func TestReportsSurvive_MergeForgetsNoCallByPattern(t *testing.T) {
 
 func TestReportsSurvive_MergeClearsNoErrorThatCameWithAcceptedRows(t *testing.T) {
 	for name, body := range map[string]string{
-		"next is set": `{"metadata":{"next":"p"},"data":[` + good("x") + `]}`, "trailing bytes": rows(good("x")) + "x", "an unexpected row": rows(good("x"), good("y")),
+		"next is set":       `{"metadata":{"next":"p"},"data":[` + good("x") + `]}`,
+		"trailing bytes":    rows(good("x")) + "x",
+		"an unexpected row": rows(good("x"), good("y")),
 	} {
 		for what, other := range map[string]*mirror.Report{
-			"a copy": nil, "an untouched report": said(t, mirrortest.Error(403, 403, "no")), "an accepted report": said(t, ok(rows(good("x")))),
+			"a copy":              nil,
+			"an untouched report": said(t, mirrortest.Error(403, 403, "no")),
+			"an accepted report":  said(t, ok(rows(good("x")))),
 		} {
 			for _, later := range []bool{true, false} {
 				report := said(t, ok(body))
@@ -322,7 +326,9 @@ func TestReportsSurvive_MergeBatchByBatch(t *testing.T) {
 func TestReportsSurvive_MergeRefusesWhatIsNotAboutTheSame(t *testing.T) {
 	base := mirror.Report{ClusterID: "c", Link: "l", Results: []mirror.Result{{Topic: "a"}}}
 	for want, other := range map[string]mirror.Report{
-		"cluster": {ClusterID: "d", Link: "l"}, "link": {ClusterID: "c", Link: "m"}, "dry run": {ClusterID: "c", Link: "l", DryRun: true},
+		"cluster": {ClusterID: "d", Link: "l"},
+		"link":    {ClusterID: "c", Link: "m"},
+		"dry run": {ClusterID: "c", Link: "l", DryRun: true},
 	} {
 		other.Results = []mirror.Result{{Topic: "b"}}
 		report := base
@@ -404,7 +410,9 @@ func TestBatch_Unanswered(t *testing.T) {
 // AfterBatch gets the verdict, also of a batch whose rows are all accepted.
 func TestHooks_AfterBatchGetsTheVerdict(t *testing.T) {
 	for name, body := range map[string]string{
-		"cut": `{"data":[` + good("a") + `,`, "next is set": `{"metadata":{"next":"p"},"data":[` + good("a") + `]}`, "trailing bytes": rows(good("a")) + "x",
+		"cut":               `{"data":[` + good("a") + `,`,
+		"next is set":       `{"metadata":{"next":"p"},"data":[` + good("a") + `]}`,
+		"trailing bytes":    rows(good("a")) + "x",
 		"an unexpected row": rows(good("a"), good("z")), "an illegible row": rows(good("a"), `{}`),
 	} {
 		for what, sel := range map[string]mirror.Selection{"pattern": mirror.Prefix("a"), "names": mirror.Topics("a")} {

@@ -43,11 +43,26 @@ func TestNoSecrets_EveryTypeInEveryForm(t *testing.T) {
 	require.Error(t, argument)
 
 	values := map[string][]any{
-		"Config": {cfg, &cfg}, "Client": {client}, "Credential": {key, bearer, mirror.NoCredential()}, "Selection": {mirror.Topics("a"), mirror.All()},
-		"Batch": {batch, &batch}, "Run": {batch.Run}, "Number": {mirror.NotKnown}, "Unaccounted": {report.Unaccounted}, "Report": {*report, report, batch.Unanswered()}, "Result": {report.Results[1], &report.Results[0]}, "Attempt": {report.Attempts[0]},
-		"Outcome": {mirror.Failed}, "PartitionLag": {mirror.PartitionLag{}}, "PartitionTruncation": {mirror.PartitionTruncation{}},
-		"LagSummary": {report.Lag()}, "TruncationSummary": {report.Truncation()}, "FailureGroup": {report.Failures()[:0:0], mirror.FailureGroup{}},
-		"TopicError": {topic, *topic}, "APIError": {api, *api, argument}, "IncompleteError": {incomplete, *incomplete, err},
+		"Config":              {cfg, &cfg},
+		"Client":              {client},
+		"Credential":          {key, bearer, mirror.NoCredential()},
+		"Selection":           {mirror.Topics("a"), mirror.All()},
+		"Batch":               {batch, &batch},
+		"Run":                 {batch.Run},
+		"Number":              {mirror.NotKnown},
+		"Unaccounted":         {report.Unaccounted},
+		"Report":              {*report, report, batch.Unanswered()},
+		"Result":              {report.Results[1], &report.Results[0]},
+		"Attempt":             {report.Attempts[0]},
+		"Outcome":             {mirror.Failed},
+		"PartitionLag":        {mirror.PartitionLag{}},
+		"PartitionTruncation": {mirror.PartitionTruncation{}},
+		"LagSummary":          {report.Lag()},
+		"TruncationSummary":   {report.Truncation()},
+		"FailureGroup":        {report.Failures()[:0:0], mirror.FailureGroup{}},
+		"TopicError":          {topic, *topic},
+		"APIError":            {api, *api, argument},
+		"IncompleteError":     {incomplete, *incomplete, err},
 	}
 	exported(load(t).pkg(t, "pkg/mirror"), func(name string, o types.Object) {
 		if _, isType := o.(*types.TypeName); isType {

@@ -208,6 +208,12 @@ func (w *tracker) returned(err error) {
 	w.transport = err
 }
 
+// failedWith tells whether an error is the one of the library's own transport.
+func (w *tracker) failedWith(err error) bool {
+	_, _, own := w.state()
+	return own != nil && guarded(func() bool { return errors.Is(err, own) })
+}
+
 // state returns what the library's own transport has said so far.
 func (w *tracker) state() (sends int, hasConn bool, transport error) {
 	w.mu.Lock()
