@@ -24,8 +24,9 @@ type request struct {
 	batch Batch
 	body  []byte
 
-	credential http.Header // what the credential wrote for the latest attempt
-	refused    http.Header // what it had written when the server answered 401; nil if it has not
+	credential http.Header   // what the credential wrote for the latest attempt
+	refused    http.Header   // what it had written when the server answered 401; nil if it has not
+	written    []http.Header // what it wrote for all attempts
 }
 
 // attempt sends the request once, and gives the part the rows of the answer.
@@ -92,7 +93,11 @@ func (c *Client) exchange(ctx context.Context, q *request, p *part, w *tracker, 
 		err := cause("the credential is still the one that was refused", nil)
 		return verdict{outcome: Untouched, sameCredential: true, err: err}, nil
 	}
-	p.hide = newRedactor(q.credential)
+	if ctx.Err() != nil {
+		err := stopped(ctx, "nothing was sent", cause("the credential returned too late", nil))
+		return verdict{outcome: Untouched, err: err, retry: notSent}, nil
+	}
+	p.hide = newRedactor(q.written...)
 	resp, err := c.roundTripper.RoundTrip(r) //nolint:bodyclose // the contextReader closes it
 	if err == nil && resp == nil {
 		err = errors.New("the middleware returned neither a response nor an error")
@@ -103,7 +108,7 @@ func (c *Client) exchange(ctx context.Context, q *request, p *part, w *tracker, 
 	if resp != nil && resp.Body != nil {
 		go closeQuietly(resp.Body)
 	}
-	taken, blamed := w.seal(), c.blame(w, p.hide, err)
+	taken, blamed := w.seal(), c.blame(ctx, w, q, err)
 	if taken {
 		err = stopped(ctx, "the request may have been carried out, and no response came", blamed)
 		return verdict{outcome: Unknown, err: err, retry: maybeDone}, nil
@@ -143,14 +148,17 @@ func (c *Client) respond(ctx context.Context, p *part, w *tracker, a *Attempt, r
 		}
 		return v
 	}
-	if coding := contentCoding(resp.Header); coding != "" {
-		return verdict{outcome: Unknown, err: cause("the answer has "+p.hide.text(coding), nil), retry: maybeDone}
+	if coding := contentCoding(resp.Header, p.hide); coding != "" {
+		return verdict{outcome: Unknown, err: cause("the answer has "+coding, nil), retry: maybeDone}
 	}
 	list, err := readAnswer(http.MaxBytesReader(nil, body, c.maxAnswer), p.add)
 	p.next = clean(p.hide.text(list.next))
 	var tooLong *http.MaxBytesError
-	if errors.As(err, &tooLong) {
+	switch {
+	case errors.As(err, &tooLong):
 		err = fmt.Errorf("it is longer than %d bytes", tooLong.Limit)
+	case ctx.Err() != nil && err != nil:
+		err = ctx.Err() // the reader says the same
 	}
 	if err != nil {
 		where := fmt.Sprintf("the answer could not be read to its end (%s read)", count(list.rows, "row"))
@@ -160,17 +168,45 @@ func (c *Client) respond(ctx context.Context, p *part, w *tracker, a *Attempt, r
 }
 
 // blame says which part failed, where it was not the cluster.
-func (c *Client) blame(w *tracker, hide *redactor, err error) error {
+func (c *Client) blame(ctx context.Context, w *tracker, q *request, err error) error {
 	_, _, own := w.state()
+	proxied, proxyCredential := w.proxied()
+	hide := newRedactor(append(slices.Clip(q.written), proxyCredential)...)
 	var proxy *proxyError
 	var op *net.OpError
+	isProxys := func() bool {
+		return proxied || errors.As(own, &proxy) || errors.As(own, &op) && op.Op == "proxyconnect"
+	}
+	isContexts := func() bool {
+		return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+	}
 	switch {
 	case c.wrapped && !w.failedWith(err):
 		return cause("the middleware failed", hide.foreign(err))
-	case errors.As(own, &proxy), errors.As(own, &op) && op.Op == "proxyconnect":
+	case own != nil && guarded(isProxys):
 		return cause("the proxy failed", hide.foreign(err))
+	case ctx.Err() == nil && c.wrapped && guarded(isContexts):
+		return cause("the middleware ended the request's context", hide.foreign(err))
+	case ctx.Err() == nil && guarded(isContexts):
+		return cause("DialContext failed", hide.foreign(err))
 	}
 	return hide.foreign(err)
+}
+
+// checkHeader returns an error if a header cannot be sent, which names the header.
+func checkHeader(h http.Header) error {
+	for name, values := range h {
+		bad := func(r rune) bool { return r < '!' || r > '~' || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r) }
+		if name == "" || strings.ContainsFunc(name, bad) {
+			return badCredential("invalid header field name " + printable.Quote(name))
+		}
+		for _, value := range values {
+			if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
+				return badCredential("invalid header field value for " + printable.Quote(name))
+			}
+		}
+	}
+	return nil
 }
 
 // newRequest makes the request that the attempt sends, credential and all.
@@ -196,10 +232,15 @@ func (c *Client) newRequest(ctx context.Context, q *request, w *tracker) (*http.
 	r.Header.Set("Accept", "application/json")
 	r.Header.Set("User-Agent", c.userAgent)
 	written := http.Header{}
-	if err := c.credential(ctx, written); err != nil {
-		return nil, stopped(ctx, "nothing was sent", cause("the credential failed", newRedactor(written).credentialError(err)))
+	err = c.credential(ctx, written)
+	q.credential, q.written = written, append(q.written, written)
+	if err == nil {
+		err = checkHeader(written)
 	}
-	q.credential = written
+	if err != nil {
+		hide := newRedactor(q.written...)
+		return nil, stopped(ctx, "nothing was sent", cause("the credential failed", hide.credentialError(err)))
+	}
 	maps.Copy(r.Header, written)
 	return r.WithContext(context.WithValue(ctx, trackerKey{}, w)), nil
 }
@@ -207,7 +248,7 @@ func (c *Client) newRequest(ctx context.Context, q *request, w *tracker) (*http.
 // timeoutError is why the context of an attempt ends at Config.Timeout.
 type timeoutError struct{ after time.Duration }
 
-func (e *timeoutError) Error() string { return fmt.Sprintf("no response within %v", e.after) }
+func (e *timeoutError) Error() string { return fmt.Sprintf("time-out after %v", e.after) }
 
 // stopped is the cause of something that ended without an answer. Where the context ended it, both
 // what the context says and why it says so can be found in the error.
@@ -220,7 +261,7 @@ func stopped(ctx context.Context, where string, err error) error {
 	if err != nil && err.Error() != why.Error() && err.Error() != ctx.Err().Error() {
 		parts = append(parts, clean(err.Error()))
 		var timeout *timeoutError
-		if errors.As(context.Cause(ctx), &timeout) { // whose words are the cause
+		if guarded(func() bool { return errors.As(context.Cause(ctx), &timeout) }) { // whose words are the cause
 			parts = []string{where, parts[2] + " (" + parts[1] + ")"}
 		}
 	}
@@ -277,6 +318,8 @@ func (r *contextReader) Read(p []byte) (int, error) {
 			runtime.Goexit()
 		case got.n < 0 || got.n > len(into):
 			return 0, errors.New("the body returned an impossible count of bytes")
+		case got.err != nil && got.err != io.EOF: //nolint:errorlint // only this very error is an end
+			got.err = foreign(got.err)
 		}
 		return copy(p, into[:got.n]), got.err
 	case <-r.ctx.Done():

@@ -124,11 +124,11 @@ func TestTheCauseIsNamedWhereAPartHangs(t *testing.T) {
 	}{
 		{"the token source", func(e *env) {
 			e.cfg.Credential = mirror.BearerToken(func(ctx context.Context) (string, error) { return "", hang(ctx) }, "")
-		}, "nothing was sent: the credential failed: BearerToken: the token source failed: the vault did not answer (no response within 1m0s)",
+		}, "nothing was sent: the credential failed: BearerToken: the token source failed: the vault did not answer (time-out after 1m0s)",
 			"nothing was sent: the operator pressed stop: the credential failed: BearerToken: the token source failed: the vault did not answer"},
 		{"middleware", func(e *env) {
 			e.middleware(func(r *http.Request, _ http.RoundTripper) (*http.Response, error) { return nil, hang(r.Context()) })
-		}, "the request was not sent: the middleware failed: the vault did not answer (no response within 1m0s)",
+		}, "the request was not sent: the middleware failed: the vault did not answer (time-out after 1m0s)",
 			"the request was not sent: the operator pressed stop: the middleware failed: the vault did not answer"},
 		{"middleware that has sent", func(e *env) {
 			e.middleware(func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
@@ -137,14 +137,14 @@ func TestTheCauseIsNamedWhereAPartHangs(t *testing.T) {
 				}
 				return nil, hang(r.Context())
 			})
-		}, "the request may have been carried out, and no response came: the middleware failed: the vault did not answer (no response within 1m0s)",
+		}, "the request may have been carried out, and no response came: the middleware failed: the vault did not answer (time-out after 1m0s)",
 			"the request may have been carried out, and no response came: the operator pressed stop: the middleware failed: the vault did not answer"},
 		{"the connection", func(e *env) {
 			e.cfg.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) { return nil, hang(ctx) }
-		}, "the request was not sent: no response within 1m0s",
+		}, "the request was not sent: time-out after 1m0s",
 			"the request was not sent: the operator pressed stop"},
 		{"the cluster", func(e *env) { e.pair.Local.Inject(mirrortest.Fault{AfterApply: true, Do: mirrortest.Hang()}) },
-			"the request may have been carried out, and no response came: no response within 1m0s",
+			"the request may have been carried out, and no response came: time-out after 1m0s",
 			"the request may have been carried out, and no response came: the operator pressed stop"},
 	} {
 		for _, cancels := range []bool{false, true} {
@@ -318,6 +318,199 @@ func requireHidden(t *testing.T, name string, report *mirror.Report, err error, 
 			require.NotContains(t, form, secret, name)
 		}
 	}
+}
+
+// What a bound cuts off does not show the part of a secret before it, and undoing escapes takes no time.
+func TestNoSecretsWhereTextsAreCut(t *testing.T) {
+	token := "c4n4ry" + strings.Repeat("0123456789abcdef", 20)
+	digits := strings.Repeat("7", 40)
+	for name, do := range map[string]mirrortest.Action{
+		"content encoding": status(400, kafka, "x", "Content-Encoding", token),
+		"long page":        status(502, "text/plain", strings.Repeat(" ", 1<<20-30)+token),
+		"many copies":      status(502, "text/plain", strings.Repeat(token, 4000)),
+		"long row":         ok(rows(`{"mirror_topic_name":"a","error_message":"` + strings.Repeat(token, 4000) + `"}`)),
+		"many layers":      status(502, "text/plain", "%"+strings.Repeat("25", 200_000)+token),
+		"attempt count":    status(403, kafka, "", "X-Envoy-Attempt-Count", digits),
+	} {
+		for secret, cred := range map[string]string{"c4n4ry": token, "7777777": digits} {
+			pair := mirrortest.NewPair(t, mirrortest.Options{})
+			pair.Local.AcceptToken(cred, "")
+			pair.Local.Inject(mirrortest.Fault{Every: true, Do: do})
+			cfg := pair.Local.Config()
+			cfg.RetryFor = -1
+			cfg.Credential = mirror.BearerToken(func(context.Context) (string, error) { return cred, nil }, "")
+			report, err := newClient(t, cfg).ReverseAndPause(t.Context(), "dr-link", mirror.Topics("a"))
+			requireHidden(t, name, report, err, "", []string{secret})
+		}
+	}
+}
+
+func TestNoSecretsOfAnEarlierAttempt(t *testing.T) {
+	tokens := []string{canary + "-first", canary + "-second"}
+	pair := mirrortest.NewPair(t, mirrortest.Options{})
+	pair.Local.AcceptToken(tokens[1], "")
+	pair.Local.Inject(mirrortest.Fault{Do: mirrortest.Error(403, 40301, "revoked: "+tokens[0])})
+	cfg := pair.Local.Config()
+	n := 0
+	cfg.Credential = mirror.BearerToken(func(context.Context) (string, error) { n++; return tokens[n-1], nil }, "")
+	report, err := newClient(t, cfg).ReverseAndPause(t.Context(), "dr-link", mirror.Topics("topic-1"))
+	require.Len(t, report.Attempts, 2)
+	requireHidden(t, "renewed", report, err, "", []string{canary})
+
+	n = 0
+	cfg.Credential = mirror.BearerToken(func(context.Context) (string, error) {
+		if n++; n > 1 {
+			return "", errors.New("cannot refresh " + tokens[0])
+		}
+		return tokens[0], nil
+	}, "")
+	report, err = newClient(t, cfg).ReverseAndPause(t.Context(), "dr-link", mirror.Topics("topic-1"))
+	requireHidden(t, "not renewed", report, err, "", []string{canary})
+}
+
+func TestNoSecretsInURLsOfErrors(t *testing.T) {
+	parse := func(s string) error {
+		_, err := url.Parse(s)
+		require.Error(t, err, s)
+		return err
+	}
+	flattened := fmt.Sprint(&url.Error{Op: "Get", URL: "/t?s=" + canary, Err: io.EOF})
+	for name, failure := range map[string]error{
+		"an at sign in the user info": &url.Error{Op: "Get", URL: "https://u:first@" + canary + "@idp/token", Err: io.EOF},
+		"an invalid port":             parse("https://u:" + canary + "#x@idp"),
+		"a query in the user info":    parse("https://u:" + canary + "?x@idp"),
+		"a slash in the user info":    parse("https://u:x/" + canary + "@idp/%zz"),
+		"an apostrophe":               errors.New(`Post "https://u:a'` + canary + `@idp"`),
+		"an apostrophe in the query":  errors.New("get https://idp/t?x=it's-" + canary),
+		"a relative URL":              errors.New("POST /token?client_secret=" + canary),
+		"no scheme":                   errors.New("idp.example/token?client_secret=" + canary),
+		"escaped slashes":             errors.New(`https:\/\/idp\/t?client_secret=` + canary),
+		"flattened":                   errors.New(flattened),
+	} {
+		cfg := mirrortest.NewPair(t, mirrortest.Options{}).Local.Config()
+		cfg.Credential = mirror.BearerToken(func(context.Context) (string, error) { return "", failure }, "")
+		cfg.RetryFor = -1
+		_, err := newClient(t, cfg).ReverseAndPause(t.Context(), "dr-link", mirror.Topics("topic-1"))
+		require.ErrorIs(t, err, failure)
+		require.NotContains(t, fmt.Sprint(causes(err)), canary, name)
+	}
+}
+
+func TestNoSecretsAndNoHarmToTopics(t *testing.T) {
+	for name, cred := range map[string]mirror.Credential{
+		"a secret that is a topic's name": mirror.APIKey("svc", "payments"),
+		"a header that is no secret": func(_ context.Context, h http.Header) error {
+			h.Set("X-Team", "payments")
+			return nil
+		},
+	} {
+		cfg := serve(t, ok(rows(good("payments")))).config()
+		inner := cfg.Credential
+		cfg.Middleware = func(next http.RoundTripper) http.RoundTripper {
+			return roundTripper(func(r *http.Request) (*http.Response, error) {
+				r = r.Clone(r.Context())
+				r.Header.Del("Authorization")
+				require.NoError(t, inner(r.Context(), r.Header))
+				return next.RoundTrip(r)
+			})
+		}
+		cfg.Credential = cred
+		report, err := newClient(t, cfg).ReverseAndPause(t.Context(), "link", mirror.All())
+		require.NoError(t, err, name)
+		require.Equal(t, "payments accepted", outcomes(report))
+	}
+}
+
+// The part at fault, where it seems to be another.
+func TestTheCauseIsNamedWhereItSeemsAnother(t *testing.T) {
+	own := errors.New("profile prod is incomplete")
+	credential := func(c mirror.Credential) func(*env) { return func(e *env) { e.cfg.Credential = c } }
+	for name, c := range map[string]struct {
+		fail func(*env)
+		want string
+		is   error
+	}{
+		"a credential that returns too late": {
+			func(e *env) {
+				inner := e.cfg.Credential
+				e.cfg.Credential = func(ctx context.Context, h http.Header) error { <-ctx.Done(); return inner(ctx, h) }
+			},
+			"nothing was sent: the credential returned too late (time-out after 1m0s)", context.DeadlineExceeded,
+		},
+		"a credential around APIKey": {
+			credential(func(ctx context.Context, h http.Header) error {
+				return fmt.Errorf("%w: %w", own, mirror.APIKey("", "")(ctx, h))
+			}),
+			"nothing was sent: the credential failed: profile prod is incomplete: invalid argument: APIKey: the key is empty", own,
+		},
+		"a credential that writes a bad value": {
+			credential(func(_ context.Context, h http.Header) error { h.Set("Authorization", "x\r\ny"); return nil }),
+			`nothing was sent: the credential failed: invalid argument: invalid header field value for "Authorization"`,
+			mirror.ErrInvalidArgument,
+		},
+		"a credential that writes a bad name": {
+			credential(func(_ context.Context, h http.Header) error { h["X Y"] = []string{"z"}; return nil }),
+			`nothing was sent: the credential failed: invalid argument: invalid header field name "X Y"`,
+			mirror.ErrInvalidArgument,
+		},
+		"middleware that ends its own context": {
+			func(e *env) {
+				e.middleware(func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
+					ctx, cancel := context.WithCancel(r.Context())
+					cancel()
+					return next.RoundTrip(r.WithContext(ctx))
+				})
+			},
+			"the request was not sent: the middleware ended the request's context: context canceled", context.Canceled,
+		},
+		"DialContext that is canceled": {
+			func(e *env) {
+				e.cfg.DialContext = func(context.Context, string, string) (net.Conn, error) { return nil, context.Canceled }
+			},
+			"the request was not sent: DialContext failed: context canceled", context.Canceled,
+		},
+		"DialContext that returns a typed nil": {
+			func(e *env) {
+				e.cfg.DialContext = func(context.Context, string, string) (net.Conn, error) { return nil, (*net.OpError)(nil) }
+			},
+			"the request was not sent: an error that cannot be printed", nil,
+		},
+		"a credential that returns a typed nil": {
+			credential(func(context.Context, http.Header) error { return (*url.Error)(nil) }),
+			"nothing was sent: the credential failed: an error that cannot be printed", nil,
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			e := &env{T: t, pair: mirrortest.NewPair(t, mirrortest.Options{InMemory: true})}
+			e.cfg = e.pair.Local.Config()
+			e.cfg.RetryFor = -1
+			c.fail(e)
+			report, err := newClient(t, e.cfg).ReverseAndPause(t.Context(), "dr-link", mirror.Topics("topic-1"))
+			require.EqualError(t, causes(err)[0], c.want, name)
+			require.Equal(t, "topic-1 untouched", outcomes(report))
+			if c.is != nil {
+				require.ErrorIs(t, err, c.is)
+			}
+		})
+	}
+}
+
+func TestReportsSurvive_ReadFromAnywhere(t *testing.T) {
+	row := `{"topic":"z","outcome":"accepted"}`
+	for _, text := range []string{
+		`{"version":2,"attempts":[{"unexpected":-1,"outcome":"unknown"}],"unexpected":[` + row + `]}`,
+		`{"version":2,"unexpected":[` + strings.Repeat(row+",", 1500) + row + `]}`,
+	} {
+		var report mirror.Report
+		require.NoError(t, json.Unmarshal([]byte(text), &report))
+		require.NoError(t, report.Merge(&mirror.Report{Unexpected: []mirror.Result{{Topic: "y"}}, UnexpectedCount: 1}))
+		require.NoError(t, (&mirror.Report{}).Merge(&report))
+		require.Error(t, report.Err())
+	}
+	text := `{"version":2,"complete":true,"unaccounted":"unknown","pattern":"x","results":[` + row + `]}`
+	var report mirror.Report
+	require.NoError(t, json.Unmarshal([]byte(text), &report))
+	require.ErrorIs(t, report.Err(), mirror.ErrOutcomeUnknown)
 }
 
 func TestNoSecretsAndNoHarmToNames(t *testing.T) {

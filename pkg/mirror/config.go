@@ -64,8 +64,8 @@ type Config struct {
 	// buffer it, and that fails then is Unknown.
 	Middleware func(next http.RoundTripper) http.RoundTripper
 
-	// Logger gets one record a call, with counts, no topic but in an error, and no secret. Nil is
-	// silent.
+	// Logger gets a record for each call, with counts, one for each wait before a retry, and at the
+	// level debug one for each attempt: no topic but in an error, and no secret. Nil is silent.
 	Logger *slog.Logger
 	// UserAgent is sent as User-Agent; "" is clusterlink-go.
 	UserAgent string

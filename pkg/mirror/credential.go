@@ -12,13 +12,14 @@ import (
 // A Credential writes the headers that authenticate one request. It is called once for each
 // attempt, with that attempt's context, before anything is sent, and must honour that context. The
 // headers that it is given are empty. An error ends the attempt with nothing sent, and its text
-// becomes part of the report: it must not hold a secret, but the library takes out user info and
-// query of URLs in it. An error whose cause can pass, such as a refused connection, is retried
+// becomes part of the report: it must not hold a secret, but the library takes out user info, query
+// and fragment of the URLs that it finds in it. An error whose cause can pass, such as a refused connection, is retried
 // (Config.RetryFor).
 //
 // A Credential must be safe for concurrent use. Secrets live in the closure only, where no print
-// verb and no encoder finds them. If a server repeats what a Credential wrote, the library takes it
-// out of the report.
+// verb and no encoder finds them. If a server repeats what a Credential wrote in a header whose name
+// tells of a secret, such as Authorization or X-Api-Key, the library takes it out of the report, unless
+// it is shorter than 6 bytes.
 type Credential func(ctx context.Context, h http.Header) error
 
 // APIKey authenticates with HTTP Basic: on Confluent Cloud with a key of that very Kafka cluster

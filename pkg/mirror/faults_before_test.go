@@ -73,7 +73,7 @@ func faultsBeforeTheWire() []fault {
 		}, outcomes: "UU", check: func(e *env) {
 			tries(1)(e)
 			time.Sleep(time.Minute) // net/http lets the last dialer finish
-		}, text: "the request was not sent: no response within 1m0s"},
+		}, text: "the request was not sent: time-out after 1m0s"},
 		{name: "reset while connecting", bubble: true, config: dialError(syscall.ECONNRESET, 999), outcomes: "UU", check: retried, is: []error{syscall.ECONNRESET}},
 		{name: "reset by the kernel in the TLS handshake", config: func(e *env) {
 			e.cfg.Endpoint = "https://" + e.listen(func(c net.Conn) { io.ReadFull(c, make([]byte, 5)); reset(c) })

@@ -215,8 +215,11 @@ func faultsOfRefusals() []fault {
 	}
 	add(answered("403 without a body", "UU", status(403, "", "")))
 	for name, do := range map[string]mirrortest.Action{
-		"403 as HTML":                         status(403, "text/html", "<title>Request blocked</title>"),
-		"403 as HTML without a type":          status(403, "", " \n<html>"),
+		"403 as HTML":                             status(403, "text/html", "<title>Request blocked</title>"),
+		"403 as HTML without a type":              status(403, "", " \n<html>"),
+		"403 as HTML with bad parameters":         status(403, "text/html; charset=utf-8; charset=x", "denied"),
+		"403 with a coding that cannot be undone": status(403, "", "x", "Content-Encoding", "br"),
+		"403 cut":                             mirrortest.Raw("HTTP/1.1 403 x\r\nContent-Length: 99\r\n\r\n"),
 		"403 as XML":                          status(403, "application/xml", "<Error/>"),
 		"413 with an error_code":              mirrortest.Error(413, 41301, "x"),
 		"413 with an error_code in its list":  status(413, kafka, `{"errors":[{"error_code":41301}]}`),

@@ -311,7 +311,7 @@ func faultsOfMiddleware() []fault {
 				io.Copy(io.Discard, r.Body)
 				return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(blocked(end))}, nil
 			})
-		}, outcomes: "KK", is: []error{context.DeadlineExceeded}, text: "no response within 1m0s"},
+		}, outcomes: "KK", is: []error{context.DeadlineExceeded}, text: "time-out after 1m0s"},
 		{name: "middleware's body fails like the rate limiter", inject: after(mirrortest.Cut(1 << 20)), config: func(e *env) {
 			e.middleware(func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
 				resp, err := next.RoundTrip(r)

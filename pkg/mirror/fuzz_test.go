@@ -87,7 +87,7 @@ func FuzzRetryAfter(f *testing.F) {
 	f.Add("Fri, 31 Dec 9999 23:59:59 GMT", "Mon, 01 Jan 0001 00:00:00 GMT", "")
 	f.Fuzz(func(t *testing.T, value, date, reset string) {
 		now := time.Now()
-		wait := retryAfter(http.Header{"Retry-After": {value}, "Date": {date}, "X-Ratelimit-Reset": {reset}}, now)
+		wait := retryAfter(429, http.Header{"Retry-After": {value}, "Date": {date}, "X-Ratelimit-Reset": {reset}}, now)
 		require.GreaterOrEqual(t, wait, time.Duration(0))
 		v := verdict{outcome: Untouched, retry: rejected, api: &APIError{Status: 429, RetryAfter: wait}}
 		d := new(retries).next(v, now, time.Time{}, time.Minute, false)

@@ -167,6 +167,7 @@ func (r *Report) UnmarshalJSON(data []byte) error {
 	if bad != nil {
 		return bad
 	}
+	out.Complete = out.Complete && out.closed(out.Count(Unknown)+out.Count(Untouched))
 	*r = out
 	return nil
 }

@@ -138,6 +138,9 @@ func (l *ledger) batchReport(p *part) *Report {
 	}
 	p.addTo(r)
 	r.Complete = r.closed(r.Count(Unknown) + r.Count(Untouched))
+	for i := range r.Unexpected {
+		r.Unexpected[i] = r.Unexpected[i].deepClone()
+	}
 	return r
 }
 
@@ -189,7 +192,9 @@ func (p *part) add(r row) {
 	i, own := p.place(&r)
 	r.Message = p.hidden(r.Message)
 	if !own {
-		r.Topic = p.hidden(r.Topic)
+		if !isTopicName(r.Topic) || p.hide.inName(r.Topic) { // a legal name is kept: others may ask for it
+			r.Topic = p.hidden(r.Topic)
+		}
 		p.unexpectedCount++
 		if len(p.unexpected) < maxUnexpected {
 			p.unexpected = append(p.unexpected, r.withoutLists())
@@ -231,7 +236,7 @@ func (p *part) hidden(text string) string {
 	if text == p.lastText {
 		return p.lastShown // messages repeat; one copy serves them all
 	}
-	shown := clean(p.hide.text(text[:min(len(text), maxErrorPage)])) // much less of it is shown
+	shown := clean(p.hide.text(text))
 	if len(text) <= maxText {
 		p.lastText, p.lastShown = text, shown
 	}
@@ -265,7 +270,11 @@ func (p *part) placeOfPattern(r *row) (place int, ours bool) {
 	case !r.named:
 		p.illegible = true
 		return 0, false
-	case !isTopicName(r.Topic) || p.hide.text(r.Topic) != r.Topic:
+	case p.hide.inName(r.Topic):
+		p.illegible = true
+		r.note("this name has the credential in it")
+		return 0, false
+	case !isTopicName(r.Topic):
 		p.illegible = true
 		r.note("this is not a topic name")
 		return 0, false

@@ -16,7 +16,8 @@ import (
 // Untouched; of two alike the later one stands, but of two that are Accepted or Untouched the first.
 // So a refusal after Unknown leaves the topic Unknown: the first request may have done what the second
 // was refused for. What a refusal said that does not stand is kept in the Notes. A topic that is
-// Untouched, or Failed, in one report and in an unexpected row of the other is Unknown.
+// Untouched in one report and in an unexpected row of the other is Unknown, and so is one that is Failed
+// if the row does not refuse it; of unexpected rows beyond the 1000 that are kept, this is not known.
 //
 // A call by pattern that left topics Unaccounted as Unknown stays so, whatever another call brings. Of
 // the runs' own errors none is lost. Attempts are known by run, batch and number, and are there once,
@@ -169,7 +170,7 @@ func (r *Result) contradict(rows []Outcome) {
 func (r *Report) mergeAttempts(other *Report) {
 	rows := other.Unexpected
 	for _, a := range other.Attempts {
-		its := rows[:min(a.Unexpected, len(rows))]
+		its := rows[:max(0, min(a.Unexpected, len(rows)))]
 		rows = rows[len(its):]
 		if r.index.attempts[a.id()] {
 			continue

@@ -29,21 +29,26 @@ const maxErrorPage = 1 << 20
 type page struct {
 	status    int
 	mediaType string
-	text      []byte
-	whole     bool   // it was read to its end
-	coding    string // the Content-Encoding that could not be undone; "" if there is none
+	// contentType is the header that the media type was read from, in lower case.
+	contentType string
+	text        []byte
+	cut         bool   // it was not read to its end
+	whole       bool   // it was, and can be read
+	coding      string // the Content-Encoding that could not be undone; "" if there is none
 }
 
 // readPage reads an error page as far as its bound.
-func readPage(resp *http.Response, body io.Reader) page {
+func readPage(resp *http.Response, body io.Reader, hide *redactor) page {
 	p := page{status: resp.StatusCode}
 	p.mediaType, _, _ = mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	p.contentType = strings.ToLower(strings.TrimSpace(resp.Header.Get("Content-Type")))
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		return p // what follows is not a body
 	}
-	p.coding = contentCoding(resp.Header)
+	p.coding = contentCoding(resp.Header, hide)
 	text, err := io.ReadAll(io.LimitReader(body, maxErrorPage+1))
-	p.whole = err == nil && len(text) <= maxErrorPage && p.coding == ""
+	p.cut = err != nil || len(text) > maxErrorPage
+	p.whole = !p.cut && p.coding == ""
 	p.text = text[:min(len(text), maxErrorPage)]
 	return p
 }
@@ -51,7 +56,7 @@ func readPage(resp *http.Response, body io.Reader) page {
 // isHTML tells whether the page is HTML, or XML, by its type or by how it begins.
 func (p page) isHTML() bool {
 	text := bytes.TrimLeft(bytes.TrimPrefix(p.text, []byte("\ufeff")), " \t\r\n")
-	return p.mediaType == "text/html" || p.mediaType == "application/xhtml+xml" || bytes.HasPrefix(text, []byte("<"))
+	return p.mediaType == "text/html" || strings.HasPrefix(p.contentType, "text/html") || p.mediaType == "application/xhtml+xml" || bytes.HasPrefix(text, []byte("<"))
 }
 
 // object returns the members of a page that is exactly one JSON object of the proper type: no bytes
@@ -202,7 +207,7 @@ func (p page) apiError(resp *http.Response, hide *redactor) *APIError {
 	e := &APIError{
 		Status:     resp.StatusCode,
 		RequestID:  requestID(resp.Header, hide),
-		RetryAfter: retryAfter(resp.Header, time.Now()),
+		RetryAfter: retryAfter(resp.StatusCode, resp.Header, time.Now()),
 	}
 	text := strings.TrimSpace(string(p.text))
 	location := resp.Header.Get("Location")
@@ -224,16 +229,16 @@ func (p page) apiError(resp *http.Response, hide *redactor) *APIError {
 		}
 		text = strings.TrimSuffix("the answer is "+kind+", not a 200 of application/json: "+text, ": ")
 	}
-	e.Message = clean(hide.text(text))
+	e.Message = clean(hide.cutText(text, p.cut && strings.HasSuffix(string(p.text), text)))
 	return e
 }
 
 // contentCoding names the coding of a body that net/http did not undo; "" if there is none. Where it
 // undid one, it has taken the header away.
-func contentCoding(h http.Header) string {
+func contentCoding(h http.Header, hide *redactor) string {
 	for _, value := range h.Values("Content-Encoding") {
 		if value = strings.TrimSpace(value); value != "" && !strings.EqualFold(value, "identity") {
-			return "a Content-Encoding that cannot be undone: " + printable.Line(value, 64)
+			return "a Content-Encoding that cannot be undone: " + printable.Line(hide.text(value), 64)
 		}
 	}
 	return ""
@@ -314,11 +319,11 @@ func isJSON(h http.Header) bool {
 
 // retryAfter reads how long a server asks to wait, from the Retry-After header: whole seconds, or a
 // date, which is measured against the response's own Date where it has one, so that the clocks need
-// not agree. Without that header it is X-RateLimit-Reset, in whole seconds. It is 0 if there is
+// not agree. On a 429 without that header it is X-RateLimit-Reset, in whole seconds. It is 0 if there is
 // neither, or it is not legible, or says a time that has passed, and it saturates.
-func retryAfter(h http.Header, now time.Time) time.Duration {
+func retryAfter(status int, h http.Header, now time.Time) time.Duration {
 	text := strings.TrimSpace(h.Get("Retry-After"))
-	if text == "" {
+	if text == "" && status == http.StatusTooManyRequests {
 		d, _ := seconds(strings.TrimSpace(h.Get("X-RateLimit-Reset")))
 		return d
 	}

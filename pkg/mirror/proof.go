@@ -6,14 +6,12 @@ import (
 	"net/http"
 	"strings"
 	"time"
-
-	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
 )
 
 // classify says what a response proves that is not a readable 200, and whether a dry run or a
 // rejected request may be sent again. This is the whole table; what it does not list proves nothing.
 func classify(resp *http.Response, body io.Reader, hide *redactor) verdict {
-	p := readPage(resp, body)
+	p := readPage(resp, body, hide)
 	e := p.apiError(resp, hide)
 	v := verdict{outcome: Unknown, err: e, api: e}
 	untouched := false // assumed, where nothing else is said
@@ -33,7 +31,7 @@ func classify(resp *http.Response, body io.Reader, hide *redactor) verdict {
 		untouched, v.retry = true, unauthenticated
 	case http.StatusForbidden:
 		// As HTML it can come from a firewall, after the server was done.
-		untouched = !p.isHTML()
+		untouched = p.whole && !p.isHTML()
 	case http.StatusRequestEntityTooLarge:
 		// With a code it comes from Kafka's error mapper, after dispatch.
 		untouched = p.whole && e.Code == 0 && !bytes.Contains(p.text, []byte("error_code"))
@@ -81,7 +79,10 @@ func gatewayAttempts(h http.Header) string {
 	for value := range strings.SplitSeq(strings.Join(h.Values("X-Envoy-Attempt-Count"), ","), ",") {
 		digits := strings.TrimLeft(strings.TrimSpace(value), "0")
 		if digits != "" && digits != "1" && strings.Trim(digits, "0123456789") == "" {
-			return printable.Line(digits, 20)
+			if len(digits) > 3 {
+				return "999+"
+			}
+			return digits
 		}
 	}
 	return ""

@@ -464,7 +464,7 @@ func (r Result) withoutLists() Result {
 
 // addUnexpected keeps as many of the rows as there is room for.
 func (r *Report) addUnexpected(rows []Result) {
-	r.Unexpected = append(r.Unexpected, rows[:min(len(rows), maxUnexpected-len(r.Unexpected))]...)
+	r.Unexpected = append(r.Unexpected, rows[:max(0, min(len(rows), maxUnexpected-len(r.Unexpected)))]...)
 }
 
 // open is 1 for a topic that is not answered for, and else 0.

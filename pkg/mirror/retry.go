@@ -179,7 +179,11 @@ func interrupted(ctx, waits context.Context, doing string, last verdict, err err
 	case waits.Err() != nil: // another batch ended the run
 		last.err = joined(cause("the run ended while "+doing, context.Cause(waits)), last.err)
 	default:
-		last.err = joined(last.err, cause("not sent again", err))
+		what := "not sent while "
+		if last.err != nil {
+			what = "not sent again while "
+		}
+		last.err = joined(last.err, cause(what+doing, err))
 	}
 	return last
 }

@@ -115,7 +115,26 @@ func proxyFromEnvironment(r *http.Request) (*url.URL, error) {
 	if err != nil {
 		return nil, errProxySetting
 	}
+	if w, ok := r.Context().Value(trackerKey{}).(*tracker); ok && r.URL.Scheme == "https" {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.proxy = u
+	}
 	return u, nil
+}
+
+// proxied tells whether the way to the cluster ends at a proxy so far, and returns its credential.
+func (w *tracker) proxied() (ends bool, credential http.Header) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.proxy == nil {
+		return false, nil
+	}
+	r := http.Request{Header: http.Header{}}
+	if password, set := w.proxy.User.Password(); set {
+		r.SetBasicAuth(w.proxy.User.Username(), password)
+	}
+	return !w.tunnel, r.Header
 }
 
 // proxyError is the failure of a proxy on the way to the cluster.
@@ -124,8 +143,13 @@ type proxyError struct{ text string }
 func (e *proxyError) Error() string { return e.text }
 
 // checkConnect fails if a proxy refuses to open a tunnel.
-func checkConnect(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
+func checkConnect(ctx context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
 	if resp.StatusCode == http.StatusOK {
+		if w, ok := ctx.Value(trackerKey{}).(*tracker); ok {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.tunnel = true
+		}
 		return nil
 	}
 	return &proxyError{fmt.Sprintf("it answered CONNECT with HTTP %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))}
@@ -141,9 +165,11 @@ type tracker struct {
 	sealed bool // no part of the body is handed out any more
 
 	// What the library's own transport says.
-	sends     int   // bodies that it began to send
-	hasConn   bool  // it had a connection
-	transport error // its error
+	proxy     *url.URL // what it goes through; nil if nothing
+	tunnel    bool     // the proxy has opened a tunnel
+	sends     int      // bodies that it began to send
+	hasConn   bool     // it had a connection
+	transport error    // its error
 }
 
 // trackerKey is where the context of a request holds the tracker of its attempt.

@@ -445,7 +445,7 @@ func TestHang_EndsWithTheClientOrThePair(t *testing.T) {
 		start := time.Now()
 		report, err := reverse(t, p.Local, "topic-1")
 		require.ErrorIs(t, err, context.DeadlineExceeded)
-		require.ErrorContains(t, err, "no response came: no response within 1m0s")
+		require.ErrorContains(t, err, "no response came: time-out after 1m0s")
 		require.Equal(t, time.Minute, time.Since(start))
 		require.Equal(t, []string{"topic-1"}, report.Topics(mirror.Unknown))
 		p.Local.AssertReport(t, report)
