@@ -2,6 +2,7 @@ package mirror_test
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"math"
@@ -81,6 +82,17 @@ func TestBounded_AClientInUseCanBePrinted(t *testing.T) {
 	require.Equal(t, "<nil>", fmt.Sprint((*mirror.Client)(nil)))
 }
 
+// hijacked answers with these bytes, and closes the connection.
+func hijacked(bytes string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err == nil {
+			io.WriteString(conn, bytes+"\r\n")
+			conn.Close()
+		}
+	}
+}
+
 // The environment's proxy is read once in a process, so each case has a process of its own.
 func TestFaultsOfAProxy(t *testing.T) {
 	if endpoint := os.Getenv("PROXY_TEST_ENDPOINT"); endpoint != "" {
@@ -101,6 +113,11 @@ func TestFaultsOfAProxy(t *testing.T) {
 			"the proxy failed: it answered CONNECT with HTTP 407 Proxy Authentication Required"},
 		{"answers CONNECT with 502", "https://rest.invalid", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) },
 			"the proxy failed: it answered CONNECT with HTTP 502 Bad Gateway"},
+		{"answers CONNECT with garbage", "https://rest.invalid", hijacked("BLAH"), "the proxy failed: malformed HTTP response"},
+		{"closes the connection", "https://rest.invalid", hijacked(""), "the proxy failed: "},
+		{"repeats the credential in a bad header", "https://rest.invalid", func(w http.ResponseWriter, r *http.Request) {
+			hijacked("HTTP/1.1 200 OK\r\n"+r.Header.Get("Proxy-Authorization")+"\r\n\r\n")(w, r)
+		}, "the proxy failed: malformed MIME header"},
 		{"for plain HTTP answers 407", "http://rest.invalid", func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body)
 			w.WriteHeader(http.StatusProxyAuthRequired)
@@ -121,6 +138,7 @@ func TestFaultsOfAProxy(t *testing.T) {
 			require.Contains(t, string(out), "proxied: a untouched, b untouched")
 			require.Contains(t, string(out), c.want)
 			require.NotContains(t, string(out), canary)
+			require.NotContains(t, string(out), base64.StdEncoding.EncodeToString([]byte("user:"+canary)))
 		})
 	}
 }
