@@ -46,7 +46,7 @@ func TestTheCauseIsNamed(t *testing.T) {
 		{"a url.Error with a secret", &url.Error{Op: "Post", URL: "https://u:" + canary + "@idp.example/token?client_secret=" + canary + "#" + canary, Err: sealed},
 			`Post "https://idp.example/token": the vault is sealed`},
 		{"a nested url.Error with a secret", fmt.Errorf("token: %w", errors.Join(sealed, &url.Error{Op: "Get", URL: "/token?a b=" + canary, Err: syscall.ECONNREFUSED})), `Get "/token": connection refused`},
-		{"a URL with a secret in its text", fmt.Errorf("cannot reach https://idp.example/token?key=%s&x=1: %w", canary, sealed), "cannot reach https://idp.example/token the vault is sealed"},
+		{"a URL with a secret in its text", fmt.Errorf("cannot reach https://idp.example/token?key=%s&x=1: %w", canary, sealed), "cannot reach https://idp.example/token: the vault is sealed"},
 		{"an error of another call", &mirror.APIError{Status: 401, Message: "x"}, "HTTP 401 Unauthorized: x"},
 	}
 	parts := []struct {

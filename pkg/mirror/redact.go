@@ -185,7 +185,12 @@ func withoutURLSecrets(err error) (text string) {
 		text = strings.ReplaceAll(text, u.URL, place)
 	})
 	text = userInfo.ReplaceAllString(text, "$1")
-	text = query.ReplaceAllString(text, "")
+	text = query.ReplaceAllStringFunc(text, func(part string) string {
+		if strings.HasSuffix(part, ":") { // it belongs to the sentence
+			return ":"
+		}
+		return ""
+	})
 	return afterURL.ReplaceAllString(text, "$1")
 }
 
