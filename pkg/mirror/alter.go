@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"runtime"
 	"time"
 
 	"github.com/seed25095279/clusterlink-go/gen"
@@ -47,10 +46,9 @@ func (c *Client) alter(ctx context.Context, link string, s Selection, dryRun boo
 
 // batchDone is a batch that needs no further request.
 type batchDone struct {
-	part     *part
-	endsRun  bool // also with KeepGoing
-	returned bool // if not, a credential or middleware panicked, or ended the goroutine
-	panicked any  // with this; nil if it ended the goroutine
+	part    *part
+	endsRun bool // also with KeepGoing
+	ending       // a credential or middleware may have panicked
 }
 
 // run sends the batches in order, at most parallel at a time, and books what becomes of them. The
@@ -119,12 +117,8 @@ func (c *Client) run(ctx context.Context, l *ledger, op operation, batches []Bat
 		inFlight++
 		d := batchDone{part: l.part(b)}
 		go func() {
-			defer func() {
-				if !d.returned {
-					d.panicked = recover()
-				}
-				done <- d
-			}()
+			defer func() { done <- d }()
+			defer d.end()
 			if d.endsRun = c.send(requests, waits, op, d.part); d.endsRun {
 				endWaits(d.part.verdict.err)
 			}
@@ -142,11 +136,7 @@ func (c *Client) run(ctx context.Context, l *ledger, op operation, batches []Bat
 			l.problem(err)
 		}
 	}
-	switch {
-	case broken == nil:
-	case broken.panicked == nil:
-		runtime.Goexit() // as the credential or middleware did
-	default:
-		panic(broken.panicked) // as if it had happened here
+	if broken != nil {
+		broken.goOn()
 	}
 }

@@ -53,11 +53,11 @@ func (c *Client) attempt(ctx context.Context, q *request, p *part) (v verdict) {
 		} else {
 			a.Error = v.err.Error()
 		}
-		a.Sends, _, _ = w.state()
+		a.Sends = w.state().sends
 		p.attempts = append(p.attempts, a)
 	}()
 	v, header = c.exchange(ctx, q, p, w, &a)
-	if sends, _, _ := w.state(); sends > 1 {
+	if sends := w.state().sends; sends > 1 {
 		v.sentTwice = fmt.Sprintf("the request was sent %d times by the middleware", sends)
 	} else if n := gatewayAttempts(header); n != "" {
 		v.sentTwice = "a gateway sent the request more than once (x-envoy-attempt-count " + n + ")"
@@ -108,13 +108,13 @@ func (c *Client) exchange(ctx context.Context, q *request, p *part, w *tracker, 
 	if resp != nil && resp.Body != nil {
 		go closeQuietly(resp.Body)
 	}
-	taken, blamed := w.seal(), c.blame(ctx, w, q, err)
+	taken, blamed := w.seal(), c.blame(ctx, w.state(), q, err)
 	if taken {
 		err = stopped(ctx, "the request may have been carried out, and no response came", blamed)
 		return verdict{outcome: Unknown, err: err, retry: maybeDone}, nil
 	}
 	v := verdict{outcome: Untouched, err: stopped(ctx, "the request was not sent", blamed)}
-	if _, hasConn, _ := w.state(); isPassing(err, hasConn && w.failedWith(err)) || timedOut() {
+	if said := w.state(); isPassing(err, said.hasConn && said.failedWith(err)) || timedOut() {
 		v.retry = notSent
 	}
 	return v, nil
@@ -168,22 +168,21 @@ func (c *Client) respond(ctx context.Context, p *part, w *tracker, a *Attempt, r
 }
 
 // blame says which part failed, where it was not the cluster.
-func (c *Client) blame(ctx context.Context, w *tracker, q *request, err error) error {
-	_, _, own := w.state()
-	proxied, proxyCredential := w.proxied()
+func (c *Client) blame(ctx context.Context, said transportState, q *request, err error) error {
+	proxied, proxyCredential := said.proxied()
 	hide := newRedactor(append(slices.Clip(q.written), proxyCredential)...)
 	var proxy *proxyError
 	var op *net.OpError
 	isProxys := func() bool {
-		return proxied || errors.As(own, &proxy) || errors.As(own, &op) && op.Op == "proxyconnect"
+		return proxied || errors.As(said.err, &proxy) || errors.As(said.err, &op) && op.Op == "proxyconnect"
 	}
 	isContexts := func() bool {
 		return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 	}
 	switch {
-	case c.wrapped && !w.failedWith(err):
+	case c.wrapped && !said.failedWith(err):
 		return cause("the middleware failed", hide.foreign(err))
-	case own != nil && guarded(isProxys):
+	case said.err != nil && guarded(isProxys):
 		return cause("the proxy failed", hide.foreign(err))
 	case ctx.Err() == nil && c.wrapped && guarded(isContexts):
 		return cause("the middleware ended the request's context", hide.foreign(err))
@@ -278,10 +277,33 @@ type contextReader struct {
 }
 
 type readResult struct {
-	n        int
-	err      error
-	returned bool // if not, the body panicked, or ended the goroutine
-	panicked any
+	n   int
+	err error
+	ending
+}
+
+// ending is how a goroutine ended that runs somebody else's code.
+type ending struct {
+	returned bool // if not, the code panicked, or ended the goroutine
+	panicked any  // with this; nil if it ended the goroutine
+}
+
+// end is deferred by that goroutine.
+func (e *ending) end() {
+	if !e.returned {
+		e.panicked = recover()
+	}
+}
+
+// goOn does on this goroutine what happened on the other one.
+func (e *ending) goOn() {
+	switch {
+	case e.returned:
+	case e.panicked == nil:
+		runtime.Goexit()
+	default:
+		panic(e.panicked)
+	}
 }
 
 func newContextReader(ctx context.Context, body io.ReadCloser) *contextReader {
@@ -300,22 +322,15 @@ func (r *contextReader) Read(p []byte) (int, error) {
 	into := r.buffer[:min(len(p), len(r.buffer))]
 	go func() {
 		var got readResult
-		defer func() {
-			if !got.returned {
-				got.panicked = recover()
-			}
-			r.results <- got
-		}()
+		defer func() { r.results <- got }()
+		defer got.end()
 		got.n, got.err = r.body.Read(into)
 		got.returned = true
 	}()
 	select {
 	case got := <-r.results:
+		got.goOn()
 		switch {
-		case got.panicked != nil:
-			panic(got.panicked)
-		case !got.returned:
-			runtime.Goexit()
 		case got.n < 0 || got.n > len(into):
 			return 0, errors.New("the body returned an impossible count of bytes")
 		case got.err != nil && got.err != io.EOF: //nolint:errorlint // only this very error is an end

@@ -56,7 +56,8 @@ func readPage(resp *http.Response, body io.Reader, hide *redactor) page {
 // isHTML tells whether the page is HTML, or XML, by its type or by how it begins.
 func (p page) isHTML() bool {
 	text := bytes.TrimLeft(bytes.TrimPrefix(p.text, []byte("\ufeff")), " \t\r\n")
-	return p.mediaType == "text/html" || strings.HasPrefix(p.contentType, "text/html") || p.mediaType == "application/xhtml+xml" || bytes.HasPrefix(text, []byte("<"))
+	return strings.HasPrefix(p.contentType, "text/html") || p.mediaType == "application/xhtml+xml" ||
+		bytes.HasPrefix(text, []byte("<"))
 }
 
 // object returns the members of a page that is exactly one JSON object of the proper type: no bytes
@@ -138,8 +139,8 @@ func mentions40002(text []byte) bool {
 	}
 }
 
-// codes tells whether the codes of an error, error_code as a number and code as text, can be read and
-// are not 40002, and whether there is one. Numbers below 1 are no codes: -1 is Kafka's for an unknown
+// codes tells whether the codes of an error, error_code as a number and code as text, can be read, and
+// whether there is one. Numbers below 1 are no codes: -1 is Kafka's for an unknown
 // error.
 func codes(members map[string]jsontext.Value) (legible, some bool) {
 	legible = true

@@ -57,7 +57,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		through.Body = &countedBody{ReadCloser: r.Body, tracker: w}
 	}
 	resp, err := t.base.RoundTrip(through)
-	w.returned(err)
+	w.note(func(s *transportState) { s.err = err })
 	return resp, err
 }
 
@@ -86,7 +86,7 @@ func (cfg Config) dial(ctx context.Context, network, address string) (net.Conn, 
 		dial = (&net.Dialer{Timeout: connectTimeout}).DialContext
 	}
 	// net/http lets a dialer outlive its request, for the sake of later ones; here there are none.
-	w, _ := ctx.Value(trackerKey{}).(*tracker)
+	w := trackerIn(ctx)
 	if w != nil {
 		var cancel context.CancelCauseFunc
 		ctx, cancel = context.WithCancelCause(ctx)
@@ -100,9 +100,7 @@ func (cfg Config) dial(ctx context.Context, network, address string) (net.Conn, 
 	if err != nil {
 		return nil, err
 	}
-	if w != nil {
-		w.connected()
-	}
+	w.note(func(s *transportState) { s.hasConn = true })
 	return conn, nil
 }
 
@@ -115,26 +113,10 @@ func proxyFromEnvironment(r *http.Request) (*url.URL, error) {
 	if err != nil {
 		return nil, errProxySetting
 	}
-	if w, ok := r.Context().Value(trackerKey{}).(*tracker); ok && r.URL.Scheme == "https" {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.proxy = u
+	if r.URL.Scheme == "https" {
+		trackerIn(r.Context()).note(func(s *transportState) { s.proxy = u })
 	}
 	return u, nil
-}
-
-// proxied tells whether the way to the cluster ends at a proxy so far, and returns its credential.
-func (w *tracker) proxied() (ends bool, credential http.Header) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.proxy == nil {
-		return false, nil
-	}
-	r := http.Request{Header: http.Header{}}
-	if password, set := w.proxy.User.Password(); set {
-		r.SetBasicAuth(w.proxy.User.Username(), password)
-	}
-	return !w.tunnel, r.Header
 }
 
 // proxyError is the failure of a proxy on the way to the cluster.
@@ -145,11 +127,7 @@ func (e *proxyError) Error() string { return e.text }
 // checkConnect fails if a proxy refuses to open a tunnel.
 func checkConnect(ctx context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
 	if resp.StatusCode == http.StatusOK {
-		if w, ok := ctx.Value(trackerKey{}).(*tracker); ok {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			w.tunnel = true
-		}
+		trackerIn(ctx).note(func(s *transportState) { s.tunnel = true })
 		return nil
 	}
 	return &proxyError{fmt.Sprintf("it answered CONNECT with HTTP %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))}
@@ -163,22 +141,48 @@ type tracker struct {
 	body   io.Reader
 	taken  bool // somebody asked for a part of the body
 	sealed bool // no part of the body is handed out any more
+	said   transportState
+}
 
-	// What the library's own transport says.
-	proxy     *url.URL // what it goes through; nil if nothing
-	tunnel    bool     // the proxy has opened a tunnel
-	sends     int      // bodies that it began to send
-	hasConn   bool     // it had a connection
-	transport error    // its error
+// transportState is what the library's own transport says of an attempt.
+type transportState struct {
+	proxy   *url.URL // what it goes through; nil if nothing
+	tunnel  bool     // the proxy has opened a tunnel
+	hasConn bool     // it had a connection
+	sends   int      // bodies that it began to send
+	err     error
+}
+
+// proxied tells whether the way to the cluster ends at a proxy so far, and returns its credential.
+func (s transportState) proxied() (ends bool, credential http.Header) {
+	if s.proxy == nil {
+		return false, nil
+	}
+	r := http.Request{Header: http.Header{}}
+	if password, set := s.proxy.User.Password(); set {
+		r.SetBasicAuth(s.proxy.User.Username(), password)
+	}
+	return !s.tunnel, r.Header
+}
+
+// failedWith tells whether an error is the transport's.
+func (s transportState) failedWith(err error) bool {
+	return s.err != nil && guarded(func() bool { return errors.Is(err, s.err) })
 }
 
 // trackerKey is where the context of a request holds the tracker of its attempt.
 type trackerKey struct{}
 
+// trackerIn returns the tracker that a context holds; nil if there is none.
+func trackerIn(ctx context.Context) *tracker {
+	w, _ := ctx.Value(trackerKey{}).(*tracker)
+	return w
+}
+
 // trackerOf returns the tracker of the attempt that the request belongs to; nil if there is none.
 // Middleware may have put its own context or body in, but seldom both.
 func trackerOf(r *http.Request) *tracker {
-	if w, ok := r.Context().Value(trackerKey{}).(*tracker); ok {
+	if w := trackerIn(r.Context()); w != nil {
 		return w
 	}
 	w, _ := r.Body.(*tracker)
@@ -206,7 +210,7 @@ func (w *tracker) seal() (taken bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.sealed = true
-	return w.taken || w.sends > 0
+	return w.taken || w.said.sends > 0
 }
 
 var errOver = errors.New("the attempt is over")
@@ -218,33 +222,24 @@ func (w *tracker) sending() error {
 	if w.sealed && !w.taken {
 		return errOver
 	}
-	w.sends++
+	w.said.sends++
 	return nil
 }
 
-func (w *tracker) connected() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.hasConn = true
+// note keeps what the transport says; a request without a tracker is nobody's.
+func (w *tracker) note(set func(*transportState)) {
+	if w != nil {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		set(&w.said)
+	}
 }
 
-func (w *tracker) returned(err error) {
+// state returns what the transport has said so far.
+func (w *tracker) state() transportState {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.transport = err
-}
-
-// failedWith tells whether an error is the one of the library's own transport.
-func (w *tracker) failedWith(err error) bool {
-	_, _, own := w.state()
-	return own != nil && guarded(func() bool { return errors.Is(err, own) })
-}
-
-// state returns what the library's own transport has said so far.
-func (w *tracker) state() (sends int, hasConn bool, transport error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.sends, w.hasConn, w.transport
+	return w.said
 }
 
 // isPassing tells whether the cause of an attempt that was provably not sent may be gone the next
