@@ -266,17 +266,7 @@ func repeatEverywhere(t *testing.T, name string, cred mirror.Credential, text st
 			var log bytes.Buffer
 			cfg.Logger = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 			cfg.RetryFor = -1
-			// The test server would refuse the credential before it repeats it.
-			inner := pair.Local.Config().Credential
-			cfg.Middleware = func(next http.RoundTripper) http.RoundTripper {
-				return roundTripper(func(r *http.Request) (*http.Response, error) {
-					r = r.Clone(r.Context())
-					r.Header.Del("Authorization")
-					require.NoError(t, inner(r.Context(), r.Header))
-					return next.RoundTrip(r)
-				})
-			}
-			cfg.Credential = cred
+			cfg.Middleware, cfg.Credential = admitted(t, cfg.Credential), cred
 			report, err := newClient(t, cfg).ReverseAndPause(t.Context(), "dr-link", sel)
 			requireHidden(t, name+", "+place, report, err, log.String(), secrets)
 		}
@@ -300,6 +290,19 @@ func repeatEverywhere(t *testing.T, name string, cred mirror.Credential, text st
 		report, err := newClient(t, e.cfg).ReverseAndPause(t.Context(), "dr-link", mirror.Topics("a"))
 		require.ErrorIs(t, err, io.ErrClosedPipe)
 		requireHidden(t, name+", "+place, report, err, "", secrets)
+	}
+}
+
+// admitted is middleware that puts a credential the test server knows in place of the one under test,
+// which it would refuse before it repeats it.
+func admitted(t *testing.T, known mirror.Credential) func(http.RoundTripper) http.RoundTripper {
+	return func(next http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(r *http.Request) (*http.Response, error) {
+			r = r.Clone(r.Context())
+			r.Header.Del("Authorization")
+			require.NoError(t, known(r.Context(), r.Header))
+			return next.RoundTrip(r)
+		})
 	}
 }
 
@@ -405,16 +408,7 @@ func TestNoSecretsAndNoHarmToTopics(t *testing.T) {
 		},
 	} {
 		cfg := serve(t, ok(rows(good("payments")))).config()
-		inner := cfg.Credential
-		cfg.Middleware = func(next http.RoundTripper) http.RoundTripper {
-			return roundTripper(func(r *http.Request) (*http.Response, error) {
-				r = r.Clone(r.Context())
-				r.Header.Del("Authorization")
-				require.NoError(t, inner(r.Context(), r.Header))
-				return next.RoundTrip(r)
-			})
-		}
-		cfg.Credential = cred
+		cfg.Middleware, cfg.Credential = admitted(t, cfg.Credential), cred
 		report, err := newClient(t, cfg).ReverseAndPause(t.Context(), "link", mirror.All())
 		require.NoError(t, err, name)
 		require.Equal(t, "payments accepted", outcomes(report))

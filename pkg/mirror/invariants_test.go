@@ -2,6 +2,7 @@ package mirror_test
 
 import (
 	"context"
+	"encoding"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -230,34 +231,43 @@ func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { retur
 
 func TestUnaccounted_TextForms(t *testing.T) {
 	require.Equal(t, mirror.UnaccountedNone, *new(mirror.Unaccounted), "none is the zero value")
-	for u, name := range map[mirror.Unaccounted]string{mirror.UnaccountedNone: "none", mirror.UnaccountedUntouched: "untouched", mirror.UnaccountedUnknown: "unknown"} {
-		text, err := u.MarshalText()
-		require.NoError(t, err)
-		require.Equal(t, name, string(text))
-		back := mirror.Unaccounted(9)
-		require.NoError(t, back.UnmarshalText(text))
-		require.Equal(t, u, back)
-	}
-	require.Equal(t, "unaccounted(9)", mirror.Unaccounted(9).String())
-	_, err := mirror.Unaccounted(9).MarshalText()
-	require.ErrorIs(t, err, mirror.ErrInvalidArgument)
-	require.ErrorIs(t, new(mirror.Unaccounted).UnmarshalText([]byte("rest")), mirror.ErrInvalidArgument)
+	requireTextForms(t, "unaccounted(9)", "rest", map[mirror.Unaccounted]string{
+		mirror.UnaccountedNone: "none", mirror.UnaccountedUntouched: "untouched", mirror.UnaccountedUnknown: "unknown",
+	})
 }
 
 func TestOutcome_TextForms(t *testing.T) {
 	require.Equal(t, mirror.Unknown, *new(mirror.Outcome), "unknown is the zero value")
-	for o, name := range map[mirror.Outcome]string{mirror.Unknown: "unknown", mirror.Accepted: "accepted", mirror.Failed: "failed", mirror.Untouched: "untouched"} {
-		text, err := o.MarshalText()
+	requireTextForms(t, "outcome(9)", "done", map[mirror.Outcome]string{
+		mirror.Unknown: "unknown", mirror.Accepted: "accepted", mirror.Failed: "failed", mirror.Untouched: "untouched",
+	})
+}
+
+// requireTextForms holds a type to its names; a value of 9 and the text have none.
+func requireTextForms[T interface {
+	~uint8
+	fmt.Stringer
+	encoding.TextMarshaler
+}](t *testing.T, nine, text string, names map[T]string) {
+	t.Helper()
+	read := func(text []byte) (T, error) {
+		back := T(9)
+		err := any(&back).(encoding.TextUnmarshaler).UnmarshalText(text)
+		return back, err
+	}
+	for v, name := range names {
+		text, err := v.MarshalText()
 		require.NoError(t, err)
 		require.Equal(t, name, string(text))
-		back := mirror.Outcome(9)
-		require.NoError(t, back.UnmarshalText(text))
-		require.Equal(t, o, back)
+		back, err := read(text)
+		require.NoError(t, err)
+		require.Equal(t, v, back)
 	}
-	require.Equal(t, "outcome(9)", mirror.Outcome(9).String())
-	_, err := mirror.Outcome(9).MarshalText()
+	require.Equal(t, nine, T(9).String())
+	_, err := T(9).MarshalText()
 	require.ErrorIs(t, err, mirror.ErrInvalidArgument)
-	require.ErrorIs(t, new(mirror.Outcome).UnmarshalText([]byte("done")), mirror.ErrInvalidArgument)
+	_, err = read([]byte(text))
+	require.ErrorIs(t, err, mirror.ErrInvalidArgument)
 }
 
 // a row's verdict needs its name, code and message only.
