@@ -1,11 +1,9 @@
 package mirror
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"slices"
 	"strconv"
 
@@ -19,17 +17,13 @@ type listMeta struct {
 }
 
 // readAnswer walks through the body of a 200 and hands each row to add as soon as it is read, its texts
-// as they stand there;
-// nothing of the body is kept. The error is nil only if the body was one well-formed answer, read
+// as they stand there; nothing of the body is kept. The error is nil only if the body was one well-formed answer, read
 // to its end. Rows handed over before an error stand.
 //
 // Where a member is not of its type, that member is passed over and the walk goes on: one bad row
 // costs one topic. Only what breaks the syntax of JSON ends the walk.
 func readAnswer(body io.Reader, add func(row)) (listMeta, error) {
-	in := &stepped{r: body, limit: maxValue}
-	w := walk{add: add, in: in, dec: jsontext.NewDecoder(in,
-		// Both would end the walk otherwise; a row's own checks are finer.
-		jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))}
+	w := answerWalk{walk: newWalk(body), add: add}
 	err := w.document()
 	var syntax *jsontext.SyntacticError
 	if errors.As(err, &syntax) { // its text quotes the names of members
@@ -45,10 +39,9 @@ type row struct {
 	named bool
 }
 
-// walk holds the state of one walk through an answer.
-type walk struct {
-	in   *stepped
-	dec  *jsontext.Decoder
+// answerWalk is one walk through an answer.
+type answerWalk struct {
+	walk
 	add  func(row)
 	meta listMeta
 
@@ -68,7 +61,7 @@ var (
 	errTrailing     = errors.New("it has bytes after its end")
 )
 
-func (w *walk) document() error {
+func (w *answerWalk) document() error {
 	if w.dec.PeekKind() != '{' {
 		switch err := w.dec.SkipValue(); err {
 		case nil:
@@ -123,7 +116,7 @@ func (w *walk) document() error {
 	return shape
 }
 
-func (w *walk) metadata(name string) error {
+func (w *answerWalk) metadata(name string) error {
 	if name != memberNext || w.dec.PeekKind() == 'n' {
 		return w.dec.SkipValue()
 	}
@@ -139,79 +132,6 @@ func (w *walk) metadata(name string) error {
 		w.meta.next = text
 	}
 	return nil
-}
-
-// object reads an object; member is called before each value and must read or skip it.
-func (w *walk) object(member func(name string) error) error {
-	if _, err := w.dec.ReadToken(); err != nil {
-		return err
-	}
-	for w.dec.PeekKind() != '}' {
-		w.in.step(w.dec.InputOffset())
-		v, err := w.dec.ReadValue()
-		if err != nil {
-			return err
-		}
-		if err := member(memberName(v)); err != nil {
-			return err
-		}
-	}
-	_, err := w.dec.ReadToken()
-	return err
-}
-
-// array reads an array; element is called before each value and must read or skip it.
-func (w *walk) array(element func() error) error {
-	if _, err := w.dec.ReadToken(); err != nil {
-		return err
-	}
-	for w.dec.PeekKind() != ']' {
-		if err := element(); err != nil {
-			return err
-		}
-	}
-	_, err := w.dec.ReadToken()
-	return err
-}
-
-// The members that the walk reads. A test holds them to the generated models.
-const (
-	memberData        = "data"
-	memberMetadata    = "metadata"
-	memberNext        = "next"
-	memberTopic       = "mirror_topic_name"
-	memberCode        = "error_code"
-	memberMessage     = "error_message"
-	memberLags        = "mirror_lags"
-	memberTruncated   = "messages_truncated" // of a row and of a truncation row
-	memberTruncations = "partition_level_truncation_data"
-	memberPartition   = "partition"
-	memberLag         = "lag"
-	memberFetchOffset = "last_source_fetch_offset"
-	memberPartitionID = "partition_id"
-	memberTruncatedTo = "offset_truncated_to"
-)
-
-// memberNames holds each of them under itself.
-var memberNames = func() map[string]string {
-	names := map[string]string{}
-	for _, name := range []string{
-		memberData, memberMetadata, memberNext, memberTopic, memberCode, memberMessage, memberLags, memberTruncated,
-		memberTruncations, memberPartition, memberLag, memberFetchOffset, memberPartitionID, memberTruncatedTo,
-	} {
-		names[name] = name
-	}
-	return names
-}()
-
-// memberName returns the name without an allocation where it is one that the walk reads; any
-// other name is "". Names are told apart by case, as JSON does.
-func memberName(v jsontext.Value) string {
-	name := []byte(v[1 : len(v)-1])
-	if bytes.IndexByte(name, '\\') >= 0 {
-		name, _ = jsontext.AppendUnquote(nil, v)
-	}
-	return memberNames[string(name)]
 }
 
 // A verdict member is in one of these states.
@@ -232,7 +152,7 @@ func (s *memberState) give(now memberState) {
 	*s = now
 }
 
-func (w *walk) row() error {
+func (w *answerWalk) row() error {
 	w.meta.rows++
 	w.in.step(w.dec.InputOffset())
 	if w.dec.PeekKind() != '{' {
@@ -308,7 +228,7 @@ func (r *row) decide(code, message memberState) {
 	}
 }
 
-func (w *walk) topic(r *row, state *memberState) error {
+func (w *answerWalk) topic(r *row, state *memberState) error {
 	v, err := w.dec.ReadValue()
 	if err != nil {
 		return err
@@ -323,7 +243,7 @@ func (w *walk) topic(r *row, state *memberState) error {
 	return nil
 }
 
-func (w *walk) code(r *row, state *memberState) error {
+func (w *answerWalk) code(r *row, state *memberState) error {
 	v, err := w.dec.ReadValue()
 	if err != nil {
 		return err
@@ -348,7 +268,7 @@ func (w *walk) code(r *row, state *memberState) error {
 	return nil
 }
 
-func (w *walk) message(r *row, state *memberState) error {
+func (w *answerWalk) message(r *row, state *memberState) error {
 	v, err := w.dec.ReadValue()
 	if err != nil {
 		return err
@@ -370,9 +290,9 @@ func (w *walk) message(r *row, state *memberState) error {
 	return nil
 }
 
-func (w *walk) lagList(r *row) error {
+func (w *answerWalk) lagList(r *row) error {
 	unknown := PartitionLag{Partition: -1, Lag: NotKnown, LastSourceFetchOffset: NotKnown}
-	kept, err := readList(w, r, memberLags, w.lags[:0], unknown,
+	kept, err := readList(&w.walk, r, memberLags, w.lags[:0], unknown,
 		func(p *PartitionLag, member string, readable *bool) error {
 			switch member {
 			case memberPartition:
@@ -388,12 +308,12 @@ func (w *walk) lagList(r *row) error {
 	return err
 }
 
-func (w *walk) truncationList(r *row) error {
+func (w *answerWalk) truncationList(r *row) error {
 	if w.dec.PeekKind() == 'n' {
 		return w.dec.SkipValue() // not applicable
 	}
 	unknown := PartitionTruncation{Partition: -1, OffsetTruncatedTo: NotKnown, MessagesTruncated: NotKnown}
-	kept, err := readList(w, r, memberTruncations, w.truncations[:0], unknown,
+	kept, err := readList(&w.walk, r, memberTruncations, w.truncations[:0], unknown,
 		func(p *PartitionTruncation, member string, readable *bool) error {
 			switch member {
 			case memberPartitionID:
@@ -441,7 +361,7 @@ func readList[T comparable](w *walk, r *row, member string, kept []T, unknown T,
 	return kept, err
 }
 
-func (w *walk) messagesTruncated(r *row) error {
+func (w *answerWalk) messagesTruncated(r *row) error {
 	if w.dec.PeekKind() == 'n' {
 		return w.dec.SkipValue()
 	}
@@ -454,64 +374,4 @@ func (w *walk) messagesTruncated(r *row) error {
 		r.MessagesTruncated = (*int64)(&total)
 	}
 	return err
-}
-
-// integer reads a number of 64 bits into n, which is NotKnown. What is none leaves n alone and clears
-// readable; a number that is given again makes it NotKnown.
-func (w *walk) integer(n *Number, readable *bool) error {
-	v, err := w.dec.ReadValue()
-	if err != nil {
-		return err
-	}
-	parsed, err := strconv.ParseInt(string(v), 10, 64)
-	if err != nil || Number(parsed) == NotKnown || *n != NotKnown {
-		*n, *readable = NotKnown, false
-		return nil
-	}
-	*n = Number(parsed)
-	return nil
-}
-
-// partition reads the number of a partition, which has 32 bits in Kafka's protocol.
-func (w *walk) partition(n *int, readable *bool) error {
-	wide := NotKnown
-	if err := w.integer(&wide, readable); err != nil {
-		return err
-	}
-	if wide < 0 || wide > math.MaxInt32 || *n >= 0 {
-		*n, *readable = -1, false
-		return nil
-	}
-	*n = int(wide)
-	return nil
-}
-
-// unquote returns the text of a JSON string, and whether all of it was UTF-8.
-func unquote(v jsontext.Value) (string, bool) {
-	text, err := jsontext.AppendUnquote(nil, v)
-	return string(text), err == nil
-}
-
-// maxValue bounds one value of an answer, in bytes: the decoder has to hold a string whole, and a
-// server might send nothing but one.
-const maxValue = 16 << 20
-
-// stepped fails where more than limit bytes are read without a step.
-type stepped struct {
-	r     io.Reader
-	read  int64
-	last  int64 // where the latest step was
-	limit int64
-}
-
-// step says that the walk has come as far as this.
-func (s *stepped) step(offset int64) { s.last = offset }
-
-func (s *stepped) Read(p []byte) (int, error) {
-	if s.read-s.last > s.limit {
-		return 0, fmt.Errorf("a value in it is longer than %d bytes", s.limit)
-	}
-	n, err := s.r.Read(p)
-	s.read += int64(n)
-	return n, err
 }

@@ -1,0 +1,157 @@
+package mirror
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// walk goes through a JSON document, value by value. Only what breaks the syntax of JSON ends it.
+type walk struct {
+	in  *stepped
+	dec *jsontext.Decoder
+}
+
+// newWalk begins a walk. Members that are there twice and texts that are not UTF-8 do not end it: the
+// checks of those who read them are finer.
+func newWalk(body io.Reader) walk {
+	in := &stepped{r: body, limit: maxValue}
+	return walk{in: in, dec: jsontext.NewDecoder(in, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))}
+}
+
+// object reads an object; member is called before each value and must read or skip it.
+func (w *walk) object(member func(name string) error) error {
+	if _, err := w.dec.ReadToken(); err != nil {
+		return err
+	}
+	for w.dec.PeekKind() != '}' {
+		w.in.step(w.dec.InputOffset())
+		v, err := w.dec.ReadValue()
+		if err != nil {
+			return err
+		}
+		if err := member(memberName(v)); err != nil {
+			return err
+		}
+	}
+	_, err := w.dec.ReadToken()
+	return err
+}
+
+// array reads an array; element is called before each value and must read or skip it.
+func (w *walk) array(element func() error) error {
+	if _, err := w.dec.ReadToken(); err != nil {
+		return err
+	}
+	for w.dec.PeekKind() != ']' {
+		if err := element(); err != nil {
+			return err
+		}
+	}
+	_, err := w.dec.ReadToken()
+	return err
+}
+
+// The members that the walk reads. A test holds them to the generated models.
+const (
+	memberData        = "data"
+	memberMetadata    = "metadata"
+	memberNext        = "next"
+	memberTopic       = "mirror_topic_name"
+	memberCode        = "error_code"
+	memberMessage     = "error_message"
+	memberLags        = "mirror_lags"
+	memberTruncated   = "messages_truncated" // of a row and of a truncation row
+	memberTruncations = "partition_level_truncation_data"
+	memberPartition   = "partition"
+	memberLag         = "lag"
+	memberFetchOffset = "last_source_fetch_offset"
+	memberPartitionID = "partition_id"
+	memberTruncatedTo = "offset_truncated_to"
+)
+
+// memberNames holds each of them under itself.
+var memberNames = func() map[string]string {
+	names := map[string]string{}
+	for _, name := range []string{
+		memberData, memberMetadata, memberNext, memberTopic, memberCode, memberMessage, memberLags, memberTruncated,
+		memberTruncations, memberPartition, memberLag, memberFetchOffset, memberPartitionID, memberTruncatedTo,
+	} {
+		names[name] = name
+	}
+	return names
+}()
+
+// memberName returns the name without an allocation where it is one that the walk reads; any
+// other name is "". Names are told apart by case, as JSON does.
+func memberName(v jsontext.Value) string {
+	name := []byte(v[1 : len(v)-1])
+	if bytes.IndexByte(name, '\\') >= 0 {
+		name, _ = jsontext.AppendUnquote(nil, v)
+	}
+	return memberNames[string(name)]
+}
+
+// integer reads a number of 64 bits into n, which is NotKnown. What is none leaves n alone and clears
+// readable; a number that is given again makes it NotKnown.
+func (w *walk) integer(n *Number, readable *bool) error {
+	v, err := w.dec.ReadValue()
+	if err != nil {
+		return err
+	}
+	parsed, err := strconv.ParseInt(string(v), 10, 64)
+	if err != nil || Number(parsed) == NotKnown || *n != NotKnown {
+		*n, *readable = NotKnown, false
+		return nil
+	}
+	*n = Number(parsed)
+	return nil
+}
+
+// partition reads the number of a partition, which has 32 bits in Kafka's protocol.
+func (w *walk) partition(n *int, readable *bool) error {
+	wide := NotKnown
+	if err := w.integer(&wide, readable); err != nil {
+		return err
+	}
+	if wide < 0 || wide > math.MaxInt32 || *n >= 0 {
+		*n, *readable = -1, false
+		return nil
+	}
+	*n = int(wide)
+	return nil
+}
+
+// unquote returns the text of a JSON string, and whether all of it was UTF-8.
+func unquote(v jsontext.Value) (string, bool) {
+	text, err := jsontext.AppendUnquote(nil, v)
+	return string(text), err == nil
+}
+
+// maxValue bounds one value of an answer, in bytes: the decoder has to hold a string whole, and a
+// server might send nothing but one.
+const maxValue = 16 << 20
+
+// stepped fails where more than limit bytes are read without a step.
+type stepped struct {
+	r     io.Reader
+	read  int64
+	last  int64 // where the latest step was
+	limit int64
+}
+
+// step says that the walk has come as far as this.
+func (s *stepped) step(offset int64) { s.last = offset }
+
+func (s *stepped) Read(p []byte) (int, error) {
+	if s.read-s.last > s.limit {
+		return 0, fmt.Errorf("a value in it is longer than %d bytes", s.limit)
+	}
+	n, err := s.r.Read(p)
+	s.read += int64(n)
+	return n, err
+}
