@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
-	"strings"
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -55,23 +54,6 @@ func TestSpec_HandsOutCopies(t *testing.T) {
 	one := api.Spec()
 	one[0] = '!'
 	require.NotEqual(t, one[0], api.Spec()[0])
-}
-
-func TestSpec_KnownDifferencesHaveTheirReasons(t *testing.T) {
-	known := api.KnownDifferences()
-	require.NotEmpty(t, known)
-	seen := map[api.KnownDifference]bool{}
-	for _, d := range known {
-		require.NotEmpty(t, d.Reason, "%v", d)
-		require.Regexp(t, "^[a-z-]+$", d.ID)
-		require.Greater(t, len(d.Text), 10, "so short a text hides too much")
-		d.Reason = ""
-		require.False(t, seen[d], "%v is there twice", d)
-		seen[d] = true
-	}
-	for line := range strings.Lines(string(api.Severities())) {
-		require.Regexp(t, `^[a-z-]+ (err|warn|info|none)\n$`, line)
-	}
 }
 
 // The demo serves the contract's own example of a 200.

@@ -72,8 +72,9 @@ func run(ctx context.Context, w io.Writer, oasdiff []string, spec string) (break
 	if err != nil {
 		return false, err
 	}
-	ours, theirs, severities := filepath.Join(dir, "contract.yaml"), filepath.Join(dir, "other.yaml"), filepath.Join(dir, "severities.txt")
-	for name, content := range map[string][]byte{ours: api.Spec(), theirs: text, severities: api.Severities()} {
+	ours, theirs := filepath.Join(dir, "contract.yaml"), filepath.Join(dir, "other.yaml")
+	levels := filepath.Join(dir, "severities.txt")
+	for name, content := range map[string][]byte{ours: api.Spec(), theirs: text, levels: severities} {
 		if err := os.WriteFile(name, content, 0o600); err != nil {
 			return false, err
 		}
@@ -82,7 +83,7 @@ func run(ctx context.Context, w io.Writer, oasdiff []string, spec string) (break
 	if err != nil {
 		return false, err
 	}
-	reported, err := diff(ctx, oasdiff, ours, theirs, severities)
+	reported, err := diff(ctx, oasdiff, ours, theirs, levels)
 	if err != nil {
 		return false, err
 	}
@@ -123,10 +124,10 @@ func fetch(ctx context.Context, spec string) ([]byte, error) {
 }
 
 // diff has oasdiff compare the two files.
-func diff(ctx context.Context, oasdiff []string, ours, theirs, severities string) ([]change, error) {
+func diff(ctx context.Context, oasdiff []string, ours, theirs, levels string) ([]change, error) {
 	args := slices.Concat(oasdiff[1:], []string{
 		"changelog", ours, theirs, "--flatten-allof", "--allow-external-refs=false",
-		"--match-path", "^" + regexp.QuoteMeta(path) + "$", "--severity-levels", severities, "--format", "json",
+		"--match-path", "^" + regexp.QuoteMeta(path) + "$", "--severity-levels", levels, "--format", "json",
 	})
 	var out, trouble bytes.Buffer
 	cmd := exec.CommandContext(ctx, oasdiff[0], args...) //nolint:gosec // the command is the user's own
@@ -194,7 +195,7 @@ func report(w io.Writer, changes []change) (breaking bool) {
 	said := map[string]bool{}
 	for _, kind := range []string{"BREAKING", "harmless", "known"} {
 		for _, c := range changes {
-			verdict, reason := judge(c)
+			verdict, reason := verdictOf(c)
 			line := fmt.Sprintf("%-8s  %s [%s]%s\n", verdict, printable.Line(c.Text, 512), c.ID, reason)
 			if verdict == kind && !said[line] {
 				said[line] = true
@@ -208,11 +209,11 @@ func report(w io.Writer, changes []change) (breaking bool) {
 	return counts["BREAKING"] > 0
 }
 
-// judge says what a change means for this library. A known difference is looked up first.
-func judge(c change) (verdict, reason string) {
-	for _, known := range api.KnownDifferences() {
-		if known.ID == c.ID && strings.Contains(c.Text, known.Text) {
-			return "known", ": " + known.Reason
+// verdictOf says what a change means for this library. A known difference is looked up first.
+func verdictOf(c change) (verdict, reason string) {
+	for _, d := range known() {
+		if d.id == c.ID && strings.Contains(c.Text, d.text) {
+			return "known", ": " + d.reason
 		}
 	}
 	if c.Level >= 2 {
