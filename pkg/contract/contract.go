@@ -67,7 +67,8 @@ func (f Finding) String() string {
 	if f.Request {
 		where = "request"
 	}
-	return strings.TrimSuffix(fmt.Sprintf("%v %s: %s%s: %s", f.Severity, f.Rule, where, prefixed(" at ", printable.Line(f.Pointer, 256)), f.Detail), ": ")
+	return strings.TrimSuffix(fmt.Sprintf("%v %s: %s%s: %s",
+		f.Severity, f.Rule, where, prefixed(" at ", printable.Line(f.Pointer, 256)), f.Detail), ": ")
 }
 
 func prefixed(prefix, s string) string {

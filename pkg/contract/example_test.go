@@ -34,7 +34,9 @@ func ExampleNewTransport() {
 		log.Fatal(err)
 	}
 	defer pair.Close()
-	pair.Local.Inject(mirrortest.Fault{Topic: "topic-2", Do: mirrortest.Row(`{"mirror_topic_name":"topic-2","error_code":400,"error_code":null}`)})
+	pair.Local.Inject(mirrortest.Fault{
+		Topic: "topic-2", Do: mirrortest.Row(`{"mirror_topic_name":"topic-2","error_code":400,"error_code":null}`),
+	})
 
 	cfg := pair.Local.Config()
 	cfg.Middleware = func(next http.RoundTripper) http.RoundTripper {

@@ -53,19 +53,28 @@ func TestMirrortest_KeepsToTheContract(t *testing.T) {
 	call(pair.Remote, pair.Link(), everything, nil)
 	call(pair.Local, pair.Link(), mirror.All(), nil)
 	call(pair.Local, pair.Link(), mirror.Prefix("nothing"), nil)
-	call(pair.Local, pair.Link(), mirror.Pattern("(?!x)y"), nil)                                                       // 400
-	call(pair.Local, pair.Link(), everything, func(c *mirror.Config) { c.Credential = mirror.APIKey("key", "wrong") }) // 401
-	call(pair.Local, pair.Link(), everything, func(c *mirror.Config) { c.Credential = pair.Local.Forbidden() })        // 403
-	call(pair.Local, "another", everything, nil)                                                                       // 404
-	for _, do := range []mirrortest.Action{mirrortest.Error(500, 500, "x"), mirrortest.Error(503, 50003, "x"), mirrortest.Error(429, 42901, "x")} {
+	call(pair.Local, pair.Link(), mirror.Pattern("(?!x)y"), nil) // 400
+	call(pair.Local, pair.Link(), everything, func(c *mirror.Config) {
+		c.Credential = mirror.APIKey("key", "wrong")
+	}) // 401
+	call(pair.Local, pair.Link(), everything, func(c *mirror.Config) {
+		c.Credential = pair.Local.Forbidden()
+	}) // 403
+	call(pair.Local, "another", everything, nil) // 404
+	for _, do := range []mirrortest.Action{
+		mirrortest.Error(500, 500, "x"), mirrortest.Error(503, 50003, "x"), mirrortest.Error(429, 42901, "x"),
+	} {
 		pair.Local.Inject(mirrortest.Fault{Do: do})
 		call(pair.Local, pair.Link(), everything, nil)
 	}
 	for range 9 {
 		call(pair.Local, pair.Link(), mirror.Topics("bare"), nil) // until the rate limiter has enough
 	}
-	require.Equal(t, map[int]bool{200: true, 400: true, 401: true, 403: true, 404: true, 429: true, 500: true, 503: true}, statuses)
+	require.Equal(t, map[int]bool{
+		200: true, 400: true, 401: true, 403: true, 404: true, 429: true, 500: true, 503: true,
+	}, statuses)
 	require.Equal(t, map[string]int{
-		"the status 403 is not declared": 1, "the status 404 is not declared": 1, `"application/json" is not declared for the status 429`: 8,
+		"the status 403 is not declared": 1, "the status 404 is not declared": 1,
+		`"application/json" is not declared for the status 429`: 8,
 	}, drifts, "this is beyond the contract, and nothing else")
 }

@@ -62,7 +62,10 @@ func items(s *openapi3.Schema) *openapi3.Schema {
 
 // checkAnswer finds what is wrong with the meaning of a 200: asked are the names of the request, nil
 // for a pattern.
-func checkAnswer(answer *tree, asked []string, clusterID, link string, found func(rule string, t *tree, format string, args ...any)) {
+func checkAnswer(
+	answer *tree, asked []string, clusterID, link string,
+	found func(rule string, t *tree, format string, args ...any),
+) {
 	if next := answer.get("metadata", "next"); next.isSet() {
 		found(RuleNext, next, "it is set, and nothing accepts it")
 	}

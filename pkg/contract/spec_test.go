@@ -46,7 +46,8 @@ func TestSpec_IsValidAndWhole(t *testing.T) {
 		}
 	}
 	require.Equal(t, map[string]string{
-		"200": "application/json", "400": "application/json", "401": "application/json", "429": "text/html", "5XX": "application/json",
+		"200": "application/json", "400": "application/json", "401": "application/json",
+		"429": "text/html", "5XX": "application/json",
 	}, media)
 }
 
@@ -66,7 +67,9 @@ func TestSpec_DemoServesTheExample(t *testing.T) {
 }
 
 // call makes one call to a cluster that gives one answer, and returns what it sent.
-func call(t *testing.T, s mirror.Selection, status int, mediaType, answer string) (sent string, report *mirror.Report, err error) {
+func call(
+	t *testing.T, s mirror.Selection, status int, mediaType, answer string,
+) (sent string, report *mirror.Report, err error) {
 	t.Helper()
 	pair := mirrortest.NewPair(t, mirrortest.Options{})
 	pair.Local.Inject(mirrortest.Fault{Every: true, Do: mirrortest.Answer(status, answer, "Content-Type", mediaType)})
@@ -111,16 +114,20 @@ func TestSpec_ErrorExamples(t *testing.T) {
 		_, report, err := call(t, mirror.Topics("topic-1"), w.status, mediaType, body)
 		var got *mirror.APIError
 		require.ErrorAs(t, err, &got)
-		require.Equal(t, w, want{got.Status, got.Code, got.Message, report.Results[0].Outcome}) //nolint:testifylint // w is what is wanted
+		require.Equal(t, w, want{ //nolint:testifylint // w is what is wanted
+			got.Status, got.Code, got.Message, report.Results[0].Outcome,
+		})
 		require.Equal(t, w.status == 401, errors.Is(err, mirror.ErrUnauthenticated))
 		require.NotErrorIs(t, err, mirror.ErrRateLimited, "the page alone does not prove it")
 	}
 	declared := map[string]want{
-		"bad_request_cannot_deserialize": {400, 400, "Cannot deserialize value of type `java.lang.Integer` from String \"A\": not a valid `java.lang.Integer` value", mirror.Untouched},
-		"unsupported_version_exception":  {400, 40035, "The version of this API is not supported in the underlying Kafka cluster.", mirror.Untouched},
-		"kafka_authentication_failed":    {401, 40101, "Authentication failed", mirror.Untouched},
-		"too_many_requests":              {429, 0, "Error 429 Too Many Requests", mirror.Unknown},
-		"generic_internal_server_error":  {500, 500, "Internal Server Error", mirror.Unknown},
+		"bad_request_cannot_deserialize": {400, 400, "Cannot deserialize value of type `java.lang.Integer` " +
+			"from String \"A\": not a valid `java.lang.Integer` value", mirror.Untouched},
+		"unsupported_version_exception": {400, 40035,
+			"The version of this API is not supported in the underlying Kafka cluster.", mirror.Untouched},
+		"kafka_authentication_failed":   {401, 40101, "Authentication failed", mirror.Untouched},
+		"too_many_requests":             {429, 0, "Error 429 Too Many Requests", mirror.Unknown},
+		"generic_internal_server_error": {500, 500, "Internal Server Error", mirror.Unknown},
 	}
 	for status, response := range op.Responses.Map() {
 		for mediaType, content := range response.Value.Content {

@@ -56,7 +56,8 @@ type guard struct {
 
 func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !g.lets(r) {
-		err := fmt.Errorf("contract: refused to send %s %s: it is not a dry run, %s is not loopback, and AllowReversal does not name its cluster and link",
+		err := fmt.Errorf("contract: refused to send %s %s: it is not a dry run, %s is not loopback, "+
+			"and AllowReversal does not name its cluster and link",
 			r.Method, printable.Quote(r.URL.Path), printable.Quote(r.URL.Host))
 		g.t.Errorf("%v", err)
 		if r.Body != nil {

@@ -129,7 +129,9 @@ func (x *exchange) input() *openapi3filter.RequestValidationInput {
 		Request:     r,
 		PathParams:  map[string]string{"cluster_id": x.clusterID, "link_name": x.link},
 		QueryParams: x.request.URL.Query(),
-		Route:       &routers.Route{Spec: x.t.doc, Path: path, PathItem: x.t.item, Method: x.request.Method, Operation: x.t.item.Post},
+		Route: &routers.Route{
+			Spec: x.t.doc, Path: path, PathItem: x.t.item, Method: x.request.Method, Operation: x.t.item.Post,
+		},
 		Options: &openapi3filter.Options{
 			AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, MultiError: true, IncludeResponseStatus: true,
 		},
@@ -161,9 +163,15 @@ func (x *exchange) checkHead() bool {
 	response := x.t.item.Post.Responses.Status(x.status)
 	switch {
 	case response == nil:
-		x.find(Finding{Rule: RuleStatus, Severity: drifts(x.status, mediaType), Detail: fmt.Sprintf("the status %d is not declared", x.status)})
+		x.find(Finding{
+			Rule: RuleStatus, Severity: drifts(x.status, mediaType),
+			Detail: fmt.Sprintf("the status %d is not declared", x.status),
+		})
 	case response.Value.Content[mediaType] == nil:
-		x.find(Finding{Rule: RuleMediaType, Severity: drifts(x.status, mediaType), Detail: fmt.Sprintf("%s is not declared for the status %d", printable.Quote(mediaType), x.status)})
+		x.find(Finding{
+			Rule: RuleMediaType, Severity: drifts(x.status, mediaType),
+			Detail: fmt.Sprintf("%s is not declared for the status %d", printable.Quote(mediaType), x.status),
+		})
 	default:
 		return mediaType == "application/json"
 	}
@@ -232,7 +240,10 @@ func (x *exchange) finder(request bool) func(string, *tree, string, ...any) {
 		if rule == RuleSelf {
 			severity = Note
 		}
-		x.find(Finding{Rule: rule, Severity: severity, Pointer: t.pointer, Request: request, Detail: fmt.Sprintf(format, args...)})
+		x.find(Finding{
+			Rule: rule, Severity: severity, Pointer: t.pointer, Request: request,
+			Detail: fmt.Sprintf(format, args...),
+		})
 	}
 }
 

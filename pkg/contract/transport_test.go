@@ -88,7 +88,8 @@ func defects() []defect {
 		of200("an integer written as 1e3", contract.RuleInteger, swap(`"lag":1`, `"lag":1e3`)),
 		of200("lag beyond int64", contract.RuleInteger, swap(`"lag":1`, `"lag":9223372036854775808`)),
 		of200("duplicate member", contract.RuleDuplicate, b(ok, `"error_code":null`, lags, rest)),
-		of200("duplicate member of the whole", contract.RuleDuplicate, `{`+meta+`,"data":[],"data":[`+row("a")+`,`+row("b")+`]}`),
+		of200("duplicate member of the whole", contract.RuleDuplicate,
+			`{`+meta+`,"data":[],"data":[`+row("a")+`,`+row("b")+`]}`),
 		of200("a missing topic", contract.RuleMissing, list(row("a"))),
 		of200("no rows at all", contract.RuleMissing, list()),
 		of200("an extra topic", contract.RuleUnasked, list(row("a"), row("b"), row("c"))),
@@ -96,15 +97,20 @@ func defects() []defect {
 		of200("a topic twice", contract.RuleTwice, list(row("a"), row("b"), row("a"))),
 		of200("a code without a message", contract.RuleVerdict, b(`"error_code":400,"error_message":null`, lags, rest)),
 		of200("a message without a code", contract.RuleVerdict, b(`"error_code":null,"error_message":"x"`, lags, rest)),
-		of200("a partition twice", contract.RulePartition, b(ok, `"mirror_lags":[{"partition":0,"lag":1,"last_source_fetch_offset":1},{"partition":0,"lag":2,"last_source_fetch_offset":1}]`, rest)),
+		of200("a partition twice", contract.RulePartition, b(ok,
+			`"mirror_lags":[{"partition":0,"lag":1,"last_source_fetch_offset":1},`+
+				`{"partition":0,"lag":2,"last_source_fetch_offset":1}]`, rest)),
 		of200("a negative partition", contract.RulePartition, swap(`"partition":0`, `"partition":-1`)),
 		of200("a truncated partition twice", contract.RulePartition, b(ok, lags, `"messages_truncated":null`,
-			`"partition_level_truncation_data":[{"partition_id":1,"offset_truncated_to":1,"messages_truncated":1},{"partition_id":1,"offset_truncated_to":1,"messages_truncated":1}]`)),
+			`"partition_level_truncation_data":[{"partition_id":1,"offset_truncated_to":1,"messages_truncated":1},`+
+				`{"partition_id":1,"offset_truncated_to":1,"messages_truncated":1}]`)),
 		of200("a lag less than -1", contract.RuleLag, swap(`"lag":1`, `"lag":-2`)),
-		of200("an offset less than -1", contract.RuleLag, swap(`"last_source_fetch_offset":-1`, `"last_source_fetch_offset":-2`)),
+		of200("an offset less than -1", contract.RuleLag,
+			swap(`"last_source_fetch_offset":-1`, `"last_source_fetch_offset":-2`)),
 		of200("truncation that does not add up", contract.RuleTruncation, b(ok, lags, `"messages_truncated":5`,
 			`"partition_level_truncation_data":[{"partition_id":1,"offset_truncated_to":1,"messages_truncated":4}]`)),
-		of200("next set", contract.RuleNext, strings.Replace(list(row("a"), row("b")), `"metadata":{`, `"metadata":{"next":"p2",`, 1)),
+		of200("next set", contract.RuleNext,
+			strings.Replace(list(row("a"), row("b")), `"metadata":{`, `"metadata":{"next":"p2",`, 1)),
 		of200("bytes after the end", contract.RuleSyntax, list(row("a"), row("b"))+"{}"),
 		of200("cut in the middle", contract.RuleSyntax, list(row("a"), row("b"))[:300]),
 		of200("not JSON", contract.RuleSyntax, "oops"),
@@ -127,11 +133,15 @@ func defects() []defect {
 func kinAlone(t *testing.T, d defect) bool {
 	t.Helper()
 	doc := document(t)
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://h/kafka/v3/clusters/lkc-local/links/link-1/mirrors:reverse-and-pause-mirror", nil)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost,
+		"http://h/kafka/v3/clusters/lkc-local/links/link-1/mirrors:reverse-and-pause-mirror", nil)
 	require.NoError(t, err)
 	return openapi3filter.ValidateResponse(t.Context(), &openapi3filter.ResponseValidationInput{
 		RequestValidationInput: &openapi3filter.RequestValidationInput{
-			Request: r, Route: &routers.Route{Spec: doc, PathItem: doc.Paths.Find(path), Method: http.MethodPost, Operation: doc.Paths.Find(path).Post},
+			Request: r,
+			Route: &routers.Route{
+				Spec: doc, PathItem: doc.Paths.Find(path), Method: http.MethodPost, Operation: doc.Paths.Find(path).Post,
+			},
 		},
 		Status: d.status, Header: http.Header{"Content-Type": {d.mediaType}}, Body: io.NopCloser(strings.NewReader(d.body)),
 		Options: &openapi3filter.Options{IncludeResponseStatus: true},
@@ -174,7 +184,8 @@ func TestTransport_FindsNothingInWhatIsRight(t *testing.T) {
 	require.Empty(t, observe(t, mirror.Topics("a", "b"), contract.Options{Strict: true}, nil))
 	require.Empty(t, observe(t, mirror.All(), contract.Options{Strict: true}, nil))
 	whole := mirrortest.Answer(200, list(row("a", `"error_code":0,"error_message":""`, lags, `"messages_truncated":4`,
-		`"partition_level_truncation_data":[{"partition_id":1,"offset_truncated_to":1,"messages_truncated":4}]`), row("b")), "Content-Type", "application/json; charset=utf-8")
+		`"partition_level_truncation_data":[{"partition_id":1,"offset_truncated_to":1,"messages_truncated":4}]`), row("b")),
+		"Content-Type", "application/json; charset=utf-8")
 	require.Empty(t, observe(t, mirror.Topics("a", "b"), contract.Options{Strict: true}, &whole))
 }
 
@@ -230,15 +241,21 @@ func TestTransport_ChangesNoByte(t *testing.T) {
 		_, err := sent.ReadFrom(r.Body)
 		require.NoError(t, err)
 		require.Equal(t, "Bearer "+secret, r.Header.Get("Authorization"))
-		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(answer))}, nil
+		return &http.Response{
+			StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}},
+			Body: io.NopCloser(strings.NewReader(answer)),
+		}, nil
 	})
 	for _, limit := range []int{0, 100} {
 		sent.Reset()
 		received.Reset()
 		found = nil
-		transport, err := contract.NewTransport(base, func(f contract.Finding) { found = append(found, f) }, contract.Options{MaxBody: limit})
+		transport, err := contract.NewTransport(base,
+			func(f contract.Finding) { found = append(found, f) }, contract.Options{MaxBody: limit})
 		require.NoError(t, err)
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://h/x/v3/clusters/lkc-local/links/link-1/mirrors:reverse-and-pause-mirror?validate_only=true", strings.NewReader(body))
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost,
+			"http://h/x/v3/clusters/lkc-local/links/link-1/mirrors:reverse-and-pause-mirror?validate_only=true",
+			strings.NewReader(body))
 		require.NoError(t, err)
 		r.Header.Set("Content-Type", "application/json")
 		r.Header.Set("Authorization", "Bearer "+secret)
@@ -264,7 +281,10 @@ func TestTransport_ChangesNoByte(t *testing.T) {
 func TestTransport_WhatItDoesNotCheck(t *testing.T) {
 	var found []contract.Finding
 	transport, err := contract.NewTransport(roundTripper(func(*http.Request) (*http.Response, error) {
-		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(list(row("a"))))}, nil
+		return &http.Response{
+			StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}},
+			Body: io.NopCloser(strings.NewReader(list(row("a")))),
+		}, nil
 	}), func(f contract.Finding) { found = append(found, f) }, contract.Options{})
 	require.NoError(t, err)
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://h/kafka/v3/clusters/c/topics", nil)
@@ -273,7 +293,9 @@ func TestTransport_WhatItDoesNotCheck(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, found, "another operation is none of its business")
 
-	r, err = http.NewRequestWithContext(t.Context(), http.MethodPost, "http://h/kafka/v3/clusters/c/links/l/mirrors:reverse-and-pause-mirror?validate_only=maybe", strings.NewReader(`{"mirror_topic_names":"a"}`))
+	r, err = http.NewRequestWithContext(t.Context(), http.MethodPost,
+		"http://h/kafka/v3/clusters/c/links/l/mirrors:reverse-and-pause-mirror?validate_only=maybe",
+		strings.NewReader(`{"mirror_topic_names":"a"}`))
 	require.NoError(t, err)
 	r.Header.Set("Content-Type", "application/json")
 	resp, err := transport.RoundTrip(r)
@@ -380,15 +402,21 @@ func TestTest_SendsNoReversalBeyondLoopback(t *testing.T) {
 		want        bool
 	}{
 		{"POST", "https://rest.example/kafka/v3/clusters/c/links/l/mirrors:reverse-and-pause-mirror", nil, false},
-		{"POST", "https://rest.example/kafka/v3/clusters/c/links/l/mirrors:reverse-and-pause-mirror?validate_only=false", nil, false},
-		{"POST", "https://rest.example/kafka/v3/clusters/c/links/l/mirrors:reverse-and-pause-mirror?validate_only=true&validate_only=false", nil, false},
+		{"POST", "https://rest.example/kafka/v3/clusters/c/links/l/mirrors:reverse-and-pause-mirror" +
+			"?validate_only=false", nil, false},
+		{"POST", "https://rest.example/kafka/v3/clusters/c/links/l/mirrors:reverse-and-pause-mirror" +
+			"?validate_only=true&validate_only=false", nil, false},
 		{"POST", "https://127.evil.example/kafka/v3/clusters/c/links/l/mirrors:reverse-and-pause-mirror", nil, false},
 		{"POST", "https://localhost.evil.example/kafka/v3/clusters/c/links/l/mirrors:promote", nil, false},
 		{"DELETE", "https://rest.example/kafka/v3/clusters/c/links/l", nil, false},
-		{"POST", "https://rest.example/kafka/v3/clusters/c/links/l/mirrors:reverse-and-pause-mirror", []contract.Option{contract.AllowReversal("c", "other")}, false},
-		{"POST", "https://rest.example/kafka/v3/clusters/c/links/l/mirrors:promote", []contract.Option{contract.AllowReversal("c", "l")}, false},
-		{"POST", "https://rest.example/kafka/v3/clusters/c/links/l/mirrors:reverse-and-pause-mirror?validate_only=true", nil, true},
-		{"POST", "https://rest.example/kafka/v3/clusters/c/links/a%2Fl/mirrors:reverse-and-pause-mirror", []contract.Option{contract.AllowReversal("c", "a/l")}, true},
+		{"POST", "https://rest.example/kafka/v3/clusters/c/links/l/mirrors:reverse-and-pause-mirror",
+			[]contract.Option{contract.AllowReversal("c", "other")}, false},
+		{"POST", "https://rest.example/kafka/v3/clusters/c/links/l/mirrors:promote",
+			[]contract.Option{contract.AllowReversal("c", "l")}, false},
+		{"POST", "https://rest.example/kafka/v3/clusters/c/links/l/mirrors:reverse-and-pause-mirror" +
+			"?validate_only=true", nil, true},
+		{"POST", "https://rest.example/kafka/v3/clusters/c/links/a%2Fl/mirrors:reverse-and-pause-mirror",
+			[]contract.Option{contract.AllowReversal("c", "a/l")}, true},
 		{"GET", "https://rest.example/kafka/v3/clusters/c/links/l/mirrors", nil, true},
 		{"POST", "http://127.0.0.1:1/kafka/v3/clusters/c/links/l/mirrors:reverse-and-pause-mirror", nil, true},
 		{"POST", "http://[::1]:1/kafka/v3/clusters/c/links/l/mirrors:reverse-and-pause-mirror", nil, true},
@@ -397,7 +425,8 @@ func TestTest_SendsNoReversalBeyondLoopback(t *testing.T) {
 		t.Run(c.method+" "+c.url, func(t *testing.T) {
 			sent = 0
 			r := &recorder{}
-			req, err := http.NewRequestWithContext(t.Context(), c.method, c.url, strings.NewReader(`{"mirror_topic_names":["a"]}`))
+			req, err := http.NewRequestWithContext(t.Context(), c.method, c.url,
+				strings.NewReader(`{"mirror_topic_names":["a"]}`))
 			require.NoError(t, err)
 			_, err = contract.Test(r, base, c.options...).RoundTrip(req)
 			require.Error(t, err)
@@ -411,7 +440,10 @@ func TestTest_SendsNoReversalBeyondLoopback(t *testing.T) {
 }
 
 func TestSeverity_TextForms(t *testing.T) {
-	require.Equal(t, "note drift violation severity(9)", fmt.Sprint(contract.Note, contract.Drift, contract.Violation, contract.Severity(9)))
-	f := contract.Finding{Rule: contract.RuleRequest, Severity: contract.Violation, Request: true, Pointer: "/a\n", Detail: "x"}
+	require.Equal(t, "note drift violation severity(9)",
+		fmt.Sprint(contract.Note, contract.Drift, contract.Violation, contract.Severity(9)))
+	f := contract.Finding{
+		Rule: contract.RuleRequest, Severity: contract.Violation, Request: true, Pointer: "/a\n", Detail: "x",
+	}
 	require.Equal(t, `violation request: request at /a\n: x`, f.String())
 }

@@ -15,7 +15,8 @@ import (
 var reverseAndPause = operation{"mirrors:reverse-and-pause-mirror",
 	func(server, clusterID, link string, dryRun bool, body io.Reader) (*http.Request, error) {
 		params := gen.UpdateKafkaMirrorTopicsReverseAndPauseMirrorParams{ValidateOnly: &dryRun}
-		return gen.NewUpdateKafkaMirrorTopicsReverseAndPauseMirrorRequestWithBody(server, clusterID, link, &params, jsonType, body)
+		return gen.NewUpdateKafkaMirrorTopicsReverseAndPauseMirrorRequestWithBody(
+			server, clusterID, link, &params, jsonType, body)
 	}}
 
 // alter makes a call of an operation.

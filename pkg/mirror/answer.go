@@ -332,7 +332,10 @@ func (w *answerWalk) truncationList(r *row) error {
 // readList gathers in kept the objects of one of the row's lists, each begun as unknown. An
 // element of which nothing can be read is left out, and what else cannot be read stays unknown;
 // both are noted in the row. What is no list gives nil.
-func readList[T comparable](w *walk, r *row, member string, kept []T, unknown T, field func(*T, string, *bool) error) ([]T, error) {
+func readList[T comparable](
+	w *walk, r *row, member string, kept []T, unknown T,
+	field func(*T, string, *bool) error,
+) ([]T, error) {
 	if w.dec.PeekKind() != '[' {
 		r.note(member + " cannot be read")
 		return nil, w.dec.SkipValue()

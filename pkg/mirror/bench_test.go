@@ -90,8 +90,10 @@ func sums(list *gen.AlterMirrorStatusResponseDataList) (lag, cut int64) {
 // each, truncation rows included, as the generated models write it. Every tenth topic failed.
 func benchAnswer(topics, partitions int) (names []string, body []byte) {
 	list := gen.AlterMirrorStatusResponseDataList{
-		Kind:     "KafkaAlterMirrorsDataList",
-		Metadata: gen.ResourceCollectionMetadata{Self: "https://pkc-00000.region.provider.confluent.cloud/kafka/v3/clusters/lkc-1/links/dr-link/mirrors"},
+		Kind: "KafkaAlterMirrorsDataList",
+		Metadata: gen.ResourceCollectionMetadata{
+			Self: "https://pkc-00000.region.provider.confluent.cloud/kafka/v3/clusters/lkc-1/links/dr-link/mirrors",
+		},
 	}
 	code, message, total := 400, "Topic has already stopped its mirror from 'dr-link'", int64(-1)
 	crn := "crn:///kafka=lkc-1"
@@ -106,7 +108,9 @@ func benchAnswer(topics, partitions int) (names []string, body []byte) {
 		for p := range partitions {
 			n := int64(i*31+p*7919) % 100_000
 			row.MirrorLags = append(row.MirrorLags, gen.MirrorLag{Partition: p, Lag: n % 1000, LastSourceFetchOffset: n * 1000})
-			cut = append(cut, gen.PartitionLevelTruncationData{PartitionID: p, OffsetTruncatedTo: n * 1000, MessagesTruncated: n % 50})
+			cut = append(cut, gen.PartitionLevelTruncationData{
+				PartitionID: p, OffsetTruncatedTo: n * 1000, MessagesTruncated: n % 50,
+			})
 		}
 		row.PartitionLevelTruncationData = &cut
 		if i%10 == 9 {

@@ -109,11 +109,14 @@ func TestFaultsOfAProxy(t *testing.T) {
 		want           string
 	}{
 		{"refused", "https://rest.invalid", nil, "the proxy failed: proxyconnect tcp: dial tcp"},
-		{"answers CONNECT with 407", "https://rest.invalid", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusProxyAuthRequired) },
-			"the proxy failed: it answered CONNECT with HTTP 407 Proxy Authentication Required"},
-		{"answers CONNECT with 502", "https://rest.invalid", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) },
-			"the proxy failed: it answered CONNECT with HTTP 502 Bad Gateway"},
-		{"answers CONNECT with garbage", "https://rest.invalid", hijacked("BLAH"), "the proxy failed: malformed HTTP response"},
+		{"answers CONNECT with 407", "https://rest.invalid", func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusProxyAuthRequired)
+		}, "the proxy failed: it answered CONNECT with HTTP 407 Proxy Authentication Required"},
+		{"answers CONNECT with 502", "https://rest.invalid", func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusBadGateway)
+		}, "the proxy failed: it answered CONNECT with HTTP 502 Bad Gateway"},
+		{"answers CONNECT with garbage", "https://rest.invalid", hijacked("BLAH"),
+			"the proxy failed: malformed HTTP response"},
 		{"closes the connection", "https://rest.invalid", hijacked(""), "the proxy failed: "},
 		{"repeats the credential in a bad header", "https://rest.invalid", func(w http.ResponseWriter, r *http.Request) {
 			hijacked("HTTP/1.1 200 OK\r\n"+r.Header.Get("Proxy-Authorization")+"\r\n\r\n")(w, r)
@@ -132,7 +135,8 @@ func TestFaultsOfAProxy(t *testing.T) {
 			}
 			url = strings.Replace(url, "http://", "http://user:"+canary+"@", 1)
 			child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestFaultsOfAProxy$", "-test.v")
-			child.Env = append(os.Environ(), "PROXY_TEST_ENDPOINT="+c.endpoint, "HTTP_PROXY="+url, "HTTPS_PROXY="+url, "NO_PROXY=")
+			child.Env = append(os.Environ(),
+				"PROXY_TEST_ENDPOINT="+c.endpoint, "HTTP_PROXY="+url, "HTTPS_PROXY="+url, "NO_PROXY=")
 			out, err := child.CombinedOutput()
 			require.NoError(t, err, "%s", out)
 			require.Contains(t, string(out), "proxied: a untouched, b untouched")

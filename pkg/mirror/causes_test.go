@@ -38,38 +38,52 @@ func TestTheCauseIsNamed(t *testing.T) {
 		text string
 	}{
 		{"refused", &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}, "dial tcp: connection refused"},
-		{"not resolved", &net.DNSError{Err: "no such host", Name: "idp.example", IsNotFound: true}, "lookup idp.example: no such host"},
+		{"not resolved", &net.DNSError{Err: "no such host", Name: "idp.example", IsNotFound: true},
+			"lookup idp.example: no such host"},
 		{"canceled itself", ended.Err(), "context canceled"},
 		{"out of its own time", context.DeadlineExceeded, "context deadline exceeded"},
 		{"wrong TLS", x509.UnknownAuthorityError{}, "x509: certificate signed by unknown authority"},
 		{"its own error", sealed, "the vault is sealed"},
-		{"a url.Error with a secret", &url.Error{Op: "Post", URL: "https://u:" + canary + "@idp.example/token?client_secret=" + canary + "#" + canary, Err: sealed},
-			`Post "https://idp.example/token": the vault is sealed`},
-		{"a nested url.Error with a secret", fmt.Errorf("token: %w", errors.Join(sealed, &url.Error{Op: "Get", URL: "/token?a b=" + canary, Err: syscall.ECONNREFUSED})), `Get "/token": connection refused`},
-		{"a URL with a secret in its text", fmt.Errorf("cannot reach https://idp.example/token?key=%s&x=1: %w", canary, sealed), "cannot reach https://idp.example/token: the vault is sealed"},
+		{"a url.Error with a secret", &url.Error{
+			Op: "Post", URL: "https://u:" + canary + "@idp.example/token?client_secret=" + canary + "#" + canary, Err: sealed,
+		}, `Post "https://idp.example/token": the vault is sealed`},
+		{"a nested url.Error with a secret", fmt.Errorf("token: %w", errors.Join(sealed,
+			&url.Error{Op: "Get", URL: "/token?a b=" + canary, Err: syscall.ECONNREFUSED})),
+			`Get "/token": connection refused`},
+		{"a URL with a secret in its text",
+			fmt.Errorf("cannot reach https://idp.example/token?key=%s&x=1: %w", canary, sealed),
+			"cannot reach https://idp.example/token: the vault is sealed"},
 		{"an error of another call", &mirror.APIError{Status: 401, Message: "x"}, "HTTP 401 Unauthorized: x"},
 	}
 	parts := []struct {
 		name, says string
 		fail       func(*env, error)
 	}{
-		{"the token source", "nothing was sent: the credential failed: BearerToken: the token source failed: ", func(e *env, err error) {
-			e.cfg.Credential = mirror.BearerToken(func(context.Context) (string, error) { return "", err }, "")
-		}},
+		{
+			"the token source",
+			"nothing was sent: the credential failed: BearerToken: the token source failed: ",
+			func(e *env, err error) {
+				e.cfg.Credential = mirror.BearerToken(func(context.Context) (string, error) { return "", err }, "")
+			},
+		},
 		{"a credential", "nothing was sent: the credential failed: ", func(e *env, err error) {
 			e.cfg.Credential = func(context.Context, http.Header) error { return err }
 		}},
 		{"middleware", "the request was not sent: the middleware failed: ", func(e *env, err error) {
 			e.middleware(func(*http.Request, http.RoundTripper) (*http.Response, error) { return nil, err })
 		}},
-		{"middleware that has sent", "the request may have been carried out, and no response came: the middleware failed: ", func(e *env, err error) {
-			e.middleware(func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
-				if resp, err := next.RoundTrip(r); err == nil {
-					resp.Body.Close()
-				}
-				return nil, err
-			})
-		}},
+		{
+			"middleware that has sent",
+			"the request may have been carried out, and no response came: the middleware failed: ",
+			func(e *env, err error) {
+				e.middleware(func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
+					if resp, err := next.RoundTrip(r); err == nil {
+						resp.Body.Close()
+					}
+					return nil, err
+				})
+			},
+		},
 		{"the connection", "the request was not sent: ", func(e *env, err error) {
 			e.cfg.DialContext = func(context.Context, string, string) (net.Conn, error) { return nil, err }
 		}},
@@ -124,8 +138,10 @@ func TestTheCauseIsNamedWhereAPartHangs(t *testing.T) {
 	}{
 		{"the token source", func(e *env) {
 			e.cfg.Credential = mirror.BearerToken(func(ctx context.Context) (string, error) { return "", hang(ctx) }, "")
-		}, "nothing was sent: the credential failed: BearerToken: the token source failed: the vault did not answer (time-out after 1m0s)",
-			"nothing was sent: the operator pressed stop: the credential failed: BearerToken: the token source failed: the vault did not answer"},
+		}, "nothing was sent: the credential failed: BearerToken: " +
+			"the token source failed: the vault did not answer (time-out after 1m0s)",
+			"nothing was sent: the operator pressed stop: the credential failed: BearerToken: " +
+				"the token source failed: the vault did not answer"},
 		{"middleware", func(e *env) {
 			e.middleware(func(r *http.Request, _ http.RoundTripper) (*http.Response, error) { return nil, hang(r.Context()) })
 		}, "the request was not sent: the middleware failed: the vault did not answer (time-out after 1m0s)",
@@ -137,8 +153,10 @@ func TestTheCauseIsNamedWhereAPartHangs(t *testing.T) {
 				}
 				return nil, hang(r.Context())
 			})
-		}, "the request may have been carried out, and no response came: the middleware failed: the vault did not answer (time-out after 1m0s)",
-			"the request may have been carried out, and no response came: the operator pressed stop: the middleware failed: the vault did not answer"},
+		}, "the request may have been carried out, and no response came: " +
+			"the middleware failed: the vault did not answer (time-out after 1m0s)",
+			"the request may have been carried out, and no response came: " +
+				"the operator pressed stop: the middleware failed: the vault did not answer"},
 		{"the connection", func(e *env) {
 			e.cfg.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) { return nil, hang(ctx) }
 		}, "the request was not sent: time-out after 1m0s",
@@ -199,8 +217,12 @@ func TestNoSecretsWhereTheyAreRepeated(t *testing.T) {
 		secrets []string
 	}{
 		{"APIKey", mirror.APIKey(key, canary+"+/="), []string{basic, canary, key + ":" + canary}},
-		{"BearerToken", mirror.BearerToken(func(context.Context) (string, error) { return canary + "+/=", nil }, "pool-1"), []string{canary, base64.StdEncoding.EncodeToString([]byte(canary + "+/="))}},
-		{"a header of its own", func(_ context.Context, h http.Header) error { h.Set("X-Api-Key", canary+"+/="); return nil }, []string{canary}},
+		{"BearerToken", mirror.BearerToken(func(context.Context) (string, error) { return canary + "+/=", nil }, "pool-1"),
+			[]string{canary, base64.StdEncoding.EncodeToString([]byte(canary + "+/="))}},
+		{"a header of its own", func(_ context.Context, h http.Header) error {
+			h.Set("X-Api-Key", canary+"+/=")
+			return nil
+		}, []string{canary}},
 	} {
 		for _, secret := range cred.secrets {
 			full := secret
@@ -312,7 +334,11 @@ func requireHidden(t *testing.T, name string, report *mirror.Report, err error, 
 	require.NoError(t, report.Table(&table))
 	text, jsonErr := json.Marshal(report)
 	require.NoError(t, jsonErr)
-	forms := []string{table.String(), string(text), log, fmt.Sprint(err), fmt.Sprintf("%+v", report), fmt.Sprintf("%#v", *report), fmt.Sprintf("%+v", report.Attempts), fmt.Sprintf("%+v", report.Unexpected)}
+	forms := []string{
+		table.String(), string(text), log, fmt.Sprint(err),
+		fmt.Sprintf("%+v", report), fmt.Sprintf("%#v", *report),
+		fmt.Sprintf("%+v", report.Attempts), fmt.Sprintf("%+v", report.Unexpected),
+	}
 	for _, c := range causes(err) {
 		forms = append(forms, c.Error(), fmt.Sprintf("%+v", c), fmt.Sprintf("%#v", c))
 	}
@@ -435,7 +461,8 @@ func TestTheCauseIsNamedWhereItSeemsAnother(t *testing.T) {
 			credential(func(ctx context.Context, h http.Header) error {
 				return fmt.Errorf("%w: %w", own, mirror.APIKey("", "")(ctx, h))
 			}),
-			"nothing was sent: the credential failed: profile prod is incomplete: invalid argument: APIKey: the key is empty", own,
+			"nothing was sent: the credential failed: profile prod is incomplete: invalid argument: APIKey: the key is empty",
+			own,
 		},
 		"a credential that writes a bad value": {
 			credential(func(_ context.Context, h http.Header) error { h.Set("Authorization", "x\r\ny"); return nil }),
@@ -515,16 +542,24 @@ func TestNoSecretsAndNoHarmToNames(t *testing.T) {
 }
 
 func TestContentEncodingThatCannotBeUndone(t *testing.T) {
-	for coding, want := range map[string]string{"br": "br", "zstd": "zstd", "deflate": "deflate", "gzip, gzip": "gzip, gzip"} {
-		for code, text := range map[int]string{200: "the answer has a Content-Encoding that cannot be undone: ", 400: "the page has a Content-Encoding that cannot be undone: ", 503: "the page has a Content-Encoding that cannot be undone: "} {
-			report, err := reverse(t, serve(t, status(code, kafka, `{"error_code":400,"data":[]}`, "Content-Encoding", coding)).client(t), "a")
+	for coding, want := range map[string]string{
+		"br": "br", "zstd": "zstd", "deflate": "deflate", "gzip, gzip": "gzip, gzip",
+	} {
+		for code, text := range map[int]string{
+			200: "the answer has a Content-Encoding that cannot be undone: ",
+			400: "the page has a Content-Encoding that cannot be undone: ",
+			503: "the page has a Content-Encoding that cannot be undone: ",
+		} {
+			report, err := reverse(t, serve(t, status(code, kafka, `{"error_code":400,"data":[]}`,
+				"Content-Encoding", coding)).client(t), "a")
 			require.ErrorContains(t, err, text+want)
 			require.Equal(t, "a unknown", outcomes(report))
 		}
 	}
 	_, err := reverse(t, serve(t, status(200, kafka, rows(good("a")), "Content-Encoding", "identity")).client(t), "a")
 	require.NoError(t, err)
-	_, err = reverse(t, serve(t, status(200, kafka, zipped(rows(good("a")), 0), "Content-Encoding", "gzip")).client(t), "a")
+	_, err = reverse(t, serve(t, status(200, kafka, zipped(rows(good("a")), 0),
+		"Content-Encoding", "gzip")).client(t), "a")
 	require.NoError(t, err)
 }
 
@@ -533,17 +568,23 @@ func TestTextsReadBackFromJSONArePrintable(t *testing.T) {
 	text := strings.ReplaceAll(`{"version":2,"cluster_id":"c","link":"E","pattern":"E","next":"E","unexpected_count":1,
 		"results":[{"topic":"E","outcome":"failed","message":"E","notes":["E"]},{"topic":"E2","outcome":"unknown","cause":0}],
 		"unexpected":[{"topic":"E","outcome":"failed","message":"E","notes":["E"]}],
-		"attempts":[{"error":"E","request_id":"E","outcome":"unknown"}],"causes":[{"text":"E","status":500,"message":"E","request_id":"E"}],"problems":[0]}`, "E", evil)
+		"attempts":[{"error":"E","request_id":"E","outcome":"unknown"}],`+
+		`"causes":[{"text":"E","status":500,"message":"E","request_id":"E"}],"problems":[0]}`, "E", evil)
 	var report mirror.Report
 	require.NoError(t, json.Unmarshal([]byte(text), &report))
 	var table strings.Builder
 	require.NoError(t, report.Table(&table))
-	for _, form := range []string{table.String(), report.String(), fmt.Sprint(report.Err()), fmt.Sprint(causes(report.Err())), report.Attempts[0].Error, report.Attempts[0].RequestID, report.Results[0].Message} {
+	for _, form := range []string{
+		table.String(), report.String(), fmt.Sprint(report.Err()), fmt.Sprint(causes(report.Err())),
+		report.Attempts[0].Error, report.Attempts[0].RequestID, report.Results[0].Message,
+	} {
 		require.NotContains(t, form, "\x1b")
 		require.NotContains(t, form, "\u202e")
 	}
 	require.NotContains(t, report.String()+fmt.Sprint(report.Err()), "\n")
-	byHand := mirror.Report{Results: []mirror.Result{{Topic: "a", Outcome: mirror.Failed, Message: "\x1b[2J", Notes: []string{"\x1b"}}}}
+	byHand := mirror.Report{Results: []mirror.Result{{
+		Topic: "a", Outcome: mirror.Failed, Message: "\x1b[2J", Notes: []string{"\x1b"},
+	}}}
 	table.Reset()
 	require.NoError(t, byHand.Table(&table))
 	require.NotContains(t, table.String(), "\x1b")

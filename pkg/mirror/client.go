@@ -85,7 +85,8 @@ func (c *Client) String() string {
 	if c == nil {
 		return "<nil>"
 	}
-	return fmt.Sprintf("{Endpoint:%s ClusterID:%s}", strings.TrimSuffix(c.server, "/"), printable.Line(c.clusterID, maxText))
+	return fmt.Sprintf("{Endpoint:%s ClusterID:%s}",
+		strings.TrimSuffix(c.server, "/"), printable.Line(c.clusterID, maxText))
 }
 
 // Format writes the same for every verb: the fields are in use.

@@ -118,7 +118,8 @@ type Config struct {
 // String tells which cluster the Config is for, and nothing that could be a secret.
 func (cfg Config) String() string {
 	server := cfg.checkEndpoint(&argumentError{})
-	return fmt.Sprintf("{Endpoint:%s ClusterID:%s}", strings.TrimSuffix(server, "/"), printable.Line(cfg.ClusterID, maxText))
+	return fmt.Sprintf("{Endpoint:%s ClusterID:%s}",
+		strings.TrimSuffix(server, "/"), printable.Line(cfg.ClusterID, maxText))
 }
 
 // Format writes the same for every verb: some would print the private keys in TLS.
@@ -184,12 +185,14 @@ func (cfg Config) checkEndpoint(bad *argumentError) string {
 	case defaultPathPrefix, defaultPathPrefix + "/v3":
 		bad.add(field, "it ends in %s, which the library adds: leave that out", path)
 	case "/v3":
-		bad.add(field, `it ends in /v3, which the library adds: leave that out, and set PathPrefix to "/" if the API has no /kafka`)
+		bad.add(field,
+			`it ends in /v3, which the library adds: leave that out, and set PathPrefix to "/" if the API has no /kafka`)
 	default:
 		bad.add(field, "it has a path, which belongs in PathPrefix")
 	}
 	if u.Port() == "9092" {
-		bad.add(field, "port 9092 is that of a bootstrap server, which speaks Kafka's protocol, not HTTP (the REST endpoint is another address, on Confluent Cloud without a port)")
+		bad.add(field, "port 9092 is that of a bootstrap server, which speaks Kafka's protocol, not HTTP "+
+			"(the REST endpoint is another address, on Confluent Cloud without a port)")
 	}
 	if u.Scheme == "http" && !cfg.AllowHTTP && !loopback.Is(u.Hostname()) {
 		bad.add(field, "http sends the credential in the clear: use https, or set AllowHTTP")

@@ -25,10 +25,14 @@ func TestConfigFromEnv(t *testing.T) {
 		{"all set", nil, nil},
 		{"the other name of the id", map[string]string{"KAFKA_CLUSTER_ID": "", "KAFKA_ID": "lkc-1"}, nil},
 		{"both names, one id", map[string]string{"KAFKA_ID": "lkc-1"}, nil},
-		{"two ids", map[string]string{"KAFKA_ID": "lkc-2"}, []string{`KAFKA_CLUSTER_ID: it is "lkc-1" and KAFKA_ID is "lkc-2"`}},
+		{"two ids", map[string]string{"KAFKA_ID": "lkc-2"},
+			[]string{`KAFKA_CLUSTER_ID: it is "lkc-1" and KAFKA_ID is "lkc-2"`}},
 		{"no secret", map[string]string{"KAFKA_API_SECRET": ""}, []string{"KAFKA_API_SECRET: it is not set"}},
-		{"nothing", map[string]string{"KAFKA_REST_ENDPOINT": "", "KAFKA_API_KEY": "", "KAFKA_API_SECRET": "", "KAFKA_CLUSTER_ID": ""}, []string{
-			"KAFKA_REST_ENDPOINT: it is not set", "KAFKA_API_KEY: it is not set", "KAFKA_API_SECRET: it is not set", "neither it nor KAFKA_ID is set",
+		{"nothing", map[string]string{
+			"KAFKA_REST_ENDPOINT": "", "KAFKA_API_KEY": "", "KAFKA_API_SECRET": "", "KAFKA_CLUSTER_ID": "",
+		}, []string{
+			"KAFKA_REST_ENDPOINT: it is not set", "KAFKA_API_KEY: it is not set",
+			"KAFKA_API_SECRET: it is not set", "neither it nor KAFKA_ID is set",
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

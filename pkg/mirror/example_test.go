@@ -241,7 +241,8 @@ func ExampleClient_ValidateReverseAndPause_lookFirst() {
 	cluster.Inject(mirrortest.Fault{AfterApply: true, Do: mirrortest.Cut(0)}) // a lost answer
 	report, err := client.ReverseAndPause(context.Background(), "dr-link", mirror.Topics("orders"))
 	if errors.Is(err, mirror.ErrOutcomeUnknown) {
-		look, _ := client.ValidateReverseAndPause(context.Background(), "dr-link", mirror.Topics(report.Topics(mirror.Unknown)...))
+		look, _ := client.ValidateReverseAndPause(context.Background(), "dr-link",
+			mirror.Topics(report.Topics(mirror.Unknown)...))
 		for _, f := range look.Failures() {
 			fmt.Println("very likely reversed:", f.Topics, f.Message)
 		}

@@ -21,14 +21,22 @@ func faultsOfARun() []fault {
 	lost := mirrortest.Cut(0)
 	boom := "the hook panics"
 	cases := []fault{
-		{name: "batch 2 of 5 lost", topics: five, config: ones, inject: []mirrortest.Fault{{Nth: 2, AfterApply: true, Do: lost}},
-			outcomes: "AKUUU", seen: 2, applied: "11000", text: "not sent after batch 2 of 5"},
+		{
+			name: "batch 2 of 5 lost", topics: five, config: ones,
+			inject:   []mirrortest.Fault{{Nth: 2, AfterApply: true, Do: lost}},
+			outcomes: "AKUUU", seen: 2, applied: "11000", text: "not sent after batch 2 of 5",
+		},
 		{name: "batch 2 of 5 lost, KeepGoing", topics: five, config: func(e *env) { ones(e); e.cfg.KeepGoing = true },
 			inject: []mirrortest.Fault{{Nth: 2, AfterApply: true, Do: lost}}, outcomes: "AKAAA", seen: 5, applied: "11111"},
-		{name: "a topic missing from batch 2 of 5", topics: five, config: ones, inject: []mirrortest.Fault{{Topic: "b", AfterApply: true, Do: mirrortest.LeaveOut()}},
-			outcomes: "AKUUU", seen: 2, applied: "11000"},
+		{
+			name: "a topic missing from batch 2 of 5", topics: five, config: ones,
+			inject:   []mirrortest.Fault{{Topic: "b", AfterApply: true, Do: mirrortest.LeaveOut()}},
+			outcomes: "AKUUU", seen: 2, applied: "11000",
+		},
 		{name: "batch 2 of 5 failed in its row, which stops nothing", topics: five, config: ones,
-			options:  mirrortest.Options{Topics: []mirrortest.Topic{{Name: "a"}, {Name: "b", Status: mirrortest.Stopped}, {Name: "c"}, {Name: "d"}, {Name: "e"}}},
+			options: mirrortest.Options{Topics: []mirrortest.Topic{
+				{Name: "a"}, {Name: "b", Status: mirrortest.Stopped}, {Name: "c"}, {Name: "d"}, {Name: "e"},
+			}},
 			outcomes: "AFAAA", seen: 5, applied: "10111"},
 		{name: "cancelled between batches", topics: five, config: func(e *env) {
 			ones(e)
@@ -42,13 +50,18 @@ func faultsOfARun() []fault {
 				return nil
 			}
 			return ctx
-		}, outcomes: "AAUUU", seen: 2, applied: "11000", is: []error{context.Canceled}, not: []error{mirror.ErrOutcomeUnknown}},
-		{name: "cancelled during one", bubble: true, topics: five, config: ones, inject: []mirrortest.Fault{{Nth: 3, Do: mirrortest.Hang()}},
+		}, outcomes: "AAUUU", seen: 2, applied: "11000",
+			is: []error{context.Canceled}, not: []error{mirror.ErrOutcomeUnknown}},
+		{
+			name: "cancelled during one", bubble: true, topics: five, config: ones,
+			inject: []mirrortest.Fault{{Nth: 3, Do: mirrortest.Hang()}},
 			ctx: func(ctx context.Context, e *env) context.Context {
 				ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 				e.Cleanup(cancel)
 				return ctx
-			}, outcomes: "AAKUU", seen: 3, applied: "11000", is: []error{context.DeadlineExceeded}},
+			},
+			outcomes: "AAKUU", seen: 3, applied: "11000", is: []error{context.DeadlineExceeded},
+		},
 		{name: "token expires between batches", topics: five, config: func(e *env) {
 			ones(e)
 			now, expired := "t1", false
@@ -123,48 +136,92 @@ func faultsOfARun() []fault {
 			cfg := e.cfg
 			cfg.Credential = func(context.Context, http.Header) error { panic(boom) }
 			client := newClient(e.T, cfg)
-			require.PanicsWithValue(e, boom, func() { _, _ = client.ReverseAndPause(context.Background(), "dr-link", mirror.Topics("a")) })
+			require.PanicsWithValue(e, boom, func() {
+				_, _ = client.ReverseAndPause(context.Background(), "dr-link", mirror.Topics("a"))
+			})
 		}, outcomes: "A", seen: 1, applied: "1"},
-		{name: "deadline shorter than the wait told by Retry-After", bubble: true, inject: []mirrortest.Fault{{Do: mirrortest.Answer(429, "", "DoSFilter", "unavailable", "Retry-After", "30")}},
+		{
+			name: "deadline shorter than the wait told by Retry-After", bubble: true,
+			inject: []mirrortest.Fault{{Do: mirrortest.Answer(429, "", "DoSFilter", "unavailable", "Retry-After", "30")}},
 			ctx: func(ctx context.Context, e *env) context.Context {
 				ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 				e.Cleanup(cancel)
 				return ctx
-			}, outcomes: "UU", seen: 1, is: []error{mirror.ErrRateLimited}, check: func(e *env) {
+			},
+			outcomes: "UU", seen: 1, is: []error{mirror.ErrRateLimited},
+			check: func(e *env) {
 				require.Zero(e, time.Since(e.report.Attempts[0].Start), "it returned at once")
-			}},
-		{name: "cancelled while waiting to send again", bubble: true, inject: []mirrortest.Fault{{Do: mirrortest.Answer(429, "", "DoSFilter", "unavailable", "Retry-After", "30")}},
+			},
+		},
+		{
+			name: "cancelled while waiting to send again", bubble: true,
+			inject: []mirrortest.Fault{{Do: mirrortest.Answer(429, "", "DoSFilter", "unavailable", "Retry-After", "30")}},
 			ctx: func(ctx context.Context, _ *env) context.Context {
 				ctx, cancel := context.WithCancel(ctx)
 				time.AfterFunc(10*time.Second, cancel)
 				return ctx
-			}, outcomes: "UU", seen: 1, is: []error{mirror.ErrRateLimited}, check: func(e *env) {
+			},
+			outcomes: "UU", seen: 1, is: []error{mirror.ErrRateLimited},
+			check: func(e *env) {
 				require.Equal(e, 10*time.Second, time.Since(e.report.Attempts[0].Start))
-			}},
+			},
+		},
 		{name: "parallel 4, one batch refused with 401", bubble: true, topics: []string{"a", "b", "c", "d", "e", "f"},
 			config: func(e *env) {
 				e.cfg.BatchSize, e.cfg.Parallel = 1, 4
 			}, inject: []mirrortest.Fault{
 				{Topic: "a", Do: mirrortest.Error(401, 40101, "x")}, {Topic: "b", Do: mirrortest.Error(401, 40101, "x")},
-				{Topic: "c", AfterApply: true, Do: mirrortest.Drip(1<<20, 9*time.Second)}, {Topic: "d", AfterApply: true, Do: mirrortest.Drip(1<<20, 9*time.Second)},
+				{Topic: "c", AfterApply: true, Do: mirrortest.Drip(1<<20, 9*time.Second)},
+				{Topic: "d", AfterApply: true, Do: mirrortest.Drip(1<<20, 9*time.Second)},
 			},
 			outcomes: "UUAAUU", seen: 4, applied: "001100", is: []error{mirror.ErrUnauthenticated}},
-		{name: "validate-only, 5xx", bubble: true, dryRun: true, inject: []mirrortest.Fault{{Do: mirrortest.Error(500, 50003, "x")}, {Do: mirrortest.Error(503, 503, "x")}}, outcomes: "AA", seen: 3},
-		{name: "validate-only, 5xx without end", bubble: true, dryRun: true, inject: []mirrortest.Fault{{Every: true, Do: mirrortest.Error(500, 50003, "x")}}, outcomes: "KK", seen: 3},
-		{name: "validate-only, lost answers", bubble: true, dryRun: true, inject: []mirrortest.Fault{{Do: lost}, {Do: mirrortest.Cut(400)}}, outcomes: "AA", seen: 3},
-		{name: "validate-only, a response that never comes", bubble: true, dryRun: true, config: func(e *env) { e.cfg.Timeout = 10 * time.Second },
-			inject: []mirrortest.Fault{{Do: mirrortest.Hang()}}, outcomes: "AA", seen: 2},
-		{name: "validate-only, 429 as HTML and as JSON", bubble: true, dryRun: true, inject: []mirrortest.Fault{{Do: mirrortest.RateLimited()}, {Do: mirrortest.Error(429, 42901, "x")}}, outcomes: "AA", seen: 3},
-		{name: "validate-only, 409, which would be the same again", dryRun: true, inject: []mirrortest.Fault{{Do: mirrortest.Error(409, 409, "x")}}, outcomes: "KK", seen: 1},
-		{name: "cancelled during the pause after a 429, with a cause", bubble: true, inject: []mirrortest.Fault{{Do: mirrortest.RateLimited()}},
+		{
+			name: "validate-only, 5xx", bubble: true, dryRun: true,
+			inject:   []mirrortest.Fault{{Do: mirrortest.Error(500, 50003, "x")}, {Do: mirrortest.Error(503, 503, "x")}},
+			outcomes: "AA", seen: 3,
+		},
+		{
+			name: "validate-only, 5xx without end", bubble: true, dryRun: true,
+			inject:   []mirrortest.Fault{{Every: true, Do: mirrortest.Error(500, 50003, "x")}},
+			outcomes: "KK", seen: 3,
+		},
+		{
+			name: "validate-only, lost answers", bubble: true, dryRun: true,
+			inject:   []mirrortest.Fault{{Do: lost}, {Do: mirrortest.Cut(400)}},
+			outcomes: "AA", seen: 3,
+		},
+		{
+			name: "validate-only, a response that never comes", bubble: true, dryRun: true,
+			config:   func(e *env) { e.cfg.Timeout = 10 * time.Second },
+			inject:   []mirrortest.Fault{{Do: mirrortest.Hang()}},
+			outcomes: "AA", seen: 2,
+		},
+		{
+			name: "validate-only, 429 as HTML and as JSON", bubble: true, dryRun: true,
+			inject:   []mirrortest.Fault{{Do: mirrortest.RateLimited()}, {Do: mirrortest.Error(429, 42901, "x")}},
+			outcomes: "AA", seen: 3,
+		},
+		{
+			name: "validate-only, 409, which would be the same again", dryRun: true,
+			inject:   []mirrortest.Fault{{Do: mirrortest.Error(409, 409, "x")}},
+			outcomes: "KK", seen: 1,
+		},
+		{
+			name: "cancelled during the pause after a 429, with a cause", bubble: true,
+			inject: []mirrortest.Fault{{Do: mirrortest.RateLimited()}},
 			ctx: func(ctx context.Context, _ *env) context.Context {
 				ctx, cancel := context.WithCancelCause(ctx)
 				time.AfterFunc(500*time.Millisecond, func() { cancel(errStop) })
 				return ctx
-			}, outcomes: "UU", seen: 1, is: []error{context.Canceled, errStop, mirror.ErrRateLimited}, check: func(e *env) {
+			},
+			outcomes: "UU", seen: 1, is: []error{context.Canceled, errStop, mirror.ErrRateLimited},
+			check: func(e *env) {
 				require.Equal(e, 500*time.Millisecond, time.Since(e.report.Attempts[0].Start))
-			}},
-		{name: "cancelled during a pause, before the batch was ever sent", bubble: true, topics: []string{"a", "b"}, config: func(e *env) { ones(e); e.cfg.Parallel = 2 },
+			},
+		},
+		{
+			name: "cancelled during a pause, before the batch was ever sent", bubble: true, topics: []string{"a", "b"},
+			config: func(e *env) { ones(e); e.cfg.Parallel = 2 },
 			inject: []mirrortest.Fault{{Do: mirrortest.Answer(429, "", "DoSFilter", "unavailable", "Retry-After", "30")}},
 			ctx: func(ctx context.Context, e *env) context.Context {
 				ctx, cancel := context.WithCancelCause(ctx)
@@ -176,7 +233,9 @@ func faultsOfARun() []fault {
 					return nil
 				}
 				return ctx
-			}, outcomes: "UU", seen: 1, is: []error{context.Canceled, errStop}},
+			},
+			outcomes: "UU", seen: 1, is: []error{context.Canceled, errStop},
+		},
 		{name: "the context's cause is another call's error", ctx: func(ctx context.Context, _ *env) context.Context {
 			ctx, cancel := context.WithCancelCause(ctx)
 			cancel(fmt.Errorf("the other call: %w", &mirror.APIError{Status: 401}))
@@ -195,11 +254,15 @@ func faultsOfARun() []fault {
 		seen      int
 		text      string
 	}{
-		{"accepted, before it is sent", false, good("b"), "", "AKUUU", 1, "another batch's answer has a row for this topic that says accepted, and here it is untouched"},
-		{"failed, before it is sent", false, failedRow("b"), "", "AKUUU", 1, "that says failed, 400: no, and here it is untouched"},
-		{"accepted, KeepGoing", true, good("b"), "", "AAAAA", 5, "the first about \"b\": this topic was asked for in another batch"},
+		{"accepted, before it is sent", false, good("b"), "", "AKUUU", 1,
+			"another batch's answer has a row for this topic that says accepted, and here it is untouched"},
+		{"failed, before it is sent", false, failedRow("b"), "", "AKUUU", 1,
+			"that says failed, 400: no, and here it is untouched"},
+		{"accepted, KeepGoing", true, good("b"), "", "AAAAA", 5,
+			"the first about \"b\": this topic was asked for in another batch"},
 		{"failed, KeepGoing", true, failedRow("b"), "", "AKAAA", 5, "that says failed, 400: no, and here it is accepted"},
-		{"accepted, and its own answer refuses it", true, good("b"), failedRow("b"), "AKAAA", 5, "that says accepted, and here it is failed"},
+		{"accepted, and its own answer refuses it", true, good("b"), failedRow("b"), "AKAAA", 5,
+			"that says accepted, and here it is failed"},
 		{"failed, and its own answer too", true, failedRow("b"), failedRow("b"), "AFAAA", 5, "asked for in another batch"},
 		{"twice and contradicting", true, good("b") + "," + failedRow("b"), "", "AKAAA", 5, "that says failed"},
 		{"without a verdict", true, `{"mirror_topic_name":"b"}`, "", "AKAAA", 5, "that says unknown"},
@@ -219,36 +282,61 @@ func faultsOfARun() []fault {
 		})
 	}
 	return append(cases,
-		fault{name: "a row about a topic of an earlier batch that was refused", topics: []string{"a", "b"}, config: func(e *env) { ones(e); e.cfg.KeepGoing = true },
-			inject:   []mirrortest.Fault{{Topic: "a", Do: mirrortest.Error(403, 40301, "x")}, {Topic: "b", AfterApply: true, Do: mirrortest.Row(good("b") + "," + good("a"))}},
-			scripted: true, outcomes: "KA", seen: 2, applied: "01"},
-		fault{name: "a row about a topic of an earlier batch that contradicts it, in parallel", bubble: true, topics: []string{"a", "b"}, config: func(e *env) { ones(e); e.cfg.Parallel = 2 },
+		fault{
+			name: "a row about a topic of an earlier batch that was refused", topics: []string{"a", "b"},
+			config: func(e *env) { ones(e); e.cfg.KeepGoing = true },
+			inject: []mirrortest.Fault{
+				{Topic: "a", Do: mirrortest.Error(403, 40301, "x")},
+				{Topic: "b", AfterApply: true, Do: mirrortest.Row(good("b") + "," + good("a"))},
+			},
+			scripted: true, outcomes: "KA", seen: 2, applied: "01",
+		},
+		fault{
+			name: "a row about a topic of an earlier batch that contradicts it, in parallel", bubble: true,
+			topics: []string{"a", "b"}, config: func(e *env) { ones(e); e.cfg.Parallel = 2 },
 			inject:   []mirrortest.Fault{{Topic: "b", AfterApply: true, Do: mirrortest.Row(good("b") + "," + failedRow("a"))}},
-			scripted: true, outcomes: "KA", seen: 2, applied: "11"},
-		fault{name: "a row about a topic of a later batch, and AfterBatch fails", topics: []string{"a", "b"}, config: func(e *env) {
-			ones(e)
-			e.cfg.KeepGoing = true
-			e.cfg.AfterBatch = func(context.Context, mirror.Batch, *mirror.Report) error { return errStop }
-		}, inject: []mirrortest.Fault{{Topic: "a", AfterApply: true, Do: mirrortest.Row(good("a") + "," + good("b"))}}, scripted: true,
-			outcomes: "AK", seen: 1, applied: "10", is: []error{errStop}},
-		fault{name: "a row about a topic of a later batch, which then gets a 401", topics: []string{"a", "b"}, config: func(e *env) { ones(e); e.cfg.KeepGoing = true },
-			inject: []mirrortest.Fault{{Topic: "a", AfterApply: true, Do: mirrortest.Row(good("a") + "," + good("b"))}, {Topic: "b", Do: mirrortest.Error(401, 40101, "x")}}, scripted: true,
-			outcomes: "AK", seen: 2, applied: "10", is: []error{mirror.ErrUnauthenticated}},
-		fault{name: "a deadline shorter than the wait ends the run, KeepGoing", bubble: true, topics: five, config: func(e *env) {
-			ones(e)
-			e.cfg.KeepGoing = true
-			e.cfg.BeforeBatch = func(_ context.Context, b mirror.Batch) error {
-				require.Zero(e, b.Index, "no further batch")
-				return nil
-			}
-		}, inject: []mirrortest.Fault{{Do: mirrortest.WithHeader(mirrortest.RateLimited(), "Retry-After", "30")}},
+			scripted: true, outcomes: "KA", seen: 2, applied: "11",
+		},
+		fault{
+			name: "a row about a topic of a later batch, and AfterBatch fails", topics: []string{"a", "b"},
+			config: func(e *env) {
+				ones(e)
+				e.cfg.KeepGoing = true
+				e.cfg.AfterBatch = func(context.Context, mirror.Batch, *mirror.Report) error { return errStop }
+			},
+			inject:   []mirrortest.Fault{{Topic: "a", AfterApply: true, Do: mirrortest.Row(good("a") + "," + good("b"))}},
+			scripted: true, outcomes: "AK", seen: 1, applied: "10", is: []error{errStop},
+		},
+		fault{
+			name: "a row about a topic of a later batch, which then gets a 401", topics: []string{"a", "b"},
+			config: func(e *env) { ones(e); e.cfg.KeepGoing = true },
+			inject: []mirrortest.Fault{
+				{Topic: "a", AfterApply: true, Do: mirrortest.Row(good("a") + "," + good("b"))},
+				{Topic: "b", Do: mirrortest.Error(401, 40101, "x")},
+			},
+			scripted: true, outcomes: "AK", seen: 2, applied: "10", is: []error{mirror.ErrUnauthenticated},
+		},
+		fault{
+			name: "a deadline shorter than the wait ends the run, KeepGoing", bubble: true, topics: five,
+			config: func(e *env) {
+				ones(e)
+				e.cfg.KeepGoing = true
+				e.cfg.BeforeBatch = func(_ context.Context, b mirror.Batch) error {
+					require.Zero(e, b.Index, "no further batch")
+					return nil
+				}
+			},
+			inject: []mirrortest.Fault{{Do: mirrortest.WithHeader(mirrortest.RateLimited(), "Retry-After", "30")}},
 			ctx: func(ctx context.Context, e *env) context.Context {
 				ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 				e.Cleanup(cancel)
 				return ctx
-			}, outcomes: "UUUUU", seen: 1, is: []error{mirror.ErrRateLimited}},
+			},
+			outcomes: "UUUUU", seen: 1, is: []error{mirror.ErrRateLimited},
+		},
 		fault{name: "a row about a topic of another batch, a dry run", dryRun: true, topics: []string{"a", "b"}, config: ones,
-			inject: []mirrortest.Fault{{Topic: "a", Do: mirrortest.Row(good("a") + "," + good("b"))}}, scripted: true, outcomes: "AK", seen: 1},
+			inject:   []mirrortest.Fault{{Topic: "a", Do: mirrortest.Row(good("a") + "," + good("b"))}},
+			scripted: true, outcomes: "AK", seen: 1},
 		fault{name: "a credential ends its goroutine", topics: []string{"a"}, config: func(e *env) {
 			var own *mirror.Report
 			cfg := e.cfg

@@ -24,9 +24,12 @@ const kafka = "application/json"
 
 // The rate limiter's page without its header, as this library gets it and as others do.
 const (
-	limiterJSON = `{"servlet":"default","message":"Too Many Requests","url":"/kafka/v3/clusters/lkc-1/links/l/mirrors:x","status":"429"}`
-	limiterHTML = "<html>\n<head>\n<title>Error 429 Too Many Requests</title>\n</head>\n<body><h2>HTTP ERROR 429 Too Many Requests</h2>\n" +
-		"<table>\n<tr><th>URI:</th><td>/kafka/v3/clusters/lkc-1/links/l/mirrors:x</td></tr>\n<tr><th>STATUS:</th><td>429</td></tr>\n</table>\n</body>\n</html>\n"
+	limiterJSON = `{"servlet":"default","message":"Too Many Requests",` +
+		`"url":"/kafka/v3/clusters/lkc-1/links/l/mirrors:x","status":"429"}`
+	limiterHTML = "<html>\n<head>\n<title>Error 429 Too Many Requests</title>\n</head>\n" +
+		"<body><h2>HTTP ERROR 429 Too Many Requests</h2>\n" +
+		"<table>\n<tr><th>URI:</th><td>/kafka/v3/clusters/lkc-1/links/l/mirrors:x</td></tr>\n" +
+		"<tr><th>STATUS:</th><td>429</td></tr>\n</table>\n</body>\n</html>\n"
 )
 
 // answered is a case in which every request gets an answer that is made up, before anything is applied.
@@ -42,7 +45,9 @@ func applied(name, outcomes string, do mirrortest.Action) fault {
 }
 
 func faultsOfStatus() []fault {
-	return slices.Concat(faultsOfRedirects(), faultsOfBadRequests(), faultsOfRefusals(), faultsOfTheRateLimiter(), faultsOfServers())
+	return slices.Concat(
+		faultsOfRedirects(), faultsOfBadRequests(), faultsOfRefusals(), faultsOfTheRateLimiter(), faultsOfServers(),
+	)
 }
 
 func faultsOfRedirects() []fault {
@@ -52,7 +57,9 @@ func faultsOfRedirects() []fault {
 		if code == 303 {
 			outcomes = "KK" // by RFC 9110 the answer to a POST that was performed
 		}
-		for name, location := range map[string]string{"same host": "/elsewhere?" + canary, "other host": "", "https to http": "http://other.invalid/?" + canary} {
+		for name, location := range map[string]string{
+			"same host": "/elsewhere?" + canary, "other host": "", "https to http": "http://other.invalid/?" + canary,
+		} {
 			f := answered(fmt.Sprintf("%d to %s", code, name), outcomes, status(code, "", "", "Location", location))
 			f.text = "not followed"
 			if name == "other host" {
@@ -83,12 +90,15 @@ func faultsOfBadRequests() []fault {
 		"about a topic with 40002 in its name": `{"error_code":40035,"message":"orders-40002","id":"r-40002-x"}`,
 		"with white space around":              " {\"error_code\":400}\r\n",
 		"that lists 500 topics":                `{"error_code":40035,"message":"` + strings.Join(manyTopics(500), ",") + `"}`,
-		"that is Jetty's Bad Message as JSON":  `{"servlet":"default","cause0":"org.eclipse.jetty.http.BadMessageException: 400: Unable to parse URI query","message":"Unable to parse URI query","url":"/kafka/v3/x","status":"400"}`,
-		"whose message is Bad Message":         `{"servlet":"default","message":"Bad Message","url":"/kafka/v3/x","status":"400"}`,
+		"that is Jetty's Bad Message as JSON": `{"servlet":"default",` +
+			`"cause0":"org.eclipse.jetty.http.BadMessageException: 400: Unable to parse URI query",` +
+			`"message":"Unable to parse URI query","url":"/kafka/v3/x","status":"400"}`,
+		"whose message is Bad Message": `{"servlet":"default","message":"Bad Message","url":"/kafka/v3/x","status":"400"}`,
 	} {
 		cases = append(cases, answered("400 "+name, "UU", status(400, kafka, body)))
 	}
-	cases = append(cases, answered("400 that is Jetty's Bad Message", "UU", status(400, "text/html;charset=iso-8859-1", "<h1>Bad Message 400</h1><pre>reason: No Host</pre>")))
+	cases = append(cases, answered("400 that is Jetty's Bad Message", "UU",
+		status(400, "text/html;charset=iso-8859-1", "<h1>Bad Message 400</h1><pre>reason: No Host</pre>")))
 
 	for name, body := range map[string]string{
 		"with 40002":                               `{"error_code":40002,"message":"x"}`,
@@ -134,21 +144,26 @@ func faultsOfBadRequests() []fault {
 		"with an empty code in errors":             `{"errors":[{"code":""}]}`,
 		"with an escaped code 40002 under error":   `{"error_code":400,"error":{"code":"4\u0030002"}}`,
 		"with 40002 in a code's text":              `{"error_code":400,"cause":{"errorCode":"E-40002"}}`,
-		"that is Jetty's page for another cause":   `{"servlet":"default","message":"Bad Request","url":"/kafka/v3/x","status":"400"}`,
+		"that is Jetty's page for another cause": `{"servlet":"default","message":"Bad Request",` +
+			`"url":"/kafka/v3/x","status":"400"}`,
 	} {
 		cases = append(cases, answered("400 "+name, "KK", status(400, kafka, body)))
 	}
 	for name, do := range map[string]mirrortest.Action{
-		"as HTML":                                          status(400, "text/html", "<title>x</title>"),
-		"without a body":                                   status(400, kafka, ""),
-		"without a body or a type":                         status(400, "", ""),
-		"with a code under text/html":                      status(400, "text/html", `{"error_code":400}`),
-		"with a code under text/plain":                     status(400, "text/plain", `{"error_code":400}`),
-		"with a code and no type":                          status(400, "", `{"error_code":400}`),
-		"with 40002, gzip cut":                             status(400, kafka, zipped(`{"error_code":40002,"message":"x"}`, 12), "Content-Encoding", "gzip"),
-		"with 400, gzip cut":                               status(400, kafka, zipped(`{"error_code":400,"message":"x"}`, 4), "Content-Encoding", "gzip"),
-		"whose body breaks off":                            mirrortest.Raw("HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n" + `{"error_code":400}`),
-		"as the page of a firewall with Bad Message in it": status(400, "text/html", "<html><h1>Oops</h1>Bad Message 400</html>"),
+		"as HTML":                      status(400, "text/html", "<title>x</title>"),
+		"without a body":               status(400, kafka, ""),
+		"without a body or a type":     status(400, "", ""),
+		"with a code under text/html":  status(400, "text/html", `{"error_code":400}`),
+		"with a code under text/plain": status(400, "text/plain", `{"error_code":400}`),
+		"with a code and no type":      status(400, "", `{"error_code":400}`),
+		"with 40002, gzip cut": status(400, kafka, zipped(`{"error_code":40002,"message":"x"}`, 12),
+			"Content-Encoding", "gzip"),
+		"with 400, gzip cut": status(400, kafka, zipped(`{"error_code":400,"message":"x"}`, 4),
+			"Content-Encoding", "gzip"),
+		"whose body breaks off": mirrortest.Raw("HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\n" +
+			"Content-Length: 99\r\n\r\n" + `{"error_code":400}`),
+		"as the page of a firewall with Bad Message in it": status(400, "text/html",
+			"<html><h1>Oops</h1>Bad Message 400</html>"),
 	} {
 		cases = append(cases, answered("400 "+name, "KK", do))
 	}
@@ -180,10 +195,19 @@ func faultsOfRefusals() []fault {
 		}
 	}
 	unauthenticated := []error{mirror.ErrUnauthenticated}
-	add(fault{name: "401 once, then a new token is good", config: renew("old", "good"), outcomes: "AA", seen: 3, applied: "11"})
-	add(fault{name: "401 again for the new token", config: renew("old", "older", "good"), outcomes: "UU", seen: 2, is: unauthenticated})
+	add(fault{
+		name: "401 once, then a new token is good", config: renew("old", "good"),
+		outcomes: "AA", seen: 3, applied: "11",
+	})
+	add(fault{
+		name: "401 again for the new token", config: renew("old", "older", "good"),
+		outcomes: "UU", seen: 2, is: unauthenticated,
+	})
 	add(fault{name: "401, the same header again", config: renew("old"), outcomes: "UU", seen: 1, is: unauthenticated})
-	add(fault{name: "401 without any header", config: func(e *env) { e.cfg.Credential = mirror.NoCredential() }, outcomes: "UU", seen: 1, is: unauthenticated})
+	add(fault{
+		name: "401 without any header", config: func(e *env) { e.cfg.Credential = mirror.NoCredential() },
+		outcomes: "UU", seen: 1, is: unauthenticated,
+	})
 	add(fault{name: "401 once, then another identity pool", config: func(e *env) {
 		e.pair.Local.AcceptToken("tok", "pool-2")
 		n := 0
@@ -224,13 +248,14 @@ func faultsOfRefusals() []fault {
 		"413 with an error_code":              mirrortest.Error(413, 41301, "x"),
 		"413 with an error_code in its list":  status(413, kafka, `{"errors":[{"error_code":41301}]}`),
 		"413 with an error_code that is text": status(413, kafka, `{"error_code":"41301"}`),
-		"413 cut":                             mirrortest.Raw("HTTP/1.1 413 x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"),
-		"406":                                 status(406, kafka, `{"error_code":406}`),
-		"402":                                 status(402, "", ""),
-		"408 after the head":                  mirrortest.Error(408, 408, "x"),
-		"409":                                 mirrortest.Error(409, 409, "x"),
-		"418":                                 status(418, "", ""),
-		"499":                                 status(499, "", ""),
+		"413 cut": mirrortest.Raw("HTTP/1.1 413 x\r\nContent-Type: application/json\r\n" +
+			"Content-Length: 99\r\n\r\n{"),
+		"406":                status(406, kafka, `{"error_code":406}`),
+		"402":                status(402, "", ""),
+		"408 after the head": mirrortest.Error(408, 408, "x"),
+		"409":                mirrortest.Error(409, 409, "x"),
+		"418":                status(418, "", ""),
+		"499":                status(499, "", ""),
 	} {
 		add(answered(name, "KK", do))
 	}
@@ -250,12 +275,17 @@ func faultsOfRefusals() []fault {
 		}
 		add(f)
 	}
-	f := answered("x-envoy-attempt-count 2 on a 503", "KK", mirrortest.WithHeader(mirrortest.Error(503, 503, "x"), "X-Envoy-Attempt-Count", "2"))
+	f := answered("x-envoy-attempt-count 2 on a 503", "KK",
+		mirrortest.WithHeader(mirrortest.Error(503, 503, "x"), "X-Envoy-Attempt-Count", "2"))
 	f.check = func(e *env) { require.Empty(e, e.report.Results[0].Notes, "nothing was refused") }
 	add(f)
-	rowsSay := rows(good("a"), `{"mirror_topic_name":"b","error_code":400,"error_message":"Topic 'b' has already stopped its mirror from 'dr-link'"}`)
-	for value, outcomes := range map[string]string{"1": "AF", "2": "AK", "10": "AK", "0": "AF", "99999999999999999999": "AK", "1, 3": "AK", "x": "AF", "01": "AF"} {
-		f := answered("x-envoy-attempt-count "+value+" on 'already stopped'", outcomes, status(200, kafka, rowsSay, "X-Envoy-Attempt-Count", value))
+	rowsSay := rows(good("a"), `{"mirror_topic_name":"b","error_code":400,`+
+		`"error_message":"Topic 'b' has already stopped its mirror from 'dr-link'"}`)
+	for value, outcomes := range map[string]string{
+		"1": "AF", "2": "AK", "10": "AK", "0": "AF", "99999999999999999999": "AK", "1, 3": "AK", "x": "AF", "01": "AF",
+	} {
+		f := answered("x-envoy-attempt-count "+value+" on 'already stopped'", outcomes,
+			status(200, kafka, rowsSay, "X-Envoy-Attempt-Count", value))
 		f.scripted = true
 		add(f)
 	}
@@ -273,7 +303,10 @@ func faultsOfTheRateLimiter() []fault {
 	// rejectedTimes is a case in which the first requests are rejected; it takes between least and most.
 	rejectedTimes := func(name string, times int, least, most time.Duration, header ...string) fault {
 		do := status(429, kafka, limiterJSON, append([]string{"DoSFilter", "unavailable"}, header...)...)
-		f := fault{name: name, bubble: true, inject: slices.Repeat([]mirrortest.Fault{{Do: do}}, times), outcomes: "AA", seen: times + 1, applied: "11"}
+		f := fault{
+			name: name, bubble: true, inject: slices.Repeat([]mirrortest.Fault{{Do: do}}, times),
+			outcomes: "AA", seen: times + 1, applied: "11",
+		}
 		var start time.Time
 		f.config = func(*env) { start = time.Now() }
 		f.check = func(e *env) {
@@ -287,12 +320,16 @@ func faultsOfTheRateLimiter() []fault {
 	second := time.Second
 	add(rejectedTimes("429 of the rate limiter, healing", 3, 3*second, 6*second))
 	add(rejectedTimes("429 with Retry-After 1", 3, 3*second, 3*second, "Retry-After", "1"))
-	add(rejectedTimes("429 with Retry-After a date", 1, 30*second, 30*second, "Date", date, "Retry-After", "Sun, 06 Nov 1994 08:50:07 GMT"))
-	add(rejectedTimes("429 with Retry-After a date and no Date", 1, 29*second, 30*second, "Retry-After", bubbleStart.Add(30*second).Format(http.TimeFormat)))
-	add(rejectedTimes("429 with Retry-After a date in the past", 3, 3*second, 6*second, "Date", date, "Retry-After", "Sun, 06 Nov 1994 08:49:07 GMT"))
+	add(rejectedTimes("429 with Retry-After a date", 1, 30*second, 30*second,
+		"Date", date, "Retry-After", "Sun, 06 Nov 1994 08:50:07 GMT"))
+	add(rejectedTimes("429 with Retry-After a date and no Date", 1, 29*second, 30*second,
+		"Retry-After", bubbleStart.Add(30*second).Format(http.TimeFormat)))
+	add(rejectedTimes("429 with Retry-After a date in the past", 3, 3*second, 6*second,
+		"Date", date, "Retry-After", "Sun, 06 Nov 1994 08:49:07 GMT"))
 	add(rejectedTimes("429 with Retry-After 60", 1, time.Minute, time.Minute, "Retry-After", "60"))
 	add(rejectedTimes("429 with X-RateLimit-Reset 2", 2, 4*second, 4*second, "X-RateLimit-Reset", "2"))
-	add(rejectedTimes("429 with Retry-After 3 and X-RateLimit-Reset 9", 1, 3*second, 3*second, "Retry-After", "3", "X-RateLimit-Reset", "9"))
+	add(rejectedTimes("429 with Retry-After 3 and X-RateLimit-Reset 9", 1, 3*second, 3*second,
+		"Retry-After", "3", "X-RateLimit-Reset", "9"))
 	for _, value := range []string{"-5", "1.5", "abc", "0"} {
 		add(rejectedTimes("429 with Retry-After "+value, 3, 3*second, 6*second, "Retry-After", value))
 	}
@@ -327,11 +364,17 @@ func faultsOfTheRateLimiter() []fault {
 			"no body":              status(429, "", "", values...),
 			"JSON under text/html": status(429, "text/html", `{"error_code":429}`, values...),
 		} {
-			add(fault{name: "429 unavailable " + name + " with " + body, bubble: true, inject: []mirrortest.Fault{{Do: do}}, outcomes: "AA", seen: 2, applied: "11"})
+			add(fault{
+				name: "429 unavailable " + name + " with " + body, bubble: true, inject: []mirrortest.Fault{{Do: do}},
+				outcomes: "AA", seen: 2, applied: "11",
+			})
 		}
 	}
 	// What does not prove that the request was rejected.
-	for value, header := range map[string]string{"delayed": "delayed", "throttled": "throttled", "delayed and throttled": "delayed, throttled", "UNAVAILABLE": "UNAVAILABLE", "unavailable-ish": "unavailable-ish", "empty": ""} {
+	for value, header := range map[string]string{
+		"delayed": "delayed", "throttled": "throttled", "delayed and throttled": "delayed, throttled",
+		"UNAVAILABLE": "UNAVAILABLE", "unavailable-ish": "unavailable-ish", "empty": "",
+	} {
 		for body, do := range map[string]mirrortest.Action{
 			"42901":                status(429, kafka, `{"error_code":42901,"message":"x"}`, "DoSFilter", header),
 			"Jetty's page":         status(429, kafka, limiterJSON, "DoSFilter", header),
@@ -343,31 +386,43 @@ func faultsOfTheRateLimiter() []fault {
 		}
 	}
 	for name, do := range map[string]mirrortest.Action{
-		"as HTML of some gateway":                           status(429, "text/html", "<title>slow</title>"),
-		"as HTML with Jetty's title and another URI":        status(429, "text/html", strings.ReplaceAll(limiterHTML, "/v3/", "/x/")),
-		"as text/plain":                                     status(429, "text/plain", "HTTP ERROR 429"),
-		"without a type":                                    status(429, "", limiterJSON),
-		"without a body":                                    status(429, kafka, ""),
-		"as Jetty's JSON under text/html":                   status(429, "text/html", limiterJSON),
-		"as 42901 under text/html":                          status(429, "text/html", `{"error_code":42901}`),
-		"with code 429":                                     mirrortest.Error(429, 429, "x"),
-		"with code 42901":                                   mirrortest.Error(429, 42901, "x"),
-		"with Jetty's members and an error_code":            status(429, kafka, strings.Replace(limiterJSON, "{", `{"error_code":42901,`, 1)),
-		"with Jetty's members and a code":                   status(429, kafka, strings.Replace(limiterJSON, "{", `{"code":"42901",`, 1)),
-		"with a status that is a number":                    status(429, kafka, strings.Replace(limiterJSON, `"429"`, `429`, 1)),
-		"with Jetty's page cut":                             status(429, kafka, limiterJSON[:40]),
-		"with the members of Jetty's page and another url":  status(429, kafka, `{"status":"429","message":"Backend quota","url":"https://docs.gateway.example/v3/errors"}`),
-		"with the members of Jetty's page and another path": status(429, kafka, `{"status":"429","message":"Backend quota","url":"/quota"}`),
-		"with the status of another page":                   status(429, kafka, strings.Replace(limiterJSON, `"429"`, `"503"`, 1)),
+		"as HTML of some gateway": status(429, "text/html", "<title>slow</title>"),
+		"as HTML with Jetty's title and another URI": status(429, "text/html",
+			strings.ReplaceAll(limiterHTML, "/v3/", "/x/")),
+		"as text/plain":                   status(429, "text/plain", "HTTP ERROR 429"),
+		"without a type":                  status(429, "", limiterJSON),
+		"without a body":                  status(429, kafka, ""),
+		"as Jetty's JSON under text/html": status(429, "text/html", limiterJSON),
+		"as 42901 under text/html":        status(429, "text/html", `{"error_code":42901}`),
+		"with code 429":                   mirrortest.Error(429, 429, "x"),
+		"with code 42901":                 mirrortest.Error(429, 42901, "x"),
+		"with Jetty's members and an error_code": status(429, kafka,
+			strings.Replace(limiterJSON, "{", `{"error_code":42901,`, 1)),
+		"with Jetty's members and a code": status(429, kafka,
+			strings.Replace(limiterJSON, "{", `{"code":"42901",`, 1)),
+		"with a status that is a number": status(429, kafka, strings.Replace(limiterJSON, `"429"`, `429`, 1)),
+		"with Jetty's page cut":          status(429, kafka, limiterJSON[:40]),
+		"with the members of Jetty's page and another url": status(429, kafka,
+			`{"status":"429","message":"Backend quota","url":"https://docs.gateway.example/v3/errors"}`),
+		"with the members of Jetty's page and another path": status(429, kafka,
+			`{"status":"429","message":"Backend quota","url":"/quota"}`),
+		"with the status of another page": status(429, kafka, strings.Replace(limiterJSON, `"429"`, `"503"`, 1)),
 	} {
 		add(answered("429 "+name, "KK", do))
 	}
 	add(applied("429 with code 42901", "KK", mirrortest.Error(429, 42901, "x")))
 
 	// The limiter's page without its header.
-	for name, do := range map[string]mirrortest.Action{"JSON": status(429, kafka, limiterJSON), "HTML": status(429, "text/html;charset=iso-8859-1", limiterHTML), "as the test server sends it": mirrortest.RateLimitedWithoutHeader()} {
+	for name, do := range map[string]mirrortest.Action{
+		"JSON":                        status(429, kafka, limiterJSON),
+		"HTML":                        status(429, "text/html;charset=iso-8859-1", limiterHTML),
+		"as the test server sends it": mirrortest.RateLimitedWithoutHeader(),
+	} {
 		name = "429 with the rate limiter's page " + name + " and no header"
-		add(fault{name: name + ", healing", bubble: true, inject: []mirrortest.Fault{{Do: do}, {Do: do}}, outcomes: "AA", seen: 3, applied: "11"})
+		add(fault{
+			name: name + ", healing", bubble: true, inject: []mirrortest.Fault{{Do: do}, {Do: do}},
+			outcomes: "AA", seen: 3, applied: "11",
+		})
 		f := answered(name+", not healing", "KK", do)
 		f.bubble, f.seen, f.atLeast, f.not = true, 5, true, limited
 		add(f)
@@ -383,8 +438,11 @@ func faultsOfTheRateLimiter() []fault {
 		add(f)
 		for what, second := range map[string]mirrortest.Action{"no rows": ok(rows()), "other rows": ok(rows(good("a")))} {
 			sel := mirror.Prefix("a", "b")
-			f = fault{name: name + ", by pattern, after apply, then " + what, bubble: true, sel: &sel, scripted: true, seen: 2, applied: "11",
-				inject: []mirrortest.Fault{{AfterApply: true, Do: do}, {Do: second}}, is: []error{mirror.ErrOutcomeUnknown}}
+			f = fault{
+				name: name + ", by pattern, after apply, then " + what, bubble: true, sel: &sel,
+				scripted: true, seen: 2, applied: "11",
+				inject: []mirrortest.Fault{{AfterApply: true, Do: do}, {Do: second}}, is: []error{mirror.ErrOutcomeUnknown},
+			}
 			if what == "other rows" {
 				f.outcomes = "A"
 			}
@@ -422,7 +480,8 @@ func faultsOfTheRateLimiter() []fault {
 	f.check = func(e *env) {
 		first := e.pair.Journal()[0].At
 		require.LessOrEqual(e, time.Since(first), time.Minute, "the run ends when RetryFor is over")
-		require.Empty(e, slices.DeleteFunc(slices.Clone(e.report.Attempts), func(a mirror.Attempt) bool { return a.Batch < 3 }))
+		require.Empty(e, slices.DeleteFunc(slices.Clone(e.report.Attempts),
+			func(a mirror.Attempt) bool { return a.Batch < 3 }))
 		require.NotErrorIs(e, e.err, context.Canceled, "nobody cancelled")
 	}
 	add(f)
@@ -430,10 +489,13 @@ func faultsOfTheRateLimiter() []fault {
 	f.topics, f.is = []string{"a", "b", "c"}, limited
 	f.config = func(e *env) { e.cfg.BatchSize, e.cfg.KeepGoing, e.cfg.RetryFor = 1, true, -1 }
 	add(f)
-	add(fault{name: "a pause that another batch's 429 makes too long ends the run", bubble: true, topics: []string{"a", "b"},
+	add(fault{
+		name: "a pause that another batch's 429 makes too long ends the run", bubble: true, topics: []string{"a", "b"},
 		inject: []mirrortest.Fault{
-			{Topic: "a", Do: mirrortest.WithHeader(mirrortest.RateLimited(), "Retry-After", "1")}, // at 2.5 s; its time is over at 10 s
-			{Topic: "b", Do: mirrortest.WithHeader(mirrortest.RateLimited(), "Retry-After", "9")}, // at 3 s; its time is over at 12 s
+			// at 2.5 s; its time is over at 10 s
+			{Topic: "a", Do: mirrortest.WithHeader(mirrortest.RateLimited(), "Retry-After", "1")},
+			// at 3 s; its time is over at 12 s
+			{Topic: "b", Do: mirrortest.WithHeader(mirrortest.RateLimited(), "Retry-After", "9")},
 		},
 		config: func(e *env) {
 			start := time.Now()
@@ -450,7 +512,9 @@ func faultsOfTheRateLimiter() []fault {
 				time.Sleep([]time.Duration{2500 * time.Millisecond, time.Second}[n-1])
 				return next()
 			})
-		}, outcomes: "UU", seen: 2, is: limited, text: "RetryFor is over before the rate limiter's pause ends"})
+		},
+		outcomes: "UU", seen: 2, is: limited, text: "RetryFor is over before the rate limiter's pause ends",
+	})
 	add(fault{name: "a 429 pauses the client's other batches", bubble: true, topics: []string{"a", "b", "c"},
 		inject: []mirrortest.Fault{{Do: mirrortest.Answer(429, "", "DoSFilter", "unavailable", "Retry-After", "20")}},
 		config: func(e *env) {
@@ -483,10 +547,13 @@ func faultsOfServers() []fault {
 	add(answered("502 as HTML", "KK", status(502, "text/html", "<title>Bad Gateway</title>")))
 	add(answered("504 as HTML", "KK", status(504, "text/html", "<title>Gateway Time-out</title>")))
 	both("503 as HTML", status(503, "text/html", "<title>Service Unavailable</title>"))
-	both("503 of the rate limiter", status(503, "text/html", "<title>Service Unavailable</title>", "DoSFilter", "unavailable"))
+	both("503 of the rate limiter",
+		status(503, "text/html", "<title>Service Unavailable</title>", "DoSFilter", "unavailable"))
 	both("503 with Retry-After", status(503, "text/html", "", "Retry-After", "1"))
 	both("503 with 50302", mirrortest.Error(503, 50302, "x"))
-	for name, body := range map[string]string{"an array": "[]", "a string": `"x"`, "empty": "", "HTML": "<html>", "cut": `{"error_code":5`, "a number": "7"} {
+	for name, body := range map[string]string{
+		"an array": "[]", "a string": `"x"`, "empty": "", "HTML": "<html>", "cut": `{"error_code":5`, "a number": "7",
+	} {
 		f := answered("5xx whose JSON body is "+name, "KK", status(500, kafka, body))
 		f.text = "HTTP 500"
 		add(f)
@@ -497,9 +564,12 @@ func faultsOfServers() []fault {
 	for _, code := range []int{501, 505, 599, 999} {
 		add(answered(fmt.Sprint(code), "KK", status(code, "", "")))
 	}
-	for code, text := range map[int]string{101: "HTTP 101 Switching Protocols", 200: "could not be read to its end", 400: "HTTP 400", 503: "HTTP 503"} {
+	for code, text := range map[int]string{
+		101: "HTTP 101 Switching Protocols", 200: "could not be read to its end", 400: "HTTP 400", 503: "HTTP 503",
+	} {
 		// The connection is left open, and nothing comes.
-		head := fmt.Sprintf("HTTP/1.1 %d x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n", code)
+		head := fmt.Sprintf("HTTP/1.1 %d x\r\nContent-Type: application/json\r\n"+
+			"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n", code)
 		if code == 101 {
 			head = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n"
 		}

@@ -124,7 +124,9 @@ func reset(c net.Conn) {
 func never(e *env) { e.cfg.RetryFor = -1 }
 
 func TestFaults(t *testing.T) {
-	cases := slices.Concat(faultsBeforeTheWire(), faultsOfMiddleware(), faultsOnTheWire(), faultsOfStatus(), faultsOfBody(), faultsOfARun())
+	cases := slices.Concat(
+		faultsBeforeTheWire(), faultsOfMiddleware(), faultsOnTheWire(), faultsOfStatus(), faultsOfBody(), faultsOfARun(),
+	)
 	names := map[string]bool{}
 	for _, f := range cases {
 		require.False(t, names[f.name], "two cases are called %q", f.name)
@@ -154,7 +156,8 @@ func requireNothingRunning(t *testing.T) {
 		all = all[:runtime.Stack(all, true)]
 		left = ""
 		for _, stack := range strings.Split(string(all), "\n\n")[1:] { // but this one
-			if strings.Contains(stack, "/pkg/mirror.") || strings.Contains(stack, "net/http.(*persistConn)") || strings.Contains(stack, "/mirrortest.") {
+			if strings.Contains(stack, "/pkg/mirror.") || strings.Contains(stack, "net/http.(*persistConn)") ||
+				strings.Contains(stack, "/mirrortest.") {
 				left = stack
 			}
 		}
@@ -202,7 +205,9 @@ func (f fault) run(t *testing.T) {
 
 	letters, seen, applied := "", len(e.pair.Journal())+int(e.seen.Load()), ""
 	for _, r := range e.report.Results {
-		letters += map[mirror.Outcome]string{mirror.Accepted: "A", mirror.Failed: "F", mirror.Unknown: "K", mirror.Untouched: "U"}[r.Outcome]
+		letters += map[mirror.Outcome]string{
+			mirror.Accepted: "A", mirror.Failed: "F", mirror.Unknown: "K", mirror.Untouched: "U",
+		}[r.Outcome]
 	}
 	for _, name := range f.topics {
 		applied += fmt.Sprint(e.pair.Local.Applied(name))
@@ -245,7 +250,9 @@ func (f fault) run(t *testing.T) {
 	}
 	var table, text strings.Builder
 	require.NoError(t, e.report.Table(&table))
-	for _, form := range []string{table.String(), e.report.String(), fmt.Sprint(e.err), fmt.Sprint(causes(e.err)), fmt.Sprintf("%+v", e.report)} {
+	for _, form := range []string{
+		table.String(), e.report.String(), fmt.Sprint(e.err), fmt.Sprint(causes(e.err)), fmt.Sprintf("%+v", e.report),
+	} {
 		text.WriteString(form)
 		require.NotContains(t, form, canary)
 	}

@@ -56,7 +56,8 @@ func longToken(e *env) {
 func faultsOnTheWire() []fault {
 	proper := rows(good("a"), good("b"))
 	wire := func(before string) string {
-		return before + fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(proper), proper)
+		return before + fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+			len(proper), proper)
 	}
 	after := func(do mirrortest.Action) []mirrortest.Fault { return []mirrortest.Fault{{AfterApply: true, Do: do}} }
 	stop := errors.New("the operator pressed stop")
@@ -125,20 +126,40 @@ func faultsOnTheWire() []fault {
 				reset(c)
 			})
 		}, outcomes: strings.Repeat("K", 4000), seen: 1},
-		{name: "headers slower than Timeout", bubble: true, inject: after(mirrortest.Hang()), outcomes: "KK", seen: 1, applied: "11",
-			is: []error{context.DeadlineExceeded}},
-		{name: "dripping body past the deadline", bubble: true, inject: after(mirrortest.Drip(200, 14*time.Second)), outcomes: "AK", seen: 1, applied: "11",
-			is: []error{context.DeadlineExceeded}},
+		{
+			name: "headers slower than Timeout", bubble: true, inject: after(mirrortest.Hang()),
+			outcomes: "KK", seen: 1, applied: "11", is: []error{context.DeadlineExceeded},
+		},
+		{
+			name: "dripping body past the deadline", bubble: true, inject: after(mirrortest.Drip(200, 14*time.Second)),
+			outcomes: "AK", seen: 1, applied: "11", is: []error{context.DeadlineExceeded},
+		},
 		{name: "cancelled in flight", bubble: true, inject: after(mirrortest.Hang()), topics: []string{"a", "b", "c"},
 			config: func(e *env) { e.cfg.BatchSize = 2; e.cfg.KeepGoing = true }, ctx: cancelled(nil),
 			outcomes: "KKU", seen: 1, applied: "110", is: []error{context.Canceled}},
-		{name: "cancelled in flight, with a cause", bubble: true, inject: after(mirrortest.Hang()), topics: []string{"a", "b", "c"},
-			config: func(e *env) { e.cfg.BatchSize = 2 }, ctx: cancelled(stop),
-			outcomes: "KKU", seen: 1, applied: "110", is: []error{context.Canceled, stop}},
-		{name: "malformed status line", inject: after(mirrortest.Raw("HTTP/1.1 OK 200\r\n\r\n")), outcomes: "KK", seen: 1, applied: "11"},
-		{name: "11 MiB of headers", inject: after(mirrortest.Raw("HTTP/1.1 200 OK\r\n" + strings.Repeat("X: "+strings.Repeat("y", 1000)+"\r\n", 11<<10) + "\r\n")), outcomes: "KK", seen: 1, applied: "11"},
-		{name: "100 before the answer", inject: after(mirrortest.Raw(wire("HTTP/1.1 100 Continue\r\n\r\n"))), outcomes: "AA", seen: 1, applied: "11"},
-		{name: "103 before the answer", inject: after(mirrortest.Raw(wire("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"))), outcomes: "AA", seen: 1, applied: "11"},
+		{
+			name: "cancelled in flight, with a cause", bubble: true, inject: after(mirrortest.Hang()),
+			topics: []string{"a", "b", "c"}, config: func(e *env) { e.cfg.BatchSize = 2 }, ctx: cancelled(stop),
+			outcomes: "KKU", seen: 1, applied: "110", is: []error{context.Canceled, stop},
+		},
+		{
+			name: "malformed status line", inject: after(mirrortest.Raw("HTTP/1.1 OK 200\r\n\r\n")),
+			outcomes: "KK", seen: 1, applied: "11",
+		},
+		{
+			name: "11 MiB of headers",
+			inject: after(mirrortest.Raw("HTTP/1.1 200 OK\r\n" +
+				strings.Repeat("X: "+strings.Repeat("y", 1000)+"\r\n", 11<<10) + "\r\n")),
+			outcomes: "KK", seen: 1, applied: "11",
+		},
+		{
+			name: "100 before the answer", inject: after(mirrortest.Raw(wire("HTTP/1.1 100 Continue\r\n\r\n"))),
+			outcomes: "AA", seen: 1, applied: "11",
+		},
+		{
+			name: "103 before the answer", inject: after(mirrortest.Raw(wire("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"))),
+			outcomes: "AA", seen: 1, applied: "11",
+		},
 		{name: "server closes idle connections between batches", config: func(e *env) {
 			e.cfg.BatchSize = 1
 			e.cfg.AfterBatch = func(context.Context, mirror.Batch, *mirror.Report) error {
@@ -153,8 +174,14 @@ func faultsOnTheWire() []fault {
 	}
 	for name, do := range map[string]mirrortest.Action{"reset": mirrortest.Reset(0), "EOF": mirrortest.Cut(0)} {
 		cases = append(cases,
-			fault{name: name + " after the full request, before apply", inject: []mirrortest.Fault{{Do: do}}, outcomes: "KK", seen: 1},
-			fault{name: name + " after the full request, after apply", inject: after(do), outcomes: "KK", seen: 1, applied: "11"})
+			fault{
+				name: name + " after the full request, before apply", inject: []mirrortest.Fault{{Do: do}},
+				outcomes: "KK", seen: 1,
+			},
+			fault{
+				name: name + " after the full request, after apply", inject: after(do),
+				outcomes: "KK", seen: 1, applied: "11",
+			})
 	}
 	return cases
 }
@@ -196,21 +223,30 @@ func faultsOfMiddleware() []fault {
 	other := &mirror.IncompleteError{Report: &mirror.Report{Results: []mirror.Result{{Topic: "x"}}}}
 	never := []error{mirror.ErrRateLimited, mirror.ErrUnauthenticated, mirror.ErrInvalidArgument, mirror.ErrNoTopics}
 	cases := []fault{
-		{name: "middleware refuses the request without reading its body", config: func(e *env) {
-			e.middleware(func(*http.Request, http.RoundTripper) (*http.Response, error) { return nil, open })
-		}, outcomes: "UU", is: []error{open}, text: "the request was not sent: the middleware failed: the circuit is open", check: func(e *env) {
-			require.Len(e, e.report.Attempts, 1)
-			noSends(e)
-		}},
-		{name: "middleware refuses the request without reading its body, for a cause that passes", bubble: true, config: func(e *env) {
-			n := 0
-			e.middleware(func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
-				if n++; n == 1 {
-					return nil, fmt.Errorf("the token endpoint: %w", syscall.ECONNREFUSED)
-				}
-				return next.RoundTrip(r)
-			})
-		}, outcomes: "AA", seen: 1, applied: "11"},
+		{
+			name: "middleware refuses the request without reading its body",
+			config: func(e *env) {
+				e.middleware(func(*http.Request, http.RoundTripper) (*http.Response, error) { return nil, open })
+			},
+			outcomes: "UU", is: []error{open}, text: "the request was not sent: the middleware failed: the circuit is open",
+			check: func(e *env) {
+				require.Len(e, e.report.Attempts, 1)
+				noSends(e)
+			},
+		},
+		{
+			name: "middleware refuses the request without reading its body, for a cause that passes", bubble: true,
+			config: func(e *env) {
+				n := 0
+				e.middleware(func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
+					if n++; n == 1 {
+						return nil, fmt.Errorf("the token endpoint: %w", syscall.ECONNREFUSED)
+					}
+					return next.RoundTrip(r)
+				})
+			},
+			outcomes: "AA", seen: 1, applied: "11",
+		},
 		{name: "middleware refuses after it has read the body", config: func(e *env) {
 			e.middleware(func(r *http.Request, _ http.RoundTripper) (*http.Response, error) {
 				io.Copy(io.Discard, r.Body)
@@ -230,41 +266,51 @@ func faultsOfMiddleware() []fault {
 				return nil
 			}
 		}, outcomes: "UU"},
-		{name: "middleware sends twice", config: func(e *env) {
-			e.middleware(func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
-				body, _ := io.ReadAll(r.Body)
-				var resp *http.Response
-				var err error
-				for range 2 {
+		{
+			name: "middleware sends twice",
+			config: func(e *env) {
+				e.middleware(func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
+					body, _ := io.ReadAll(r.Body)
+					var resp *http.Response
+					var err error
+					for range 2 {
+						again := r.Clone(r.Context())
+						again.Body = io.NopCloser(bytes.NewReader(body))
+						if resp != nil {
+							resp.Body.Close()
+						}
+						resp, err = next.RoundTrip(again)
+					}
+					return resp, err
+				})
+			},
+			outcomes: "KK", seen: 2, applied: "11", text: "but the request was sent 2 times by the middleware",
+			check: func(e *env) {
+				require.Equal(e, 2, e.report.Attempts[0].Sends, "the report shows it")
+				require.Contains(e, e.report.Results[0].Notes[0], "the refusal may be the answer to a second send")
+				require.Contains(e, e.report.Results[0].Err().Error(), "already stopped")
+			},
+		},
+		{
+			name: "middleware sends twice, a dry run", dryRun: true,
+			options: mirrortest.Options{Topics: []mirrortest.Topic{{Name: "a"}, {Name: "b", Status: mirrortest.Stopped}}},
+			config: func(e *env) {
+				e.middleware(func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
+					body, _ := io.ReadAll(r.Body)
 					again := r.Clone(r.Context())
 					again.Body = io.NopCloser(bytes.NewReader(body))
-					if resp != nil {
-						resp.Body.Close()
+					resp, err := next.RoundTrip(again)
+					if err != nil {
+						return nil, err
 					}
-					resp, err = next.RoundTrip(again)
-				}
-				return resp, err
-			})
-		}, outcomes: "KK", seen: 2, applied: "11", text: "but the request was sent 2 times by the middleware", check: func(e *env) {
-			require.Equal(e, 2, e.report.Attempts[0].Sends, "the report shows it")
-			require.Contains(e, e.report.Results[0].Notes[0], "the refusal may be the answer to a second send")
-			require.Contains(e, e.report.Results[0].Err().Error(), "already stopped")
-		}},
-		{name: "middleware sends twice, a dry run", dryRun: true, options: mirrortest.Options{Topics: []mirrortest.Topic{{Name: "a"}, {Name: "b", Status: mirrortest.Stopped}}}, config: func(e *env) {
-			e.middleware(func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
-				body, _ := io.ReadAll(r.Body)
-				again := r.Clone(r.Context())
-				again.Body = io.NopCloser(bytes.NewReader(body))
-				resp, err := next.RoundTrip(again)
-				if err != nil {
-					return nil, err
-				}
-				resp.Body.Close()
-				again = r.Clone(r.Context())
-				again.Body = io.NopCloser(bytes.NewReader(body))
-				return next.RoundTrip(again)
-			})
-		}, outcomes: "AF", seen: 2},
+					resp.Body.Close()
+					again = r.Clone(r.Context())
+					again.Body = io.NopCloser(bytes.NewReader(body))
+					return next.RoundTrip(again)
+				})
+			},
+			outcomes: "AF", seen: 2,
+		},
 		{name: "middleware drops the context", config: func(e *env) {
 			e.middleware(func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
 				return next.RoundTrip(r.WithContext(context.Background()))
@@ -293,15 +339,22 @@ func faultsOfMiddleware() []fault {
 				return &http.Response{StatusCode: http.StatusFound}, nil
 			})
 		}, outcomes: "UU"},
-		{name: "middleware returns a response and an error", inject: after(mirrortest.Error(503, 503, "x")), config: func(e *env) {
-			e.middleware(func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
-				resp, _ := next.RoundTrip(r)
-				return resp, open
-			})
-		}, outcomes: "KK", seen: 1, applied: "11", is: []error{open}},
+		{
+			name: "middleware returns a response and an error", inject: after(mirrortest.Error(503, 503, "x")),
+			config: func(e *env) {
+				e.middleware(func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
+					resp, _ := next.RoundTrip(r)
+					return resp, open
+				})
+			},
+			outcomes: "KK", seen: 1, applied: "11", is: []error{open},
+		},
 		{name: "middleware answers 200 itself, and has read nothing", config: func(e *env) {
 			e.middleware(func(*http.Request, http.RoundTripper) (*http.Response, error) {
-				return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(rows(good("a"))))}, nil
+				return &http.Response{
+					StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}},
+					Body: io.NopCloser(strings.NewReader(rows(good("a")))),
+				}, nil
 			})
 		}, outcomes: "AK", scripted: true},
 		{name: "middleware answers with a body that never ends and ignores its context", bubble: true, config: func(e *env) {
@@ -309,7 +362,10 @@ func faultsOfMiddleware() []fault {
 			e.Cleanup(func() { close(end) })
 			e.middleware(func(r *http.Request, _ http.RoundTripper) (*http.Response, error) {
 				io.Copy(io.Discard, r.Body)
-				return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(blocked(end))}, nil
+				return &http.Response{
+					StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}},
+					Body: io.NopCloser(blocked(end)),
+				}, nil
 			})
 		}, outcomes: "KK", is: []error{context.DeadlineExceeded}, text: "time-out after 1m0s"},
 		{name: "middleware's body fails like the rate limiter", inject: after(mirrortest.Cut(1 << 20)), config: func(e *env) {
@@ -329,16 +385,20 @@ func faultsOfMiddleware() []fault {
 				return next.RoundTrip(r)
 			})
 		}, outcomes: "KK", seen: 1, applied: "11"},
-		{name: "middleware gives the request a GetBody, connection lost", inject: after(mirrortest.Reset(0)), config: func(e *env) {
-			e.middleware(func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
-				body, _ := io.ReadAll(r.Body)
-				r = r.Clone(r.Context())
-				r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
-				r.Body, _ = r.GetBody()
-				r.Header.Set("Idempotency-Key", "k")
-				return next.RoundTrip(r)
-			})
-		}, outcomes: "KK", seen: 1, applied: "11"},
+		{
+			name: "middleware gives the request a GetBody, connection lost", inject: after(mirrortest.Reset(0)),
+			config: func(e *env) {
+				e.middleware(func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
+					body, _ := io.ReadAll(r.Body)
+					r = r.Clone(r.Context())
+					r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+					r.Body, _ = r.GetBody()
+					r.Header.Set("Idempotency-Key", "k")
+					return next.RoundTrip(r)
+				})
+			},
+			outcomes: "KK", seen: 1, applied: "11",
+		},
 		{name: "middleware waits for 100 Continue, and the server refuses first", bubble: true, config: func(e *env) {
 			e.middleware(func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
 				r = r.Clone(r.Context())
@@ -385,19 +445,36 @@ func faultsOfMiddleware() []fault {
 		})
 	}
 	cases = append(cases,
-		fault{name: "middleware sends, and fails with an error that claims to be everything", config: fails(everythingError{}), outcomes: "KK", seen: 1, applied: "11", not: never, check: func(e *env) {
-			require.Len(e, e.report.Attempts, 1)
-		}},
-		fault{name: "middleware sends, and fails with a typed nil", config: fails(fmt.Errorf("x: %w", error((*net.OpError)(nil)))), outcomes: "KK", seen: 1, applied: "11"},
+		fault{
+			name: "middleware sends, and fails with an error that claims to be everything", config: fails(everythingError{}),
+			outcomes: "KK", seen: 1, applied: "11", not: never,
+			check: func(e *env) {
+				require.Len(e, e.report.Attempts, 1)
+			},
+		},
+		fault{
+			name:     "middleware sends, and fails with a typed nil",
+			config:   fails(fmt.Errorf("x: %w", error((*net.OpError)(nil)))),
+			outcomes: "KK", seen: 1, applied: "11",
+		},
 		fault{name: "middleware fails with a typed nil before it sends", config: func(e *env) {
 			e.middleware(func(*http.Request, http.RoundTripper) (*http.Response, error) { return nil, (*net.DNSError)(nil) })
 		}, outcomes: "UU"},
-		fault{name: "middleware sends a body of its own, connection lost", inject: after(mirrortest.Reset(0)), config: replay, outcomes: "KK", seen: 1, applied: "11"},
-		fault{name: "middleware sends a body of its own, 403", inject: after(mirrortest.Error(403, 40301, "x")), config: replay, outcomes: "UU", scripted: true, seen: 1, applied: "11", check: func(e *env) {
-			require.True(e, e.report.Attempts[0].Assumed, "it is what the status says, not proof")
-		}},
+		fault{
+			name: "middleware sends a body of its own, connection lost", inject: after(mirrortest.Reset(0)), config: replay,
+			outcomes: "KK", seen: 1, applied: "11",
+		},
+		fault{
+			name: "middleware sends a body of its own, 403", inject: after(mirrortest.Error(403, 40301, "x")), config: replay,
+			outcomes: "UU", scripted: true, seen: 1, applied: "11",
+			check: func(e *env) {
+				require.True(e, e.report.Attempts[0].Assumed, "it is what the status says, not proof")
+			},
+		},
 		fault{name: "middleware follows a 303", config: func(e *env) {
-			e.pair.Local.Inject(mirrortest.Fault{AfterApply: true, Do: mirrortest.Answer(303, "", "Location", e.pair.Local.Endpoint+"/elsewhere")})
+			e.pair.Local.Inject(mirrortest.Fault{
+				AfterApply: true, Do: mirrortest.Answer(303, "", "Location", e.pair.Local.Endpoint+"/elsewhere"),
+			})
 			e.middleware(func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
 				c := &http.Client{Transport: next}
 				r = r.Clone(r.Context())
@@ -415,47 +492,66 @@ func faultsOfMiddleware() []fault {
 				return resp, err
 			})
 		}, outcomes: "A", seen: 1, applied: "1"},
-		fault{name: "middleware's body returns impossible counts", inject: after(mirrortest.Cut(1 << 20)), config: func(e *env) {
-			sends(e, func(resp *http.Response) (*http.Response, error) {
-				resp.Body.Close()
-				resp.Body = io.NopCloser(readerFunc(func(p []byte) (int, error) { return len(p) + 1, nil }))
-				return resp, nil
-			})
-		}, outcomes: "KK", seen: 1, applied: "11", text: "impossible count"},
-		fault{name: "middleware's body ends with an error that wraps EOF", inject: after(mirrortest.Cut(1 << 20)), config: func(e *env) {
-			sends(e, func(resp *http.Response) (*http.Response, error) {
-				body, _ := io.ReadAll(resp.Body)
-				resp.Body.Close()
-				resp.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body), iotest.ErrReader(fmt.Errorf("checksum mismatch: %w", io.EOF))))
-				return resp, nil
-			})
-		}, outcomes: "AA", seen: 1, applied: "11", text: "checksum mismatch: EOF"},
-		fault{name: "middleware's body blocks when it is closed", bubble: true, inject: after(mirrortest.Cut(1 << 20)), config: func(e *env) {
-			end := make(chan struct{})
-			e.Cleanup(func() { close(end) })
-			sends(e, func(resp *http.Response) (*http.Response, error) {
-				resp.Body = closing{resp.Body, end}
-				return resp, nil
-			})
-		}, outcomes: "AA", seen: 1, applied: "11"},
+		fault{
+			name: "middleware's body returns impossible counts", inject: after(mirrortest.Cut(1 << 20)),
+			config: func(e *env) {
+				sends(e, func(resp *http.Response) (*http.Response, error) {
+					resp.Body.Close()
+					resp.Body = io.NopCloser(readerFunc(func(p []byte) (int, error) { return len(p) + 1, nil }))
+					return resp, nil
+				})
+			},
+			outcomes: "KK", seen: 1, applied: "11", text: "impossible count",
+		},
+		fault{
+			name: "middleware's body ends with an error that wraps EOF", inject: after(mirrortest.Cut(1 << 20)),
+			config: func(e *env) {
+				sends(e, func(resp *http.Response) (*http.Response, error) {
+					body, _ := io.ReadAll(resp.Body)
+					resp.Body.Close()
+					resp.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body),
+						iotest.ErrReader(fmt.Errorf("checksum mismatch: %w", io.EOF))))
+					return resp, nil
+				})
+			},
+			outcomes: "AA", seen: 1, applied: "11", text: "checksum mismatch: EOF",
+		},
+		fault{
+			name: "middleware's body blocks when it is closed", bubble: true, inject: after(mirrortest.Cut(1 << 20)),
+			config: func(e *env) {
+				end := make(chan struct{})
+				e.Cleanup(func() { close(end) })
+				sends(e, func(resp *http.Response) (*http.Response, error) {
+					resp.Body = closing{resp.Body, end}
+					return resp, nil
+				})
+			},
+			outcomes: "AA", seen: 1, applied: "11",
+		},
 		fault{name: "middleware answers 200 as HTML, and has read nothing", config: func(e *env) {
 			e.middleware(func(*http.Request, http.RoundTripper) (*http.Response, error) {
-				return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"text/html"}}, Body: http.NoBody}, nil
+				return &http.Response{
+					StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"text/html"}}, Body: http.NoBody,
+				}, nil
 			})
 		}, outcomes: "KK"},
-		fault{name: "a log handler panics after the second attempt was lost", bubble: true, topics: []string{"a"}, config: func(e *env) {
-			pair := mirrortest.NewPair(e.T, mirrortest.Options{InMemory: true})
-			pair.Local.Inject(mirrortest.Fault{Do: mirrortest.RateLimited()})
-			pair.Local.Inject(mirrortest.Fault{AfterApply: true, Do: mirrortest.Cut(0)})
-			var own *mirror.Report
-			cfg := pair.Local.Config()
-			cfg.Logger = slog.New(&panickingHandler{slog.DiscardHandler, "attempt", 2})
-			cfg.AfterBatch = func(_ context.Context, _ mirror.Batch, r *mirror.Report) error { own = r; return nil }
-			require.PanicsWithValue(e, "boom", func() {
-				_, _ = newClient(e.T, cfg).ReverseAndPause(context.Background(), "dr-link", mirror.Topics("topic-1"))
-			})
-			require.Equal(e, "topic-1 unknown", outcomes(own))
-		}, outcomes: "A", seen: 1, applied: "1"},
+		fault{
+			name: "a log handler panics after the second attempt was lost", bubble: true, topics: []string{"a"},
+			config: func(e *env) {
+				pair := mirrortest.NewPair(e.T, mirrortest.Options{InMemory: true})
+				pair.Local.Inject(mirrortest.Fault{Do: mirrortest.RateLimited()})
+				pair.Local.Inject(mirrortest.Fault{AfterApply: true, Do: mirrortest.Cut(0)})
+				var own *mirror.Report
+				cfg := pair.Local.Config()
+				cfg.Logger = slog.New(&panickingHandler{slog.DiscardHandler, "attempt", 2})
+				cfg.AfterBatch = func(_ context.Context, _ mirror.Batch, r *mirror.Report) error { own = r; return nil }
+				require.PanicsWithValue(e, "boom", func() {
+					_, _ = newClient(e.T, cfg).ReverseAndPause(context.Background(), "dr-link", mirror.Topics("topic-1"))
+				})
+				require.Equal(e, "topic-1 unknown", outcomes(own))
+			},
+			outcomes: "A", seen: 1, applied: "1",
+		},
 		fault{name: "DialContext fails with an error that cannot be compared", config: func(e *env) {
 			e.cfg.DialContext = func(context.Context, string, string) (net.Conn, error) { return nil, sliceError{"x"} }
 		}, outcomes: "UU", text: "the request was not sent: [x]"},
@@ -469,9 +565,12 @@ func faultsOfMiddleware() []fault {
 		"another call's error": other,
 		"a time-out":           os.ErrDeadlineExceeded,
 	} {
-		for how, wrapped := range map[string]error{"": err, ", wrapped": fmt.Errorf("x: %w", err), ", joined": errors.Join(open, err)} {
+		for how, wrapped := range map[string]error{
+			"": err, ", wrapped": fmt.Errorf("x: %w", err), ", joined": errors.Join(open, err),
+		} {
 			cases = append(cases, fault{
-				name: "middleware sends, and fails with " + name + how, config: fails(wrapped), outcomes: "KK", seen: 1, applied: "11",
+				name: "middleware sends, and fails with " + name + how, config: fails(wrapped),
+				outcomes: "KK", seen: 1, applied: "11",
 				not: never, check: noForeign, text: "no response came: the middleware failed: ",
 			})
 		}

@@ -20,8 +20,11 @@ import (
 // the same.
 func FuzzAnswer(f *testing.F) {
 	for _, body := range []string{
-		`{"data":[{"mirror_topic_name":"a","error_code":null,"error_message":null,"mirror_lags":[{"partition":0,"lag":1,"last_source_fetch_offset":-1}],"messages_truncated":-1,"partition_level_truncation_data":[]}]}`,
-		`{"metadata":{"next":"x"},"data":[{"mirror_topic_name":"a","error_code":400},{"mirror_topic_name":"a"},{"mirror_topic_name":"b","error_message":"x"},{},null]}`,
+		`{"data":[{"mirror_topic_name":"a","error_code":null,"error_message":null,` +
+			`"mirror_lags":[{"partition":0,"lag":1,"last_source_fetch_offset":-1}],` +
+			`"messages_truncated":-1,"partition_level_truncation_data":[]}]}`,
+		`{"metadata":{"next":"x"},"data":[{"mirror_topic_name":"a","error_code":400},` +
+			`{"mirror_topic_name":"a"},{"mirror_topic_name":"b","error_message":"x"},{},null]}`,
 		`{"data":[{"error\u005fcode":1e2,"mirror_topic_name":"a"}],"data":[]}x`, "\xff", `{"data":`, `[`, `{"data":{}}`,
 	} {
 		f.Add([]byte(body), false)

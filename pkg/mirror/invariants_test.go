@@ -25,10 +25,13 @@ func TestNilError_NilErrorMeansAllAccepted(t *testing.T) {
 		{"code 0 and no message", rows(good("b"), `{"mirror_topic_name":"a","error_code":0,"error_message":""}`), ""},
 		{"one failed", rows(good("a"), `{"mirror_topic_name":"b","error_code":400,"error_message":"no"}`), "b: 400: no"},
 		{"one missing", rows(good("a")), "no row for this topic"},
-		{"one unexpected", rows(good("a"), good("b"), good("c")), `1 unexpected row, the first about "c": this topic was not asked for`},
+		{"one unexpected", rows(good("a"), good("b"), good("c")),
+			`1 unexpected row, the first about "c": this topic was not asked for`},
 		{"one unreadable", rows(good("a"), good("b"), `null`), "1 unexpected row"},
-		{"next is set", `{"metadata":{"next":"http://x/?p=2"},"data":[` + good("a") + "," + good("b") + `]}`, `goes on at "http://x/?p=2"`},
-		{"next is set, after the rows", `{"data":[` + good("a") + "," + good("b") + `],"metadata":{"next":7}}`, `goes on at "7"`},
+		{"next is set", `{"metadata":{"next":"http://x/?p=2"},"data":[` + good("a") + "," + good("b") + `]}`,
+			`goes on at "http://x/?p=2"`},
+		{"next is set, after the rows", `{"data":[` + good("a") + "," + good("b") + `],"metadata":{"next":7}}`,
+			`goes on at "7"`},
 		{"cut off after the rows", strings.TrimSuffix(rows(good("a"), good("b")), "]}"), "unexpected EOF"},
 		{"bytes after its end", rows(good("a"), good("b")) + "x", "bytes after its end"},
 		{"a second document", rows(good("a"), good("b")) + "{}", "bytes after its end"},
@@ -87,31 +90,40 @@ func TestNeverNilReport_ReportIsNeverNilAndTravelsWithTheError(t *testing.T) {
 		require.Empty(t, w.Journal())
 	})
 	t.Run("a shared cause once, then the topics' own", func(t *testing.T) {
-		body := rows(`{"mirror_topic_name":"a","error_code":1,"error_message":"x"}`, `{"mirror_topic_name":"c","error_code":2,"error_message":"y"}`)
+		body := rows(`{"mirror_topic_name":"a","error_code":1,"error_message":"x"}`,
+			`{"mirror_topic_name":"c","error_code":2,"error_message":"y"}`)
 		_, err := reverse(t, serve(t, ok(body+"!")).client(t), "a", "b", "c", "d")
 		wrapped := fmt.Errorf("moving orders: %w", err)
 		var texts []string
 		for _, c := range causes(wrapped) {
 			texts = append(texts, c.Error())
 		}
-		require.Equal(t, []string{"the answer could not be read to its end (2 rows read): it has bytes after its end", "a: 1: x", "c: 2: y"}, texts)
+		require.Equal(t, []string{
+			"the answer could not be read to its end (2 rows read): it has bytes after its end", "a: 1: x", "c: 2: y",
+		}, texts)
 		var topic *mirror.TopicError
 		require.ErrorAs(t, wrapped, &topic)
 		require.Equal(t, mirror.TopicError{Topic: "a", Code: 1, Message: "x"}, *topic)
 	})
 	t.Run("an error read aloud", func(t *testing.T) {
-		_, err := reverse(t, serve(t, status(503, "text/html", "<html><TITLE>Service\n Unavailable &amp; gone</TITLE>")).client(t), "a", "b")
-		require.EqualError(t, err, `link "link": 0 accepted, 0 failed, 2 unknown, 0 untouched: HTTP 503 Service Unavailable: Service Unavailable & gone`)
+		_, err := reverse(t, serve(t, status(503, "text/html",
+			"<html><TITLE>Service\n Unavailable &amp; gone</TITLE>")).client(t), "a", "b")
+		require.EqualError(t, err, `link "link": 0 accepted, 0 failed, 2 unknown, 0 untouched: `+
+			`HTTP 503 Service Unavailable: Service Unavailable & gone`)
 	})
 	t.Run("the zero report is no success", func(t *testing.T) {
 		require.ErrorIs(t, (&mirror.Report{}).Err(), mirror.ErrNoTopics)
-		require.ErrorIs(t, (&mirror.Report{Results: []mirror.Result{{Topic: "a", Outcome: mirror.Accepted}}}).Err(), mirror.ErrOutcomeUnknown)
+		require.ErrorIs(t, (&mirror.Report{
+			Results: []mirror.Result{{Topic: "a", Outcome: mirror.Accepted}},
+		}).Err(), mirror.ErrOutcomeUnknown)
 	})
 }
 
 func TestOneOutcome_EachTopicHasOneResult(t *testing.T) {
 	t.Run("in the order asked, and strangers apart", func(t *testing.T) {
-		report, err := reverse(t, serve(t, ok(rows(good("c"), good("x"), good("a"), good("A"), good("b "), `{"error_code":7}`))).client(t), "a", "b", "c")
+		report, err := reverse(t, serve(t, ok(rows(
+			good("c"), good("x"), good("a"), good("A"), good("b "), `{"error_code":7}`,
+		))).client(t), "a", "b", "c")
 		require.Error(t, err)
 		require.Equal(t, "a accepted, b unknown, c accepted", outcomes(report))
 		var apart []string
@@ -126,7 +138,9 @@ func TestOneOutcome_EachTopicHasOneResult(t *testing.T) {
 		require.Equal(t, 4, report.Attempts[0].Unexpected)
 	})
 	t.Run("strangers are counted beyond what is kept", func(t *testing.T) {
-		report, err := reverse(t, serve(t, ok(rows(append(strings.Split(strings.Repeat("{};", 1499)+"{}", ";"), good("a"))...))).client(t), "a")
+		report, err := reverse(t, serve(t, ok(rows(
+			append(strings.Split(strings.Repeat("{};", 1499)+"{}", ";"), good("a"))...,
+		))).client(t), "a")
 		require.ErrorContains(t, err, "1500 unexpected rows")
 		require.Len(t, report.Unexpected, 1000)
 		require.Equal(t, "a accepted", outcomes(report))
@@ -143,7 +157,8 @@ func TestOneOutcome_EachTopicHasOneResult(t *testing.T) {
 		require.Equal(t, mirror.UnaccountedUnknown, report.Unaccounted)
 	})
 	t.Run("a pattern's rows before a cut stand, and the rest is unknown", func(t *testing.T) {
-		report, err := serve(t, ok(`{"data":[`+good("p.1")+`,`+good("p.2")+`,{"mirror`)).client(t).ReverseAndPause(context.Background(), "link", mirror.Prefix("p."))
+		report, err := serve(t, ok(`{"data":[`+good("p.1")+`,`+good("p.2")+`,{"mirror`)).client(t).
+			ReverseAndPause(context.Background(), "link", mirror.Prefix("p."))
 		require.ErrorIs(t, err, mirror.ErrOutcomeUnknown)
 		require.Equal(t, "p.1 accepted, p.2 accepted", outcomes(report))
 		require.False(t, report.Complete)
@@ -151,7 +166,8 @@ func TestOneOutcome_EachTopicHasOneResult(t *testing.T) {
 		require.Contains(t, report.String(), "topics without a row unknown")
 	})
 	t.Run("a pattern that is refused touches nothing", func(t *testing.T) {
-		report, err := serve(t, status(400, "application/json", `{"error_code":400,"message":"bad pattern"}`)).client(t).ReverseAndPause(context.Background(), "link", mirror.Pattern("(?<a>o).*"))
+		report, err := serve(t, status(400, "application/json", `{"error_code":400,"message":"bad pattern"}`)).client(t).
+			ReverseAndPause(context.Background(), "link", mirror.Pattern("(?<a>o).*"))
 		require.ErrorContains(t, err, "bad pattern")
 		require.NotErrorIs(t, err, mirror.ErrOutcomeUnknown)
 		require.NotErrorIs(t, err, mirror.ErrNoTopics)
@@ -178,7 +194,9 @@ func TestOneOutcome_EachTopicHasOneResult(t *testing.T) {
 		require.Empty(t, said("same"))
 		require.Equal(t, []string{"a row says failed, 400: y", "a row says failed, 400: x"}, said("words"))
 		require.Equal(t, []string{"a row says failed, 400: x", "a row says accepted"}, said("clash"))
-		require.Equal(t, []string{"a row says failed, 400: y", "a row says failed, 400: x", "a row says accepted"}, said("late"))
+		require.Equal(t, []string{
+			"a row says failed, 400: y", "a row says failed, 400: x", "a row says accepted",
+		}, said("late"))
 	})
 }
 
@@ -199,7 +217,9 @@ func TestUntouchedIsProof_NothingSent(t *testing.T) {
 			c.Credential = func(context.Context, http.Header) error { return denied }
 		}, denied},
 		{"connection refused", nil, func(c *mirror.Config) { c.Endpoint = refusing }, nil},
-		{"TLS spoken to a plain server", nil, func(c *mirror.Config) { c.Endpoint = strings.Replace(c.Endpoint, "http:", "https:", 1) }, nil},
+		{"TLS spoken to a plain server", nil, func(c *mirror.Config) {
+			c.Endpoint = strings.Replace(c.Endpoint, "http:", "https:", 1)
+		}, nil},
 		{"connection refused, within middleware", nil, func(c *mirror.Config) {
 			c.Endpoint = refusing
 			c.Middleware = func(next http.RoundTripper) http.RoundTripper { return roundTripper(next.RoundTrip) }
@@ -304,18 +324,28 @@ func TestOneOutcome_RowVerdicts(t *testing.T) {
 		{"message a number", `"error_code":null,"error_message":5`, "unknown"},
 		{"message a list, with a code", `"error_code":400,"error_message":["no"]`, "failed 400"},
 		{"message not UTF-8", `"error_code":null,"error_message":"` + "\xff" + `"`, "failed 0 \ufffd"},
-		{"lags of the wrong type", `"error_code":null,"error_message":null,"mirror_lags":"many"`, "accepted ! mirror_lags cannot be read"},
+		{"lags of the wrong type", `"error_code":null,"error_message":null,"mirror_lags":"many"`,
+			"accepted ! mirror_lags cannot be read"},
 		{"lags null", `"error_code":null,"error_message":null,"mirror_lags":null`, "accepted ! mirror_lags cannot be read"},
-		{"a lag null", `"error_code":null,"error_message":null,"mirror_lags":[{"partition":0,"lag":null}]`, "accepted ! mirror_lags has something that cannot be read"},
-		{"a lag a list", `"error_code":null,"error_message":null,"mirror_lags":[[]]`, "accepted ! mirror_lags has something that cannot be read"},
+		{"a lag null", `"error_code":null,"error_message":null,"mirror_lags":[{"partition":0,"lag":null}]`,
+			"accepted ! mirror_lags has something that cannot be read"},
+		{"a lag a list", `"error_code":null,"error_message":null,"mirror_lags":[[]]`,
+			"accepted ! mirror_lags has something that cannot be read"},
 		{"truncation null", `"error_code":null,"error_message":null,"partition_level_truncation_data":null`, "accepted"},
-		{"truncation of the wrong type", `"error_code":null,"error_message":null,"partition_level_truncation_data":7`, "accepted ! partition_level_truncation_data cannot be read"},
-		{"truncation of a partition unreadable", `"error_code":null,"error_message":null,"partition_level_truncation_data":[{"partition_id":-4}]`, "accepted ! partition_level_truncation_data has something that cannot be read"},
-		{"total beyond int64", `"error_code":null,"error_message":null,"messages_truncated":9223372036854775808`, "accepted ! messages_truncated cannot be read"},
-		{"failed, and lags unreadable", `"error_code":400,"error_message":null,"mirror_lags":0`, "failed 400 ! mirror_lags cannot be read"},
+		{"truncation of the wrong type", `"error_code":null,"error_message":null,"partition_level_truncation_data":7`,
+			"accepted ! partition_level_truncation_data cannot be read"},
+		{"truncation of a partition unreadable",
+			`"error_code":null,"error_message":null,"partition_level_truncation_data":[{"partition_id":-4}]`,
+			"accepted ! partition_level_truncation_data has something that cannot be read"},
+		{"total beyond int64", `"error_code":null,"error_message":null,"messages_truncated":9223372036854775808`,
+			"accepted ! messages_truncated cannot be read"},
+		{"failed, and lags unreadable", `"error_code":400,"error_message":null,"mirror_lags":0`,
+			"failed 400 ! mirror_lags cannot be read"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			for _, row := range []string{`{"mirror_topic_name":"x",` + c.members + `}`, `{` + c.members + `,"mirror_topic_name":"x"}`} {
+			for _, row := range []string{
+				`{"mirror_topic_name":"x",` + c.members + `}`, `{` + c.members + `,"mirror_topic_name":"x"}`,
+			} {
 				report, _ := reverse(t, serve(t, ok(rows(good("a"), row, good("b")))).client(t), "a", "x", "b")
 				r, found := report.Result("x")
 				require.True(t, found)
@@ -351,10 +381,15 @@ func TestOneOutcome_NotKnownIsNotZero(t *testing.T) {
 		return `{"mirror_topic_name":"` + topic + `","error_code":null,"error_message":null,` + members + `}`
 	}
 	report, err := reverse(t, serve(t, ok(rows(
-		row("gaps", `"mirror_lags":[{"partition":7,"lag":3,"last_source_fetch_offset":9},{"partition":2,"lag":null,"last_source_fetch_offset":-1},{"lag":5},{},{"partition":3,"lag":-1,"last_source_fetch_offset":1e3}]`),
+		row("gaps", `"mirror_lags":[{"partition":7,"lag":3,"last_source_fetch_offset":9},`+
+			`{"partition":2,"lag":null,"last_source_fetch_offset":-1},{"lag":5},{},`+
+			`{"partition":3,"lag":-1,"last_source_fetch_offset":1e3}]`),
 		row("none", `"messages_truncated":null`),
 		row("empty", `"mirror_lags":[],"messages_truncated":-1,"partition_level_truncation_data":[]`),
-		row("cut", `"mirror_lags":[{"partition":0,"lag":9223372036854775807,"last_source_fetch_offset":0}],"messages_truncated":12,"partition_level_truncation_data":[{"partition_id":1,"offset_truncated_to":4,"messages_truncated":6},{"partition_id":0,"offset_truncated_to":"x","messages_truncated":-1}]`),
+		row("cut", `"mirror_lags":[{"partition":0,"lag":9223372036854775807,"last_source_fetch_offset":0}],`+
+			`"messages_truncated":12,"partition_level_truncation_data":[`+
+			`{"partition_id":1,"offset_truncated_to":4,"messages_truncated":6},`+
+			`{"partition_id":0,"offset_truncated_to":"x","messages_truncated":-1}]`),
 	))).client(t), "gaps", "none", "empty", "cut")
 	require.NoError(t, err, "lags and truncations do not bear on the verdict")
 	nk := mirror.NotKnown
@@ -366,14 +401,17 @@ func TestOneOutcome_NotKnownIsNotZero(t *testing.T) {
 	require.NotNil(t, report.Results[2].Lags)
 	require.Nil(t, report.Results[2].MessagesTruncated)
 	require.Equal(t, []mirror.PartitionTruncation{
-		{Partition: 1, OffsetTruncatedTo: 4, MessagesTruncated: 6}, {Partition: 0, OffsetTruncatedTo: nk, MessagesTruncated: -1},
+		{Partition: 1, OffsetTruncatedTo: 4, MessagesTruncated: 6},
+		{Partition: 0, OffsetTruncatedTo: nk, MessagesTruncated: -1},
 	}, report.Results[3].Truncations)
 	require.EqualValues(t, 12, *report.Results[3].MessagesTruncated)
 	require.Equal(t, mirror.LagSummary{
 		Total: 9223372036854775807, Partitions: 3, Largest: 9223372036854775807, Topic: "cut",
 		NeverFetched: 1, NotKnown: 2, Without: []string{"none", "empty"},
 	}, report.Lag())
-	require.Equal(t, mirror.TruncationSummary{Reported: 12, ReportedTopics: 1, Messages: 6, Partitions: 2, Topics: 1}, report.Truncation())
+	require.Equal(t, mirror.TruncationSummary{
+		Reported: 12, ReportedTopics: 1, Messages: 6, Partitions: 2, Topics: 1,
+	}, report.Truncation())
 }
 
 func TestNilError_NothingSelectedIsNeverSuccess(t *testing.T) {
@@ -409,20 +447,26 @@ func TestSaidBeforeSending_ConfigIsCheckedWhole(t *testing.T) {
 		{"http on IPv6 loopback", func(c *mirror.Config) { c.Endpoint = "http://[::1]:8082" }, nil},
 		{"http allowed", func(c *mirror.Config) { c.Endpoint, c.AllowHTTP = "http://rest.example", true }, nil},
 		{"prefix", func(c *mirror.Config) { c.PathPrefix = "/gateway/kafka-1.x" }, nil},
-		{"nothing at all", func(c *mirror.Config) { *c = mirror.Config{} }, []string{"Endpoint: it is empty", "ClusterID: it is empty", "Credential: there is none"}},
+		{"nothing at all", func(c *mirror.Config) { *c = mirror.Config{} },
+			[]string{"Endpoint: it is empty", "ClusterID: it is empty", "Credential: there is none"}},
 		{"no scheme", func(c *mirror.Config) { c.Endpoint = "rest.example" }, []string{"Endpoint: it is not of the form"}},
-		{"no scheme, a port", func(c *mirror.Config) { c.Endpoint = "rest.example:443" }, []string{"Endpoint: it is not of the form"}},
-		{"another scheme", func(c *mirror.Config) { c.Endpoint = "ftp://rest.example" }, []string{"Endpoint: it is not of the form"}},
+		{"no scheme, a port", func(c *mirror.Config) { c.Endpoint = "rest.example:443" },
+			[]string{"Endpoint: it is not of the form"}},
+		{"another scheme", func(c *mirror.Config) { c.Endpoint = "ftp://rest.example" },
+			[]string{"Endpoint: it is not of the form"}},
 		{"no host", func(c *mirror.Config) { c.Endpoint = "https://:443" }, []string{"Endpoint: it is not of the form"}},
-		{"no URL, with a secret", func(c *mirror.Config) { c.Endpoint = "https://u:" + canary + "@h:port" }, []string{"Endpoint: it is not of the form"}},
+		{"no URL, with a secret", func(c *mirror.Config) { c.Endpoint = "https://u:" + canary + "@h:port" },
+			[]string{"Endpoint: it is not of the form"}},
 		{"http beyond loopback", func(c *mirror.Config) { c.Endpoint = "http://rest.example" }, []string{"AllowHTTP"}},
 		{"user info", func(c *mirror.Config) { c.Endpoint = "https://u:" + canary + "@rest.example" }, []string{"user info"}},
 		{"query", func(c *mirror.Config) { c.Endpoint = "https://rest.example?" + canary }, []string{"query"}},
 		{"empty query", func(c *mirror.Config) { c.Endpoint = "https://rest.example?" }, []string{"query"}},
 		{"fragment", func(c *mirror.Config) { c.Endpoint = "https://rest.example#" }, []string{"fragment"}},
 		{"bootstrap server", func(c *mirror.Config) { c.Endpoint = "https://rest.example:9092" }, []string{"bootstrap"}},
-		{"ends in /kafka", func(c *mirror.Config) { c.Endpoint = "https://rest.example/kafka/" }, []string{"ends in /kafka, which the library adds"}},
-		{"ends in /kafka/v3", func(c *mirror.Config) { c.Endpoint = "https://rest.example/kafka/v3" }, []string{"ends in /kafka/v3, which the library adds"}},
+		{"ends in /kafka", func(c *mirror.Config) { c.Endpoint = "https://rest.example/kafka/" },
+			[]string{"ends in /kafka, which the library adds"}},
+		{"ends in /kafka/v3", func(c *mirror.Config) { c.Endpoint = "https://rest.example/kafka/v3" },
+			[]string{"ends in /kafka/v3, which the library adds"}},
 		{"ends in /v3", func(c *mirror.Config) { c.Endpoint = "https://rest.example/v3" }, []string{"PathPrefix"}},
 		{"a path", func(c *mirror.Config) { c.Endpoint = "https://rest.example/a" }, []string{"PathPrefix"}},
 		{"all about it", func(c *mirror.Config) { c.Endpoint = "http://u:p@rest.example:9092/kafka?q#f" },
@@ -437,7 +481,8 @@ func TestSaidBeforeSending_ConfigIsCheckedWhole(t *testing.T) {
 		{"prefix without a slash", func(c *mirror.Config) { c.PathPrefix = "kafka" }, []string{"PathPrefix"}},
 		{"prefix upwards", func(c *mirror.Config) { c.PathPrefix = "/a/.." }, []string{"PathPrefix"}},
 		{"prefix with v3", func(c *mirror.Config) { c.PathPrefix = "/kafka/v3" }, []string{"PathPrefix: it ends in /v3"}},
-		{"negative bounds", func(c *mirror.Config) { c.Timeout, c.MaxAnswer = -1, -1 }, []string{"Timeout: -1ns is negative", "MaxAnswer: -1 is negative"}},
+		{"negative bounds", func(c *mirror.Config) { c.Timeout, c.MaxAnswer = -1, -1 },
+			[]string{"Timeout: -1ns is negative", "MaxAnswer: -1 is negative"}},
 		{"user agent with a line break", func(c *mirror.Config) { c.UserAgent = "a\nb" }, []string{`UserAgent: "a\nb"`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -475,10 +520,12 @@ func TestSaidBeforeSending_CallIsCheckedWhole(t *testing.T) {
 		{"link .", ".", mirror.Topics("a"), []string{`link: "."`}},
 		{"link ..", "..", mirror.Topics("a"), []string{`link: ".."`}},
 		{"link -", "-", mirror.Topics("a"), []string{`link: "-" is the API's wildcard`}},
-		{"names", "l", mirror.Topics("", ".", "..", "a b", "ä", long, "ok"), []string{`Topics: not a topic name: "", ".", "..", "a b", "ä", "xxx`}},
+		{"names", "l", mirror.Topics("", ".", "..", "a b", "ä", long, "ok"),
+			[]string{`Topics: not a topic name: "", ".", "..", "a b", "ä", "xxx`}},
 		{"twice", "l", mirror.Topics("a", "b", "a", "a"), []string{`Topics: named twice: "a"`}},
 		{"many", "l", mirror.Topics(many...), []string{`"bad/19" and 10 more (1 to 249 characters`}},
-		{"everything at once", "..", mirror.Topics("a", "a", "b!"), []string{`link: ".."`, `not a topic name: "b!"`, `named twice: "a"`}},
+		{"everything at once", "..", mirror.Topics("a", "a", "b!"),
+			[]string{`link: ".."`, `not a topic name: "b!"`, `named twice: "a"`}},
 		{"pattern empty", "l", mirror.Pattern(""), []string{"Pattern: the expression is empty"}},
 		{"pattern not UTF-8", "l", mirror.Pattern("\xff"), []string{"Pattern: the expression is not UTF-8"}},
 		{"pattern of everything", "l", mirror.Pattern("" + ".*"), []string{"use All"}},
@@ -509,7 +556,8 @@ func TestSaidBeforeSending_CallIsCheckedWhole(t *testing.T) {
 
 func TestNoSecrets_NoSecretAnywhere(t *testing.T) {
 	var log strings.Builder
-	w := serve(t, status(307, "", "", "Location", "https://user:"+canary+"@elsewhere.example/path?token="+canary+"#"+canary))
+	w := serve(t, status(307, "", "",
+		"Location", "https://user:"+canary+"@elsewhere.example/path?token="+canary+"#"+canary))
 	cfg := w.config()
 	cfg.Logger = slog.New(slog.NewJSONHandler(&log, nil))
 	client := newClient(t, cfg)
@@ -553,8 +601,10 @@ func TestNoSecrets_CredentialsThatCannotBeSent(t *testing.T) {
 		{"empty token", token(""), "the token is empty"},
 		{"token with a line break", token(canary + "\r\nX-Evil: 1"), "a character that is not allowed in a token"},
 		{"pool with a line break", mirror.BearerToken(nil, "a\n"), "nil"},
-		{"pool with a space", mirror.BearerToken(func(context.Context) (string, error) { return canary, nil }, "a b"), "identity pool"},
-		{"token source fails", mirror.BearerToken(func(context.Context) (string, error) { return "", io.ErrClosedPipe }, ""), "the token source failed: io: read/write on closed pipe"},
+		{"pool with a space", mirror.BearerToken(func(context.Context) (string, error) { return canary, nil }, "a b"),
+			"identity pool"},
+		{"token source fails", mirror.BearerToken(func(context.Context) (string, error) { return "", io.ErrClosedPipe }, ""),
+			"the token source failed: io: read/write on closed pipe"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := serve(t, ok(rows(good("a"))))

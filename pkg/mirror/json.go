@@ -127,7 +127,8 @@ func (r *Report) UnmarshalJSON(data []byte) error {
 		return err
 	}
 	if in.Version != reportVersion {
-		return fmt.Errorf("%w: the report has version %d, and this library reads version %d", ErrInvalidArgument, in.Version, reportVersion)
+		return fmt.Errorf("%w: the report has version %d, and this library reads version %d",
+			ErrInvalidArgument, in.Version, reportVersion)
 	}
 	causes := make([]error, len(in.Causes))
 	for i, c := range in.Causes {

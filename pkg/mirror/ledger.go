@@ -85,7 +85,8 @@ func (l *ledger) applyStrays(r *Result, place int) {
 		if r.Outcome != s.outcome && r.Outcome != Unknown {
 			said := r.Outcome.String()
 			r.Outcome = Unknown
-			r.cause = joined(cause(fmt.Sprintf("another batch's answer has a row for this topic that says %s, and here it is %s", s.text, said), nil), r.cause)
+			r.cause = joined(cause(fmt.Sprintf(
+				"another batch's answer has a row for this topic that says %s, and here it is %s", s.text, said), nil), r.cause)
 		}
 	}
 	delete(l.strays, place)
@@ -343,7 +344,8 @@ func (p *part) close() {
 	case p.illegible:
 		p.problem, p.unaccounted = cause("the answer has a row whose topic cannot be told", nil), UnaccountedUnknown
 	case p.doubt != "":
-		p.problem, p.unaccounted = cause(p.doubt+", and may have reversed topics that the answer leaves out", nil), UnaccountedUnknown
+		p.problem, p.unaccounted =
+			cause(p.doubt+", and may have reversed topics that the answer leaves out", nil), UnaccountedUnknown
 	case p.next != "":
 		p.unaccounted = UnaccountedUnknown
 	}

@@ -45,7 +45,8 @@ func (r *Report) Merge(other *Report) error {
 		}
 	}
 	if r.Pattern != "" && other.Pattern != "" && r.Pattern != other.Pattern {
-		bad.add("Merge", "the reports differ in pattern: %s and %s", printable.Quote(r.Pattern), printable.Quote(other.Pattern))
+		bad.add("Merge", "the reports differ in pattern: %s and %s",
+			printable.Quote(r.Pattern), printable.Quote(other.Pattern))
 	}
 	if err := bad.err(); err != nil {
 		return err
@@ -112,7 +113,12 @@ func (r *Report) indexed() *mergeIndex {
 		(last < 0 || x.places[r.Results[last].Topic] == last) {
 		return x
 	}
-	x = &mergeIndex{owner: r, places: make(map[string]int, len(r.Results)), attempts: make(map[attemptID]bool, len(r.Attempts)), unexpected: map[string][]Outcome{}}
+	x = &mergeIndex{
+		owner:      r,
+		places:     make(map[string]int, len(r.Results)),
+		attempts:   make(map[attemptID]bool, len(r.Attempts)),
+		unexpected: map[string][]Outcome{},
+	}
 	// A copy of the report may share these.
 	r.Results, r.Attempts, r.Unexpected = slices.Clone(r.Results), slices.Clone(r.Attempts), slices.Clone(r.Unexpected)
 	r.problems = slices.Clone(r.problems)

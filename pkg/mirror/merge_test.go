@@ -38,19 +38,24 @@ func TestReportsSurvive_Merge(t *testing.T) {
 		{"untouched, then accepted", untouched, accepted, "accepted", ""},
 		{"untouched, then failed", untouched, failed, "failed: x: 400: already stopped", ""},
 		{"untouched, then unknown", untouched, unknown, "unknown: HTTP 503 Service Unavailable, code 50003: timed out", ""},
-		{"untouched twice: the first stands", untouched, status(404, "", ""), "untouched: HTTP 403 Forbidden, code 40301", ""},
+		{"untouched twice: the first stands", untouched, status(404, "", ""),
+			"untouched: HTTP 403 Forbidden, code 40301", ""},
 		{"unknown, then accepted", unknown, accepted, "accepted", ""},
 		{"unknown, then untouched", unknown, untouched, "unknown: HTTP 503 Service Unavailable, code 50003: timed out", ""},
-		{"unknown, then unknown", unknown, lost, "unknown: the request may have been carried out, and no response came: EOF", ""},
-		{"unknown, then refused", unknown, failed, "unknown: HTTP 503 Service Unavailable, code 50003: timed out", "a call was refused for this topic: 400: already stopped"},
+		{"unknown, then unknown", unknown, lost,
+			"unknown: the request may have been carried out, and no response came: EOF", ""},
+		{"unknown, then refused", unknown, failed, "unknown: HTTP 503 Service Unavailable, code 50003: timed out",
+			"a call was refused for this topic: 400: already stopped"},
 		{"accepted, then failed", accepted, failed, "accepted", "a call was refused for this topic: 400: already stopped"},
 		{"accepted, then unknown", accepted, unknown, "accepted", ""},
 		{"accepted, then untouched", accepted, untouched, "accepted", ""},
 		{"accepted twice", accepted, accepted, "accepted", ""},
 		{"failed, then accepted", otherwise, accepted, "accepted", "a call was refused for this topic: 40301: no right"},
-		{"failed, then failed otherwise", otherwise, failed, "failed: x: 400: already stopped", "a call was refused for this topic: 40301: no right"},
+		{"failed, then failed otherwise", otherwise, failed, "failed: x: 400: already stopped",
+			"a call was refused for this topic: 40301: no right"},
 		{"failed, then failed alike", failed, failed, "failed: x: 400: already stopped", ""},
-		{"failed, then unknown", failed, unknown, "unknown: HTTP 503 Service Unavailable, code 50003: timed out", "a call was refused for this topic: 400: already stopped"},
+		{"failed, then unknown", failed, unknown, "unknown: HTTP 503 Service Unavailable, code 50003: timed out",
+			"a call was refused for this topic: 400: already stopped"},
 		{"failed, then untouched", failed, untouched, "failed: x: 400: already stopped", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -83,7 +88,9 @@ func TestReportsSurvive_Merge(t *testing.T) {
 }
 
 func TestReportsSurvive_MergeOfMoreTopics(t *testing.T) {
-	pair := mirrortest.NewPair(t, mirrortest.Options{Topics: []mirrortest.Topic{{Name: "a"}, {Name: "b"}, {Name: "c"}, {Name: "d"}}})
+	pair := mirrortest.NewPair(t, mirrortest.Options{
+		Topics: []mirrortest.Topic{{Name: "a"}, {Name: "b"}, {Name: "c"}, {Name: "d"}},
+	})
 	pair.Local.Inject(mirrortest.Fault{Nth: 2, Do: mirrortest.Error(404, 404, "no link")})
 	cfg := pair.Local.Config()
 	cfg.BatchSize = 1
@@ -112,9 +119,10 @@ func TestReportsSurvive_MergeForgetsNoCallByPattern(t *testing.T) {
 		"illegible row": ok(rows(good("x.1"), `{}`)), "trailing bytes": ok(rows(good("x.1")) + "x"),
 	} {
 		for what, later := range map[string]*mirror.Report{
-			"the same pattern, answered to its end":  ask(mirror.Prefix("x"), ok(rows(good("x.1"), good("x.2")))),
-			"the same pattern, refused":              ask(mirror.Prefix("x"), mirrortest.Error(403, 403, "no")),
-			"the same pattern, refused by name":      ask(mirror.Prefix("x"), ok(rows(`{"mirror_topic_name":"x.1","error_code":400}`))),
+			"the same pattern, answered to its end": ask(mirror.Prefix("x"), ok(rows(good("x.1"), good("x.2")))),
+			"the same pattern, refused":             ask(mirror.Prefix("x"), mirrortest.Error(403, 403, "no")),
+			"the same pattern, refused by name": ask(mirror.Prefix("x"),
+				ok(rows(`{"mirror_topic_name":"x.1","error_code":400}`))),
 			"the same pattern, answered with no row": ask(mirror.Prefix("x"), ok(rows())),
 			"the same pattern, other rows":           ask(mirror.Prefix("x"), ok(rows(good("x.9")))),
 			"names":                                  ask(mirror.Topics("x.1"), ok(rows(good("x.1")))),
@@ -141,7 +149,8 @@ func TestReportsSurvive_MergeForgetsNoCallByPattern(t *testing.T) {
 	require.NoError(t, report.Merge(ask(mirror.Prefix("x"), ok(rows(good("x.1"))))))
 	require.NoError(t, report.Err(), "a call that was refused as a whole is made good by the next")
 
-	require.ErrorContains(t, ask(mirror.Prefix("x"), ok(rows())).Merge(ask(mirror.Suffix("y"), ok(rows()))), "the reports differ in pattern")
+	require.ErrorContains(t, ask(mirror.Prefix("x"), ok(rows())).Merge(ask(mirror.Suffix("y"), ok(rows()))),
+		"the reports differ in pattern")
 }
 
 func TestReportsSurvive_MergeClearsNoErrorThatCameWithAcceptedRows(t *testing.T) {
@@ -217,7 +226,11 @@ func marshal(t *testing.T, r *mirror.Report) string {
 // The reports of the batches, merged as a journal does, call no topic untouched or failed that another
 // batch's answer has a row about.
 func TestReportsSurvive_MergeOfBatchesWithRowsAboutEachOther(t *testing.T) {
-	for name, first := range map[string]mirrortest.Action{"untouched": mirrortest.Error(403, 40301, "x"), "failed": mirrortest.Row(failedRow("a")), "accepted": mirrortest.Row(good("a"))} {
+	for name, first := range map[string]mirrortest.Action{
+		"untouched": mirrortest.Error(403, 40301, "x"),
+		"failed":    mirrortest.Row(failedRow("a")),
+		"accepted":  mirrortest.Row(good("a")),
+	} {
 		for stray, row := range map[string]string{"accepted": good("a"), "failed": failedRow("a")} {
 			pair := mirrortest.NewPair(t, mirrortest.Options{Topics: []mirrortest.Topic{{Name: "a"}, {Name: "b"}}})
 			pair.Local.Inject(mirrortest.Fault{Topic: "a", Do: first})
@@ -244,7 +257,8 @@ func TestReportsSurvive_MergeKeepsTheErrorOfARefusedPattern(t *testing.T) {
 	report := said(t, ok(""))
 	*report = mirror.Report{ClusterID: report.ClusterID, Link: report.Link}
 	none, _ := serve(t, ok("")).client(t).ReverseAndPause(t.Context(), "link", mirror.Topics())
-	refused, _ := serve(t, mirrortest.Error(403, 40301, "no right")).client(t).ReverseAndPause(t.Context(), "link", mirror.All())
+	refused, _ := serve(t, mirrortest.Error(403, 40301, "no right")).client(t).
+		ReverseAndPause(t.Context(), "link", mirror.All())
 	require.NoError(t, report.Merge(none))
 	require.NoError(t, report.Merge(refused))
 	require.ErrorContains(t, report.Err(), "no right")
@@ -265,7 +279,8 @@ func TestReportsSurvive_MergeOfARepeatedDryRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pair := mirrortest.NewPair(t, mirrortest.Options{InMemory: true})
 		pair.Local.Inject(mirrortest.Fault{Do: ok(`{"data":[{},{},`)})
-		report, err := newClient(t, pair.Local.Config()).ValidateReverseAndPause(t.Context(), pair.Link(), mirror.Topics("topic-1"))
+		report, err := newClient(t, pair.Local.Config()).
+			ValidateReverseAndPause(t.Context(), pair.Link(), mirror.Topics("topic-1"))
 		require.NoError(t, err)
 		require.Len(t, report.Attempts, 2)
 		whole := &mirror.Report{ClusterID: report.ClusterID, Link: report.Link, DryRun: true}
@@ -276,7 +291,8 @@ func TestReportsSurvive_MergeOfARepeatedDryRun(t *testing.T) {
 }
 
 func TestHooks_TheHooksReportIsItsOwn(t *testing.T) {
-	cfg := serve(t, ok(rows(`{"mirror_topic_name":"a","error_code":null,"messages_truncated":7,"mirror_lags":[{"partition":1,"lag":2,"last_source_fetch_offset":3},7]}`))).config()
+	cfg := serve(t, ok(rows(`{"mirror_topic_name":"a","error_code":null,"messages_truncated":7,`+
+		`"mirror_lags":[{"partition":1,"lag":2,"last_source_fetch_offset":3},7]}`))).config()
 	cfg.AfterBatch = func(_ context.Context, _ mirror.Batch, r *mirror.Report) error {
 		r.Results[0].Lags[0].Lag, r.Results[0].Notes[0], *r.Results[0].MessagesTruncated = 99, "", 99
 		return nil
@@ -338,7 +354,9 @@ func TestReportsSurvive_MergeRefusesWhatIsNotAboutTheSame(t *testing.T) {
 		require.Equal(t, base, report)
 	}
 	dry := mirror.Report{DryRun: true, Results: []mirror.Result{{Topic: "a"}}}
-	require.NoError(t, dry.Merge(&mirror.Report{DryRun: true, Results: []mirror.Result{{Topic: "a", Outcome: mirror.Accepted}}}))
+	require.NoError(t, dry.Merge(&mirror.Report{
+		DryRun: true, Results: []mirror.Result{{Topic: "a", Outcome: mirror.Accepted}},
+	}))
 	require.NoError(t, dry.Err())
 }
 
@@ -423,7 +441,8 @@ func TestHooks_AfterBatchGetsTheVerdict(t *testing.T) {
 			require.Error(t, err)
 			require.EqualError(t, own.Err(), err.Error(), "%s, %s", name, what)
 			require.Equal(t, report.Complete, own.Complete)
-			require.False(t, own.Complete && name != "an unexpected row" && (name != "an illegible row" || what == "pattern"), "%s, %s", name, what)
+			require.False(t, own.Complete && name != "an unexpected row" && (name != "an illegible row" || what == "pattern"),
+				"%s, %s", name, what)
 			require.Equal(t, report.Attempts, own.Attempts)
 			require.Equal(t, report.Unexpected, own.Unexpected)
 			require.Equal(t, report.Next, own.Next)

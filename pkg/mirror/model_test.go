@@ -54,11 +54,15 @@ func walk(t *testing.T, seed uint64) {
 	for i := range 1 + draw.IntN(8) {
 		name := fmt.Sprintf("t%d", i)
 		statuses := []mirrortest.Status{"", "", "", mirrortest.Paused, mirrortest.Stopped, "LINK_FAILED"}
-		topics = append(topics, mirrortest.Topic{Name: name, Status: statuses[draw.IntN(len(statuses))], Partitions: []mirrortest.Partition{{}}})
+		topics = append(topics, mirrortest.Topic{
+			Name: name, Status: statuses[draw.IntN(len(statuses))], Partitions: []mirrortest.Partition{{}},
+		})
 		names = append(names, name)
 	}
-	pair := mirrortest.NewPair(t, mirrortest.Options{InMemory: true, Topics: topics, Settle: time.Duration(draw.IntN(3)) * time.Second,
-		Rate: []mirrortest.Rate{{}, {PerSecond: 1, Burst: 2}}[draw.IntN(2)]})
+	pair := mirrortest.NewPair(t, mirrortest.Options{
+		InMemory: true, Topics: topics, Settle: time.Duration(draw.IntN(3)) * time.Second,
+		Rate: []mirrortest.Rate{{}, {PerSecond: 1, Burst: 2}}[draw.IntN(2)],
+	})
 	cfg := pair.Local.Config()
 	cfg.BatchSize, cfg.Parallel, cfg.KeepGoing = 1+draw.IntN(4), 1+draw.IntN(3), draw.IntN(2) == 0
 
@@ -159,17 +163,23 @@ func whatFails(draw *rand.Rand, afterApply bool) mirrortest.Action {
 	delayed := func(do mirrortest.Action) mirrortest.Action { return mirrortest.WithHeader(do, "DoSFilter", "delayed") }
 	all := []mirrortest.Action{
 		mirrortest.Cut(0), mirrortest.Reset(0), mirrortest.Hang(),
-		mirrortest.Error(500, 50003, "x"), mirrortest.Error(503, 50302, "x"), mirrortest.Error(429, 42901, "x"), mirrortest.Error(400, 40002, "x"),
-		delayed(mirrortest.Error(429, 42901, "x")), delayed(status(429, kafka, limiterJSON)), delayed(status(429, "text/html", limiterHTML)),
-		status(400, kafka, `{"error_code":40002,"message":"x`), status(400, kafka, `{"error_code":400`), status(400, "text/html", "<title>x</title>"), status(400, "", ""),
-		status(403, "text/html", "<title>x</title>"), status(429, "text/html", "<title>slow</title>"), status(303, "", "", "Location", "/x"), status(406, "", ""),
+		mirrortest.Error(500, 50003, "x"), mirrortest.Error(503, 50302, "x"),
+		mirrortest.Error(429, 42901, "x"), mirrortest.Error(400, 40002, "x"),
+		delayed(mirrortest.Error(429, 42901, "x")), delayed(status(429, kafka, limiterJSON)),
+		delayed(status(429, "text/html", limiterHTML)),
+		status(400, kafka, `{"error_code":40002,"message":"x`), status(400, kafka, `{"error_code":400`),
+		status(400, "text/html", "<title>x</title>"), status(400, "", ""),
+		status(403, "text/html", "<title>x</title>"), status(429, "text/html", "<title>slow</title>"),
+		status(303, "", "", "Location", "/x"), status(406, "", ""),
 		mirrortest.WithHeader(mirrortest.Error(403, 40301, "x"), "X-Envoy-Attempt-Count", "2"),
-		mirrortest.Answer(200, "<title>x</title>", "Content-Type", "text/html"), mirrortest.Raw("x"), mirrortest.Answer(200, `{"data":null}`, "Content-Type", "application/json"),
+		mirrortest.Answer(200, "<title>x</title>", "Content-Type", "text/html"), mirrortest.Raw("x"),
+		mirrortest.Answer(200, `{"data":null}`, "Content-Type", "application/json"),
 	}
 	if afterApply {
 		all = append(all, mirrortest.Cut(draw.IntN(2000)), mirrortest.Drip(50, 20*time.Second))
 	} else {
-		all = append(all, mirrortest.RateLimited(), mirrortest.RateLimitedWithoutHeader(), mirrortest.Error(403, 40301, "x"), mirrortest.Error(401, 40101, "x"), status(421, "", ""))
+		all = append(all, mirrortest.RateLimited(), mirrortest.RateLimitedWithoutHeader(),
+			mirrortest.Error(403, 40301, "x"), mirrortest.Error(401, 40101, "x"), status(421, "", ""))
 	}
 	return all[draw.IntN(len(all))]
 }
@@ -241,14 +251,18 @@ func TestMergeLaws(t *testing.T) {
 		require.Equal(t, told(left), told(merged(t, left, c)), "idempotent: seed %d", first+uint64(i))
 		require.Equal(t, told(left), told(merged(t, left, left)), "idempotent: seed %d", first+uint64(i))
 		require.Equal(t, told(a), told(merged(t, a, a)), "idempotent: seed %d", first+uint64(i))
-		require.Equal(t, outcomesSorted(left), outcomesSorted(merged(t, merged(t, c, a), b)), "in any order: seed %d", first+uint64(i))
+		require.Equal(t, outcomesSorted(left), outcomesSorted(merged(t, merged(t, c, a), b)),
+			"in any order: seed %d", first+uint64(i))
 		for _, r := range all {
 			for _, name := range r.Topics(mirror.Unknown) {
 				res, found := left.Result(name)
-				require.True(t, found && (res.Outcome == mirror.Unknown || res.Outcome == mirror.Accepted), "forgets no Unknown: seed %d", first+uint64(i))
+				require.True(t, found && (res.Outcome == mirror.Unknown || res.Outcome == mirror.Accepted),
+					"forgets no Unknown: seed %d", first+uint64(i))
 			}
-			require.False(t, r.Unaccounted == mirror.UnaccountedUnknown && left.Unaccounted != mirror.UnaccountedUnknown, "seed %d", first+uint64(i))
-			require.False(t, r.UnexpectedCount > 0 && left.Err() == nil || r.Next != "" && left.Err() == nil, "seed %d", first+uint64(i))
+			require.False(t, r.Unaccounted == mirror.UnaccountedUnknown && left.Unaccounted != mirror.UnaccountedUnknown,
+				"seed %d", first+uint64(i))
+			require.False(t, r.UnexpectedCount > 0 && left.Err() == nil || r.Next != "" && left.Err() == nil,
+				"seed %d", first+uint64(i))
 		}
 		require.Equal(t, told(left), told(clone(t, left)), "reports survive: seed %d", first+uint64(i))
 	}
@@ -283,7 +297,8 @@ func told(r *mirror.Report) string {
 	for _, c := range causes(r.Err()) {
 		add("cause %v", c)
 	}
-	add("%v %v %v %v %s", r.Unaccounted, r.UnexpectedCount, r.Complete, errors.Is(r.Err(), mirror.ErrOutcomeUnknown), r.Next)
+	add("%v %v %v %v %s",
+		r.Unaccounted, r.UnexpectedCount, r.Complete, errors.Is(r.Err(), mirror.ErrOutcomeUnknown), r.Next)
 	slices.Sort(lines)
 	return strings.Join(lines, "\n")
 }
@@ -296,7 +311,8 @@ func drawnReport(t *testing.T, draw *rand.Rand, run string) *mirror.Report {
 	for _, name := range append(names, "p-4", "other")[:len(names)+draw.IntN(3)] {
 		switch draw.IntN(6) {
 		case 0:
-			list = append(list, fmt.Sprintf(`{"mirror_topic_name":%q,"error_code":%d,"error_message":"no"}`, name, 400+draw.IntN(2)))
+			list = append(list, fmt.Sprintf(`{"mirror_topic_name":%q,"error_code":%d,"error_message":"no"}`,
+				name, 400+draw.IntN(2)))
 		case 1:
 			list = append(list, fmt.Sprintf(`{"mirror_topic_name":%q}`, name))
 		case 2:
@@ -333,7 +349,9 @@ func drawnReport(t *testing.T, draw *rand.Rand, run string) *mirror.Report {
 	cfg.Middleware = func(http.RoundTripper) http.RoundTripper {
 		return roundTripper(func(r *http.Request) (*http.Response, error) {
 			io.Copy(io.Discard, r.Body)
-			return &http.Response{StatusCode: code, Header: http.Header{"Content-Type": {kind}}, Body: io.NopCloser(strings.NewReader(body))}, nil
+			return &http.Response{
+				StatusCode: code, Header: http.Header{"Content-Type": {kind}}, Body: io.NopCloser(strings.NewReader(body)),
+			}, nil
 		})
 	}
 	report, _ := newClient(t, cfg).ReverseAndPause(context.Background(), "l", sel)

@@ -62,7 +62,8 @@ func marshalName[T interface {
 func unmarshalName[T ~uint8](v *T, names []string, text []byte) error {
 	i := slices.Index(names, string(text))
 	if i < 0 {
-		return fmt.Errorf("%w: %s is none of %s", ErrInvalidArgument, printable.Quote(string(text)), strings.Join(names, ", "))
+		return fmt.Errorf("%w: %s is none of %s",
+			ErrInvalidArgument, printable.Quote(string(text)), strings.Join(names, ", "))
 	}
 	*v = T(i)
 	return nil
@@ -82,7 +83,9 @@ const (
 	UnaccountedUnknown
 )
 
-var unaccountedNames = [...]string{UnaccountedNone: "none", UnaccountedUntouched: "untouched", UnaccountedUnknown: "unknown"}
+var unaccountedNames = [...]string{
+	UnaccountedNone: "none", UnaccountedUntouched: "untouched", UnaccountedUnknown: "unknown",
+}
 
 // String returns the value's name.
 func (u Unaccounted) String() string { return nameOf(u, unaccountedNames[:], "unaccounted") }

@@ -133,7 +133,8 @@ func mentions40002(text []byte) bool {
 			inCode = strings.Contains(strings.ToLower(value), "code")
 			continue
 		}
-		if n, err := strconv.ParseFloat(strings.TrimSpace(value), 64); err == nil && n == CodeUnknownServerError || inCode && strings.Contains(value, strconv.Itoa(CodeUnknownServerError)) {
+		if n, err := strconv.ParseFloat(strings.TrimSpace(value), 64); err == nil && n == CodeUnknownServerError ||
+			inCode && strings.Contains(value, strconv.Itoa(CodeUnknownServerError)) {
 			return true
 		}
 	}
@@ -169,7 +170,8 @@ func (p page) jettys() (map[string]string, bool) {
 	_, url := texts["url"]
 	_, kafkas := members["error_code"]
 	_, clouds := members["code"]
-	return texts, ok && message && url && strings.HasPrefix(texts["url"], "/") && texts["status"] == strconv.Itoa(p.status) && !kafkas && !clouds
+	return texts, ok && message && url && strings.HasPrefix(texts["url"], "/") &&
+		texts["status"] == strconv.Itoa(p.status) && !kafkas && !clouds
 }
 
 // The marks of Jetty's pages in HTML.

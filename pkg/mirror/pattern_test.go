@@ -31,7 +31,8 @@ func TestPattern_PrefixAndSuffixMeanTheSameSearchedOrMatched(t *testing.T) {
 		{mirror.Prefix("orders."), `^(?:orders\..*)$`, []string{"orders.eu"}},
 		{mirror.Prefix("orders", "x"), `^(?:(?:orders|x).*)$`, []string{"orders", "orders.eu", "ordersXeu", "x.eu", "xeu"}},
 		{mirror.Suffix(".eu"), `^(?:.*\.eu)$`, []string{"orders.eu", "x.eu"}},
-		{mirror.Suffix("eu", "."), `^(?:.*(?:eu|\.))$`, []string{"orders.eu", "ordersXeu", "my.orders.", "eu", "x.eu", "xeu"}},
+		{mirror.Suffix("eu", "."), `^(?:.*(?:eu|\.))$`,
+			[]string{"orders.eu", "ordersXeu", "my.orders.", "eu", "x.eu", "xeu"}},
 		{mirror.All(), `.*`, names},
 	} {
 		require.Equal(t, c.expression, sentPattern(t, c.s))
@@ -62,7 +63,8 @@ func TestPattern_SentAsItStands(t *testing.T) {
 func TestPattern_EverythingIsSaidWithAll(t *testing.T) {
 	lost := ""
 	for _, expression := range []string{
-		".*", lost + ".*", "^" + lost + ".*$", "(" + lost + "|" + lost + ")", ".+", `\w*`, ".", "^", "$", "[a-zA-Z0-9._-]+", "x*", "(?:.*)", "^.{1,249}$",
+		".*", lost + ".*", "^" + lost + ".*$", "(" + lost + "|" + lost + ")",
+		".+", `\w*`, ".", "^", "$", "[a-zA-Z0-9._-]+", "x*", "(?:.*)", "^.{1,249}$",
 	} {
 		_, err := mirror.Pattern(expression).Match(nil)
 		require.ErrorIs(t, err, mirror.ErrInvalidArgument, expression)

@@ -20,7 +20,8 @@ func TestReport_FailuresAreGroupedByCode(t *testing.T) {
 		return `{"mirror_topic_name":"` + topic + `","error_code":` + code + `,"error_message":` + message + `}`
 	}
 	report, err := reverse(t, serve(t, ok(rows(
-		failed("d", "400", `"d is stopped"`), failed("a", "40301", `"no right"`), failed("b", "400", `"b is stopped"`), failed("c", "null", `"odd"`), good("e"),
+		failed("d", "400", `"d is stopped"`), failed("a", "40301", `"no right"`), failed("b", "400", `"b is stopped"`),
+		failed("c", "null", `"odd"`), good("e"),
 	))).client(t), "a", "b", "c", "d", "e")
 	require.Equal(t, []mirror.FailureGroup{
 		{Code: 40301, Message: "no right", Topics: []string{"a"}},
@@ -29,21 +30,27 @@ func TestReport_FailuresAreGroupedByCode(t *testing.T) {
 	}, report.Failures(), "in the order asked, not in the answer's")
 	require.Equal(t, []string{"a", "b", "c", "d"}, report.Topics(mirror.Failed))
 	require.Equal(t, 1, report.Count(mirror.Accepted))
-	require.EqualError(t, err, `link "link": 1 accepted, 4 failed, 0 unknown, 0 untouched: a: 40301: no right (and 3 other causes)`)
+	require.EqualError(t, err,
+		`link "link": 1 accepted, 4 failed, 0 unknown, 0 untouched: a: 40301: no right (and 3 other causes)`)
 	_, found := report.Result("z")
 	require.False(t, found)
 }
 
 func TestReport_LagTiesGoToTheFirstAsked(t *testing.T) {
 	lag := func(topic string) string {
-		return `{"mirror_topic_name":"` + topic + `","error_code":null,"mirror_lags":[{"partition":1,"lag":4,"last_source_fetch_offset":0},{"partition":0,"lag":4,"last_source_fetch_offset":-1}]}`
+		return `{"mirror_topic_name":"` + topic + `","error_code":null,"mirror_lags":[` +
+			`{"partition":1,"lag":4,"last_source_fetch_offset":0},{"partition":0,"lag":4,"last_source_fetch_offset":-1}]}`
 	}
 	report, err := reverse(t, serve(t, ok(rows(lag("b"), lag("a")))).client(t), "a", "b")
 	require.NoError(t, err)
-	require.Equal(t, mirror.LagSummary{Total: 16, Partitions: 4, Largest: 4, Topic: "a", Partition: 1, NeverFetched: 2}, report.Lag())
-	require.Equal(t, "16 messages in 4 partitions; the largest is 4, a partition 1; 2 partitions never fetched from", report.Lag().String())
+	require.Equal(t, mirror.LagSummary{
+		Total: 16, Partitions: 4, Largest: 4, Topic: "a", Partition: 1, NeverFetched: 2,
+	}, report.Lag())
+	require.Equal(t, "16 messages in 4 partitions; the largest is 4, a partition 1; 2 partitions never fetched from",
+		report.Lag().String())
 	b, _ := report.Result("b")
-	require.Equal(t, "8 messages in 2 partitions; the largest is 4, b partition 1; 1 partition never fetched from", b.Lag().String())
+	require.Equal(t, "8 messages in 2 partitions; the largest is 4, b partition 1; 1 partition never fetched from",
+		b.Lag().String())
 	require.Zero(t, b.Truncation())
 }
 
@@ -63,7 +70,8 @@ func TestReport_Table(t *testing.T) {
 
 TOPIC  OUTCOME  LAG        WHY
 evil   failed   not known  400: \x1b[2J\nUNTOUCHED\u202e
-twice  unknown  not known  the answer has rows for this topic that disagree (the answer has more than one row for this topic; a row says failed, code 5, no message; a row says accepted)
+twice  unknown  not known  the answer has rows for this topic that disagree `+
+		`(the answer has more than one row for this topic; a row says failed, code 5, no message; a row says accepted)
 gone   unknown  not known  the answer has no row for this topic
 (and 2 accepted)
 
@@ -90,7 +98,8 @@ func (failingWriter) Write([]byte) (int, error) { return 0, errFull }
 
 func TestReport_DryRunSaysSoInEveryForm(t *testing.T) {
 	const says = "dry run: nothing was changed"
-	report, err := serve(t, ok(rows(good("a")))).client(t).ValidateReverseAndPause(context.Background(), "link", mirror.Topics("a", "b"))
+	report, err := serve(t, ok(rows(good("a")))).client(t).
+		ValidateReverseAndPause(context.Background(), "link", mirror.Topics("a", "b"))
 	require.True(t, report.DryRun)
 	require.Contains(t, report.String(), says)
 	require.ErrorContains(t, err, says)
@@ -109,9 +118,12 @@ func TestReport_DryRunSaysSoInEveryForm(t *testing.T) {
 
 func TestReport_JSON(t *testing.T) {
 	body := `{"metadata":{"next":"p2"},"data":[` + strings.Join([]string{
-		`{"mirror_topic_name":"a","error_code":null,"error_message":null,"mirror_lags":[{"partition":1,"lag":null,"last_source_fetch_offset":-1}],"messages_truncated":0}`,
-		`{"mirror_topic_name":"b","error_code":400,"error_message":"no","mirror_lags":[],"partition_level_truncation_data":[{"partition_id":0,"offset_truncated_to":5,"messages_truncated":2}]}`,
-		`{"mirror_topic_name":"c","error_code":null}`, `{"mirror_topic_name":"c","error_code":1}`, `{"mirror_topic_name":"z","error_code":null}`,
+		`{"mirror_topic_name":"a","error_code":null,"error_message":null,` +
+			`"mirror_lags":[{"partition":1,"lag":null,"last_source_fetch_offset":-1}],"messages_truncated":0}`,
+		`{"mirror_topic_name":"b","error_code":400,"error_message":"no","mirror_lags":[],` +
+			`"partition_level_truncation_data":[{"partition_id":0,"offset_truncated_to":5,"messages_truncated":2}]}`,
+		`{"mirror_topic_name":"c","error_code":null}`, `{"mirror_topic_name":"c","error_code":1}`,
+		`{"mirror_topic_name":"z","error_code":null}`,
 	}, ",") + `]}`
 	report, callErr := reverse(t, serve(t, ok(body)).client(t), "a", "b", "c", "d")
 	attempts := report.Attempts
@@ -123,12 +135,16 @@ func TestReport_JSON(t *testing.T) {
 		"version":2,"dry_run":false,"cluster_id":"lkc-local","link":"link","complete":false,
 		"counts":{"accepted":1,"failed":1,"unknown":2,"untouched":0},
 		"results":[
-			{"topic":"a","outcome":"accepted","lags":[{"partition":1,"lag":null,"last_source_fetch_offset":-1}],"messages_truncated":0,
+			{"topic":"a","outcome":"accepted","lags":[{"partition":1,"lag":null,"last_source_fetch_offset":-1}],`+
+		`"messages_truncated":0,
 			 "notes":["mirror_lags has something that cannot be read"]},
-			{"topic":"b","outcome":"failed","code":400,"message":"no","lags":[],"truncations":[{"partition":0,"offset_truncated_to":5,"messages_truncated":2}]},
-			{"topic":"c","outcome":"unknown","cause":0,"notes":["the answer has more than one row for this topic","a row says failed, code 1, no message","a row says accepted"]},
+			{"topic":"b","outcome":"failed","code":400,"message":"no","lags":[],`+
+		`"truncations":[{"partition":0,"offset_truncated_to":5,"messages_truncated":2}]},
+			{"topic":"c","outcome":"unknown","cause":0,"notes":["the answer has more than one row for this topic",`+
+		`"a row says failed, code 1, no message","a row says accepted"]},
 			{"topic":"d","outcome":"unknown","cause":1}],
-		"unexpected":[{"topic":"z","outcome":"accepted","notes":["this topic was not asked for"]}],"unexpected_count":1,"next":"p2",
+		"unexpected":[{"topic":"z","outcome":"accepted","notes":["this topic was not asked for"]}],`+
+		`"unexpected_count":1,"next":"p2",
 		"causes":[
 			{"text":"the answer has rows for this topic that disagree"},
 			{"text":"the answer has no row for this topic"}]}`, string(text))
@@ -145,7 +161,9 @@ func TestReport_JSON(t *testing.T) {
 }
 
 func TestReport_ANumberThatIsNotKnownIsNull(t *testing.T) {
-	for text, n := range map[string]mirror.Number{"null": mirror.NotKnown, "0": 0, "-1": -1, "9223372036854775807": math.MaxInt64} {
+	for text, n := range map[string]mirror.Number{
+		"null": mirror.NotKnown, "0": 0, "-1": -1, "9223372036854775807": math.MaxInt64,
+	} {
 		data, err := json.Marshal(n)
 		require.NoError(t, err)
 		require.Equal(t, text, string(data))
@@ -164,7 +182,8 @@ func TestReport_JSONKeepsCauses(t *testing.T) {
 		require.NoError(t, json.Unmarshal(text, &back))
 		return back.Err()
 	}
-	report, callErr := reverse(t, serve(t, status(429, "text/html", "<title>slow down</title>", "DoSFilter", "unavailable")).client(t), "a", "b")
+	report, callErr := reverse(t, serve(t, status(429, "text/html", "<title>slow down</title>",
+		"DoSFilter", "unavailable")).client(t), "a", "b")
 	err := readBack(report)
 	require.EqualError(t, err, callErr.Error())
 	require.ErrorIs(t, err, mirror.ErrRateLimited)
@@ -199,7 +218,8 @@ func TestReport_JSONKeepsCauses(t *testing.T) {
 func TestReport_JSONThatCannotBeRead(t *testing.T) {
 	for _, text := range []string{
 		`{}`, `{"version":1}`, `{"version":3}`, `{"version":"1"}`, `[]`,
-		`{"version":2,"problems":[0]}`, `{"version":2,"results":[{"topic":"a","cause":-1}]}`, `{"version":2,"results":[{"topic":"a","outcome":"done"}]}`,
+		`{"version":2,"problems":[0]}`, `{"version":2,"results":[{"topic":"a","cause":-1}]}`,
+		`{"version":2,"results":[{"topic":"a","outcome":"done"}]}`,
 	} {
 		report := mirror.Report{Link: "as it was"}
 		require.Error(t, json.Unmarshal([]byte(text), &report), text)

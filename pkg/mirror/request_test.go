@@ -20,7 +20,9 @@ import (
 
 func TestRequest_OnTheWire(t *testing.T) {
 	endpoint, requests := record(t)
-	client := newClient(t, mirror.Config{Endpoint: endpoint, ClusterID: "lkc-1", Credential: mirror.NoCredential(), UserAgent: "mover/1.0"})
+	client := newClient(t, mirror.Config{
+		Endpoint: endpoint, ClusterID: "lkc-1", Credential: mirror.NoCredential(), UserAgent: "mover/1.0",
+	})
 	ctx := context.Background()
 	_, err := client.ReverseAndPause(ctx, "link-sb1", mirror.Topics("a"))
 	require.NoError(t, err)
@@ -34,7 +36,8 @@ func TestRequest_OnTheWire(t *testing.T) {
 	} {
 		r := (*requests)[i]
 		require.Equal(t, http.MethodPost, r.method)
-		require.Equal(t, "/kafka/v3/clusters/lkc-1/links/link-sb1/mirrors:reverse-and-pause-mirror?validate_only="+want.validateOnly, r.uri)
+		require.Equal(t,
+			"/kafka/v3/clusters/lkc-1/links/link-sb1/mirrors:reverse-and-pause-mirror?validate_only="+want.validateOnly, r.uri)
 		require.Equal(t, want.body, r.body)
 		require.Equal(t, "application/json", r.header.Get("Content-Type"))
 		require.Equal(t, "application/json", r.header.Get("Accept"))
@@ -59,7 +62,9 @@ func TestRequest_NamesStayInOneSegment(t *testing.T) {
 		"a;b,c+d&": "a%3Bb%2Cc+d&",
 	} {
 		for prefix, before := range map[string]string{"": "/kafka", "/": "", "/gw/rest": "/gw/rest"} {
-			client := newClient(t, mirror.Config{Endpoint: endpoint, ClusterID: name, Credential: mirror.NoCredential(), PathPrefix: prefix})
+			client := newClient(t, mirror.Config{
+				Endpoint: endpoint, ClusterID: name, Credential: mirror.NoCredential(), PathPrefix: prefix,
+			})
 			_, err := client.ReverseAndPause(context.Background(), name, mirror.Topics("a"))
 			require.NoError(t, err)
 			last := (*requests)[len(*requests)-1]
@@ -78,8 +83,14 @@ func TestRequest_Credentials(t *testing.T) {
 		authorization, pool string
 	}{
 		{"API key", mirror.APIKey("ABC", "s:/+"), "Basic QUJDOnM6Lys=", ""},
-		{"bearer token", mirror.BearerToken(func(context.Context) (string, error) { tokens++; return "tok", nil }, ""), "Bearer tok", ""},
-		{"bearer token with pool", mirror.BearerToken(func(context.Context) (string, error) { tokens++; return "tok", nil }, "pool-1"), "Bearer tok", "pool-1"},
+		{"bearer token", mirror.BearerToken(func(context.Context) (string, error) {
+			tokens++
+			return "tok", nil
+		}, ""), "Bearer tok", ""},
+		{"bearer token with pool", mirror.BearerToken(func(context.Context) (string, error) {
+			tokens++
+			return "tok", nil
+		}, "pool-1"), "Bearer tok", "pool-1"},
 		{"none", mirror.NoCredential(), "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -216,16 +227,20 @@ func TestErrors_AllShapes(t *testing.T) {
 	}{
 		{"Kafka's shape", status(400, kafka, `{"error_code":40035,"message":"not here"}`),
 			mirror.APIError{Status: 400, Code: 40035, Message: "not here"}, "HTTP 400 Bad Request, code 40035: not here"},
-		{"the cloud's shape", status(403, kafka, `{"id":"r-1","status":"403","code":"40301","title":"Forbidden","detail":"no right"}`),
-			mirror.APIError{Status: 403, Code: 40301, Message: "Forbidden: no right", RequestID: "r-1"}, "HTTP 403 Forbidden, code 40301: Forbidden: no right (request id r-1)"},
+		{"the cloud's shape",
+			status(403, kafka, `{"id":"r-1","status":"403","code":"40301","title":"Forbidden","detail":"no right"}`),
+			mirror.APIError{Status: 403, Code: 40301, Message: "Forbidden: no right", RequestID: "r-1"},
+			"HTTP 403 Forbidden, code 40301: Forbidden: no right (request id r-1)"},
 		{"the cloud's list", status(404, kafka, `{"errors":[{"id":"r-2","code":"gone","detail":"no link"},{"detail":"x"}]}`),
-			mirror.APIError{Status: 404, Message: "no link: 1 more error", RequestID: "r-2"}, "HTTP 404 Not Found: no link: 1 more error (request id r-2)"},
+			mirror.APIError{Status: 404, Message: "no link: 1 more error", RequestID: "r-2"},
+			"HTTP 404 Not Found: no link: 1 more error (request id r-2)"},
 		{"wrong types", status(500, kafka, `{"status":500,"error_code":50002,"message":["x"],"title":"broken"}`),
 			mirror.APIError{Status: 500, Code: 50002, Message: "broken"}, "HTTP 500 Internal Server Error, code 50002: broken"},
 		{"a list", status(500, kafka, `["x"]`),
 			mirror.APIError{Status: 500, Message: `["x"]`}, `HTTP 500 Internal Server Error: ["x"]`},
 		{"plain text", status(502, "text/plain", "upstream\nconnect error\x1b[31m"),
-			mirror.APIError{Status: 502, Message: `upstream\nconnect error\x1b[31m`}, `HTTP 502 Bad Gateway: upstream\nconnect error\x1b[31m`},
+			mirror.APIError{Status: 502, Message: `upstream\nconnect error\x1b[31m`},
+			`HTTP 502 Bad Gateway: upstream\nconnect error\x1b[31m`},
 		{"nothing", status(500, "", ""),
 			mirror.APIError{Status: 500}, "HTTP 500 Internal Server Error"},
 		{"its own status text", status(500, kafka, `{"error_code":500,"message":"Internal Server Error"}`),
@@ -237,9 +252,11 @@ func TestErrors_AllShapes(t *testing.T) {
 		{"HTML of another type", status(502, kafka, "<title>x</title>"),
 			mirror.APIError{Status: 502, Message: "x"}, "HTTP 502 Bad Gateway: x"},
 		{"200 of another type", status(200, "text/html", "<title>Sign in</title>"),
-			mirror.APIError{Status: 200, Message: "the answer is text/html, not a 200 of application/json: Sign in"}, "HTTP 200 OK: the answer is text/html, not a 200 of application/json: Sign in"},
+			mirror.APIError{Status: 200, Message: "the answer is text/html, not a 200 of application/json: Sign in"},
+			"HTTP 200 OK: the answer is text/html, not a 200 of application/json: Sign in"},
 		{"202", status(202, "", ""),
-			mirror.APIError{Status: 202, Message: "the answer is of no type, not a 200 of application/json"}, "HTTP 202 Accepted: the answer is of no type, not a 200 of application/json"},
+			mirror.APIError{Status: 202, Message: "the answer is of no type, not a 200 of application/json"},
+			"HTTP 202 Accepted: the answer is of no type, not a 200 of application/json"},
 		{"headers", status(503, kafka, `{"id":"r-4"}`, "X-Request-Id", "r-3", "Retry-After", "90"),
 			mirror.APIError{Status: 503, Message: `{"id":"r-4"}`, RequestID: "r-3", RetryAfter: 90 * time.Second},
 			`HTTP 503 Service Unavailable: {"id":"r-4"} (retry after 1m30s) (request id r-3)`},
@@ -296,7 +313,10 @@ func TestErrors_RetryAfter(t *testing.T) {
 
 // The codes by name, each in an answer of its kind.
 func TestErrors_Codes(t *testing.T) {
-	for status, code := range map[int]int{401: mirror.CodeUnauthenticated, 403: mirror.CodeUnauthorized, 404: mirror.CodeUnknownTopic, 429: mirror.CodeQuotaExceeded, 500: mirror.CodeRetriable, 400: mirror.CodeUnknownServerError} {
+	for status, code := range map[int]int{
+		401: mirror.CodeUnauthenticated, 403: mirror.CodeUnauthorized, 404: mirror.CodeUnknownTopic,
+		429: mirror.CodeQuotaExceeded, 500: mirror.CodeRetriable, 400: mirror.CodeUnknownServerError,
+	} {
 		report, err := reverse(t, serve(t, mirrortest.Error(status, code, "x")).client(t), "a")
 		var api *mirror.APIError
 		require.ErrorAs(t, err, &api)

@@ -140,7 +140,8 @@ func (c *Client) send(ctx, waits context.Context, op operation, p *part) (endsRu
 		if !b.DryRun && v.outcome == Unknown {
 			p.doubt = "an earlier attempt got a 429 that may have come after the request was processed"
 		}
-		log.LogAttrs(ctx, slog.LevelInfo, "waiting before a retry", slog.Duration("wait", d.wait), slog.String("error", a.Error))
+		log.LogAttrs(ctx, slog.LevelInfo, "waiting before a retry",
+			slog.Duration("wait", d.wait), slog.String("error", a.Error))
 		if err := sleep(waits, d.wait); err != nil {
 			p.verdict = interrupted(ctx, waits, "waiting before a retry", v, err)
 			return v.retry == rejected

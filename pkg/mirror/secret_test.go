@@ -23,7 +23,9 @@ func TestNoSecrets_EveryTypeInEveryForm(t *testing.T) {
 	key := mirror.APIKey("key", canary)
 	bearer := mirror.BearerToken(func(context.Context) (string, error) { return canary, nil }, "pool-1")
 	var batch mirror.Batch
-	w := serve(t, ok(rows(good("a"), `{"mirror_topic_name":"b","error_code":5}`, `{"mirror_topic_name":"b","error_code":6}`, good("z"))))
+	w := serve(t, ok(rows(
+		good("a"), `{"mirror_topic_name":"b","error_code":5}`, `{"mirror_topic_name":"b","error_code":6}`, good("z"),
+	)))
 	cfg := w.config()
 	cfg.TLS = &tls.Config{Certificates: []tls.Certificate{{PrivateKey: []byte(canary)}}, MinVersion: tls.VersionTLS12}
 	cfg.AfterBatch = func(_ context.Context, b mirror.Batch, _ *mirror.Report) error { batch = b; return nil }
@@ -72,7 +74,10 @@ func TestNoSecrets_EveryTypeInEveryForm(t *testing.T) {
 		}
 	})
 
-	secrets := []string{canary, fmt.Sprintf("%x", canary), fmt.Sprintf("%X", canary), "99 52 110 52 114 121" /* its bytes */, base64.StdEncoding.EncodeToString([]byte("key:" + canary))}
+	secrets := []string{
+		canary, fmt.Sprintf("%x", canary), fmt.Sprintf("%X", canary),
+		"99 52 110 52 114 121" /* its bytes */, base64.StdEncoding.EncodeToString([]byte("key:" + canary)),
+	}
 	clean := func(form, text string) {
 		t.Helper()
 		for _, secret := range secrets {

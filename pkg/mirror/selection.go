@@ -170,7 +170,8 @@ func checkTopics(bad *argumentError, names []string) {
 		}
 	}
 	if len(illegal) > 0 {
-		bad.add("Topics", "not a topic name: %s (1 to %d characters of a-z, A-Z, 0-9, '.', '_' and '-', but not \".\" or \"..\")", shown(illegal), maxTopicName)
+		bad.add("Topics", "not a topic name: %s (1 to %d characters of a-z, A-Z, 0-9, '.', '_' and '-', "+
+			"but not \".\" or \"..\")", shown(illegal), maxTopicName)
 	}
 	if len(twice) > 0 {
 		bad.add("Topics", "named twice: %s", shown(twice))
@@ -225,7 +226,8 @@ func checkPattern(bad *argumentError, expression string) {
 	case !utf8.ValidString(expression):
 		bad.add("Pattern", "the expression is not UTF-8")
 	case matchesEverything(expression):
-		bad.add("Pattern", "%s selects every mirror topic (was a variable empty?): to mean that, use All", printable.Quote(expression))
+		bad.add("Pattern", "%s selects every mirror topic (was a variable empty?): to mean that, use All",
+			printable.Quote(expression))
 	}
 }
 
@@ -259,7 +261,8 @@ func checkLiterals(bad *argumentError, field string, literals []string) {
 		}
 	}
 	if len(illegal) > 0 {
-		bad.add(field, "no part of a topic name: %s (1 to %d characters of a-z, A-Z, 0-9, '.', '_' and '-')", shown(illegal), maxTopicName)
+		bad.add(field, "no part of a topic name: %s (1 to %d characters of a-z, A-Z, 0-9, '.', '_' and '-')",
+			shown(illegal), maxTopicName)
 	}
 }
 

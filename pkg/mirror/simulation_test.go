@@ -106,7 +106,10 @@ func TestSimulation_BatchSizesAndParallelism(t *testing.T) {
 		}{{25, time.Millisecond}, {10, 100 * time.Microsecond}} {
 			for _, batch := range batches {
 				for _, parallel := range parallels {
-					s := simulation{topics: topics, batch: batch, parallel: parallel, perSecond: rate.perSecond, perTopic: rate.perTopic}
+					s := simulation{
+						topics: topics, batch: batch, parallel: parallel,
+						perSecond: rate.perSecond, perTopic: rate.perTopic,
+					}
 					took, report := s.run(t)
 					s.print(took, report)
 				}
@@ -117,7 +120,8 @@ func TestSimulation_BatchSizesAndParallelism(t *testing.T) {
 
 func (s simulation) print(took time.Duration, report *mirror.Report) {
 	if testing.Verbose() {
-		fmt.Printf("%6d topics  batch %4d  parallel %2d  %2.0f requests/s  %5v a topic  %d answers lost  %5d untouched  took %8v  floor %8v  %.2f\n",
+		fmt.Printf("%6d topics  batch %4d  parallel %2d  %2.0f requests/s  %5v a topic  "+
+			"%d answers lost  %5d untouched  took %8v  floor %8v  %.2f\n",
 			s.topics, s.batch, s.parallel, s.perSecond, s.perTopic, s.lost, report.Count(mirror.Untouched),
 			took.Round(time.Millisecond), s.floor().Round(time.Millisecond), float64(took)/float64(s.floor()))
 	}
@@ -133,7 +137,9 @@ func TestRetryOnlyWhatWasNotProcessed_A429HalvesWhatIsUnderWay(t *testing.T) {
 			names = append(names, fmt.Sprint("t", i))
 			topics = append(topics, mirrortest.Topic{Name: names[i]})
 		}
-		pair := mirrortest.NewPair(t, mirrortest.Options{InMemory: true, Topics: topics, Latency: [2]time.Duration{time.Second, time.Second}})
+		pair := mirrortest.NewPair(t, mirrortest.Options{
+			InMemory: true, Topics: topics, Latency: [2]time.Duration{time.Second, time.Second},
+		})
 		for range 8 {
 			pair.Local.Inject(mirrortest.Fault{Do: mirrortest.Answer(429, "", "DoSFilter", "unavailable", "Retry-After", "30")})
 		}

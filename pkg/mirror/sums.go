@@ -143,7 +143,8 @@ func (s TruncationSummary) String() string {
 	if s.Partitions == 0 {
 		b.WriteString("none reported")
 	} else {
-		fmt.Fprintf(&b, "%d messages, by the rows of %s of %s", s.Messages, count(s.Partitions, "partition"), count(s.Topics, "topic"))
+		fmt.Fprintf(&b, "%d messages, by the rows of %s of %s",
+			s.Messages, count(s.Partitions, "partition"), count(s.Topics, "topic"))
 	}
 	if s.ReportedTopics > 0 {
 		fmt.Fprintf(&b, "; the server's own total is %d for %s", s.Reported, count(s.ReportedTopics, "topic"))

@@ -37,7 +37,8 @@ type surface struct {
 // load makes a surface of what the go command has compiled.
 func load(t *testing.T) *surface {
 	t.Helper()
-	out, err := exec.Command("go", "list", "-test", "-export", "-deps", "-f", "{{if .Export}}{{.ImportPath}}\t{{.Export}}{{end}}", module+"/...").Output()
+	out, err := exec.Command("go", "list", "-test", "-export", "-deps",
+		"-f", "{{if .Export}}{{.ImportPath}}\t{{.Export}}{{end}}", module+"/...").Output()
 	require.NoError(t, err)
 	exports := map[string]string{}
 	for line := range strings.Lines(string(out)) {
@@ -96,12 +97,16 @@ func TestSurface_NoGeneratedTypes(t *testing.T) {
 }
 
 // Methods that fmt, slog, errors and the encoders call; tests reach them through those.
-var calledByOthers = regexp.MustCompile(`\.(Error|Is|Unwrap|String|LogValue|Format|(Unm|M)arshal(JSON|Text)|RoundTrip|ServeHTTP)$`)
+var calledByOthers = regexp.MustCompile(
+	`\.(Error|Is|Unwrap|String|LogValue|Format|(Unm|M)arshal(JSON|Text)|RoundTrip|ServeHTTP)$`,
+)
 
 func TestSurface_EveryExportedNameIsUsedFromOutside(t *testing.T) {
 	s := load(t)
 	used := map[types.Object]bool{}
-	for _, dir := range []string{".", "mirrortest", "../contract", "../contract/internal/specdiff", "internal/demo", "internal/serve"} {
+	for _, dir := range []string{
+		".", "mirrortest", "../contract", "../contract/internal/specdiff", "internal/demo", "internal/serve",
+	} {
 		for _, tests := range []bool{true, false} {
 			if !tests && !strings.Contains(dir, "internal") {
 				continue // a package may not vouch for itself
@@ -181,7 +186,8 @@ func requireGolden(t *testing.T, file, text string) {
 // The names of the JSON form are a promise. This report has every one of them.
 func TestSurface_JSONNamesAreAsInTheGoldenFile(t *testing.T) {
 	report, _ := reverse(t, serve(t, ok(`{"metadata":{"next":"p"},"data":[`+strings.Join([]string{
-		`{"mirror_topic_name":"a","error_code":400,"error_message":"no","mirror_lags":[{"partition":0,"lag":1,"last_source_fetch_offset":1}],"messages_truncated":1,` +
+		`{"mirror_topic_name":"a","error_code":400,"error_message":"no",` +
+			`"mirror_lags":[{"partition":0,"lag":1,"last_source_fetch_offset":1}],"messages_truncated":1,` +
 			`"partition_level_truncation_data":[{"partition_id":0,"offset_truncated_to":1,"messages_truncated":1}]}`,
 		`{"mirror_topic_name":"a","error_code":null}`, good("z"), failedRow("f"),
 	}, ",")+`]}`)).client(t), "a", "b", "f")

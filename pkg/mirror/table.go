@@ -114,10 +114,12 @@ func (r *Report) Table(w io.Writer) error {
 		}
 	}
 	if n, first := r.noted(); n > 0 {
-		line("note\t%s with something odd, the first %s: %s", count(n, "row"), printable.Line(first.Topic, maxTopicName), strings.Join(first.Notes, "; "))
+		line("note\t%s with something odd, the first %s: %s",
+			count(n, "row"), printable.Line(first.Topic, maxTopicName), strings.Join(first.Notes, "; "))
 	}
 	for _, o := range outcomes {
-		if r.Count(o) > 0 || r.Pattern != "" && (o == Unknown && r.Unaccounted == UnaccountedUnknown || o == Untouched && r.Unaccounted == UnaccountedUntouched) {
+		if r.Count(o) > 0 || r.Pattern != "" &&
+			(o == Unknown && r.Unaccounted == UnaccountedUnknown || o == Untouched && r.Unaccounted == UnaccountedUntouched) {
 			line("%s\t%s", o, r.advice(o))
 		}
 	}

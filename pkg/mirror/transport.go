@@ -130,7 +130,8 @@ func checkConnect(ctx context.Context, _ *url.URL, _ *http.Request, resp *http.R
 		trackerIn(ctx).note(func(s *transportState) { s.tunnel = true })
 		return nil
 	}
-	return &proxyError{fmt.Sprintf("it answered CONNECT with HTTP %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))}
+	return &proxyError{fmt.Sprintf("it answered CONNECT with HTTP %d %s",
+		resp.StatusCode, http.StatusText(resp.StatusCode))}
 }
 
 // tracker is the body of one attempt's request. It knows whether anything of the body was ever

@@ -89,8 +89,10 @@ func rows(row ...string) string {
 
 // good is a row of success.
 func good(topic string) string {
-	return `{"kind":"K","metadata":{"self":"s"},"mirror_topic_name":"` + topic + `","error_code":null,"error_message":null,` +
-		`"mirror_lags":[{"partition":0,"lag":0,"last_source_fetch_offset":5}],"messages_truncated":-1,"partition_level_truncation_data":[]}`
+	return `{"kind":"K","metadata":{"self":"s"},"mirror_topic_name":"` + topic + `",` +
+		`"error_code":null,"error_message":null,` +
+		`"mirror_lags":[{"partition":0,"lag":0,"last_source_fetch_offset":5}],` +
+		`"messages_truncated":-1,"partition_level_truncation_data":[]}`
 }
 
 // outcomes lists the report's topics and outcomes: "a accepted, b failed".
@@ -124,11 +126,13 @@ func requireSound(t *testing.T, report *mirror.Report, err error, topics []strin
 	for _, r := range report.Results {
 		names = append(names, r.Topic)
 		accepted = accepted && r.Outcome == mirror.Accepted
-		require.Equal(t, r.Outcome == mirror.Accepted, r.Err() == nil, "%s has a reason exactly if it is not accepted", r.Topic)
+		require.Equal(t, r.Outcome == mirror.Accepted, r.Err() == nil,
+			"%s has a reason exactly if it is not accepted", r.Topic)
 	}
 	require.Equal(t, topics, names, "each topic has one result, in the order asked")
 	if err == nil {
-		require.True(t, accepted && report.Complete && report.UnexpectedCount == 0 && report.Next == "", "a nil error promises all of it")
+		require.True(t, accepted && report.Complete && report.UnexpectedCount == 0 && report.Next == "",
+			"a nil error promises all of it")
 		return
 	}
 	var incomplete *mirror.IncompleteError

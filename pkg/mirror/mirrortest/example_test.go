@@ -70,7 +70,9 @@ func ExampleRow() {
 		log.Fatal(err)
 	}
 	defer pair.Close()
-	pair.Local.Inject(mirrortest.Fault{Topic: "topic-2", Do: mirrortest.Row(`{"mirror_topic_name":"topic-2","error_code":50003}`)})
+	pair.Local.Inject(mirrortest.Fault{
+		Topic: "topic-2", Do: mirrortest.Row(`{"mirror_topic_name":"topic-2","error_code":50003}`),
+	})
 	client, err := mirror.NewClient(pair.Local.Config())
 	if err != nil {
 		log.Fatal(err)

@@ -77,11 +77,13 @@ func TestReversal_MovesBothSides(t *testing.T) {
 		require.NoError(t, err)
 		p.Local.AssertReport(t, report)
 		require.Equal(t, "PENDING_STOPPED/PENDING_MIRROR", statuses(), "accepted, not done")
-		require.Equal(t, []mirrortest.Status{mirrortest.PendingStopped, mirrortest.PendingMirror}, []mirrortest.Status{p.Local.Status("topic-1"), p.Remote.Status("topic-1")})
+		require.Equal(t, []mirrortest.Status{mirrortest.PendingStopped, mirrortest.PendingMirror},
+			[]mirrortest.Status{p.Local.Status("topic-1"), p.Remote.Status("topic-1")})
 		require.Equal(t, "ACTIVE", string(p.Local.Status("topic-2")))
 
 		_, err = reverse(t, p.Local, "topic-1")
-		require.ErrorContains(t, err, "topic-1: 400: Topic 'topic-1' has already stopped its mirror from 'dr-link'", "pending counts as stopped")
+		require.ErrorContains(t, err,
+			"topic-1: 400: Topic 'topic-1' has already stopped its mirror from 'dr-link'", "pending counts as stopped")
 		time.Sleep(time.Minute - 1)
 		require.Equal(t, "PENDING_STOPPED/PENDING_MIRROR", statuses())
 		_, err = reverse(t, p.Remote, "topic-1")
@@ -103,24 +105,30 @@ func TestReversal_RefusesByRow(t *testing.T) {
 	p := mirrortest.NewPair(t, mirrortest.Options{Link: "dr-link", Topics: []mirrortest.Topic{
 		{Name: "active"}, {Name: "paused", Status: mirrortest.Paused}, {Name: "stopped", Status: mirrortest.Stopped},
 		{Name: "failed", Status: "LINK_FAILED"}, {Name: "pending", Status: mirrortest.PendingStopped},
-		{Name: "lagging", Partitions: []mirrortest.Partition{{Lag: 7, LastSourceFetchOffset: 3}, {LastSourceFetchOffset: -1}}},
+		{Name: "lagging", Partitions: []mirrortest.Partition{
+			{Lag: 7, LastSourceFetchOffset: 3}, {LastSourceFetchOffset: -1},
+		}},
 	}})
 	for _, dryRun := range []bool{true, false} {
 		call := client(t, p.Local).ReverseAndPause
 		if dryRun {
 			call = client(t, p.Local).ValidateReverseAndPause
 		}
-		report, err := call(ctx, "dr-link", mirror.Topics("active", "paused", "stopped", "failed", "pending", "lagging", "nowhere"))
+		report, err := call(ctx, "dr-link",
+			mirror.Topics("active", "paused", "stopped", "failed", "pending", "lagging", "nowhere"))
 		require.Error(t, err)
 		var got []string
 		for _, r := range report.Results {
 			got = append(got, fmt.Sprintf("%s %v %d", r.Topic, r.Outcome, r.Code))
 		}
 		require.Equal(t, []string{
-			"active accepted 0", "paused accepted 0", "stopped failed 400", "failed failed 400", "pending failed 400", "lagging accepted 0", "nowhere failed 40403",
+			"active accepted 0", "paused accepted 0", "stopped failed 400", "failed failed 400",
+			"pending failed 400", "lagging accepted 0", "nowhere failed 40403",
 		}, got)
 		lagging, _ := report.Result("lagging")
-		require.Equal(t, []mirror.PartitionLag{{Lag: 7, LastSourceFetchOffset: 3}, {Partition: 1, LastSourceFetchOffset: -1}}, lagging.Lags)
+		require.Equal(t, []mirror.PartitionLag{
+			{Lag: 7, LastSourceFetchOffset: 3}, {Partition: 1, LastSourceFetchOffset: -1},
+		}, lagging.Lags)
 		require.Nil(t, lagging.MessagesTruncated)
 		p.Local.AssertReport(t, report)
 		if dryRun {
@@ -155,7 +163,8 @@ func TestSelection(t *testing.T) {
 		{"unknown topic", `{"mirror_topic_names":["x","b.eu"]}`, 200, "x b.eu"},
 		{"not a list", `{"mirror_topic_names":"b.eu"}`, 400, "Cannot deserialize"},
 		{"not JSON", `topics=b.eu`, 400, "Cannot deserialize"},
-		{"a pattern that Java and Go may differ on", `{"mirror_topic_name_pattern":"[a-z&&[^b]].*"}`, 400, "Java and Go may differ"},
+		{"a pattern that Java and Go may differ on", `{"mirror_topic_name_pattern":"[a-z&&[^b]].*"}`,
+			400, "Java and Go may differ"},
 		{"a pattern of Java's only", `{"mirror_topic_name_pattern":"(?!a).*"}`, 400, "does not evaluate"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -183,11 +192,14 @@ func TestPattern_OnlyWhatIsTheSameInJavaAndGo(t *testing.T) {
 		resp, _ := raw(t, p.Local, "POST", path(p.Local)+"?validate_only=true", body)
 		return resp.StatusCode
 	}
-	for _, same := range []string{`.*`, `^(?:topic-.*)$`, `topic-\d`, `[a-z-]+\w`, `(?<n>topic).+`, `(?i)TOPIC-1`, `t?o+p{1}i{1,}c{1,2}.*?`, `a|\.`} {
+	for _, same := range []string{
+		`.*`, `^(?:topic-.*)$`, `topic-\d`, `[a-z-]+\w`, `(?<n>topic).+`, `(?i)TOPIC-1`, `t?o+p{1}i{1,}c{1,2}.*?`, `a|\.`,
+	} {
 		require.Equal(t, 200, ask(same), same)
 	}
 	for _, differs := range []string{
-		`[a-z&&[^bc]]`, `[a-d[m-p]]`, `[[:alpha:]]`, `\0101`, `(?U)\w+`, `(?P<n>x)`, `x{,3}`, `(?=x)`, `(?>x)`, `x++`, `(x)\1`, `\Qx\E`, `\p{L}`, `[]x]`, `a)(b`,
+		`[a-z&&[^bc]]`, `[a-d[m-p]]`, `[[:alpha:]]`, `\0101`, `(?U)\w+`, `(?P<n>x)`, `x{,3}`,
+		`(?=x)`, `(?>x)`, `x++`, `(x)\1`, `\Qx\E`, `\p{L}`, `[]x]`, `a)(b`,
 	} {
 		require.Equal(t, 400, ask(differs), differs)
 	}
@@ -220,7 +232,8 @@ func TestServer_CredentialsBeforeAnythingElse(t *testing.T) {
 	_, err = m.ReverseAndPause(ctx, "dr-link", mirror.Topics("topic-1"))
 	require.ErrorIs(t, err, mirror.ErrUnauthenticated, "the other cluster's secret")
 
-	_, err = client(t, p.Local, func(c *mirror.Config) { c.Credential = p.Local.Forbidden() }).ReverseAndPause(ctx, "dr-link", mirror.Topics("topic-1"))
+	_, err = client(t, p.Local, func(c *mirror.Config) { c.Credential = p.Local.Forbidden() }).
+		ReverseAndPause(ctx, "dr-link", mirror.Topics("topic-1"))
 	var api *mirror.APIError
 	require.ErrorAs(t, err, &api)
 	require.Equal(t, []int{403, 40301}, []int{api.Status, api.Code})
@@ -230,7 +243,8 @@ func TestServer_CredentialsBeforeAnythingElse(t *testing.T) {
 	for _, header := range [][]string{
 		{"Authorization", "Bearer tok", "Confluent-Identity-Pool-Id", "pool-1"}, {"Authorization", "Bearer free"},
 	} {
-		resp, body := raw(t, p.Local, "POST", path(p.Local)+"?validate_only=true", `{"mirror_topic_names":["topic-1"]}`, header...)
+		resp, body := raw(t, p.Local, "POST", path(p.Local)+"?validate_only=true",
+			`{"mirror_topic_names":["topic-1"]}`, header...)
 		require.Equal(t, 200, resp.StatusCode, body)
 	}
 	p.Local.RevokeToken("free")
@@ -265,7 +279,8 @@ func TestServer_NotFoundAndBadRequest(t *testing.T) {
 
 func TestServer_TextsAndKindsOfRealServers(t *testing.T) {
 	p := mirrortest.NewPair(t, mirrortest.Options{})
-	_, body := raw(t, p.Local, "POST", strings.Replace(path(p.Local), "dr-link", "other%2Flink", 1), `{"mirror_topic_names":["topic-1"]}`)
+	_, body := raw(t, p.Local, "POST", strings.Replace(path(p.Local), "dr-link", "other%2Flink", 1),
+		`{"mirror_topic_names":["topic-1"]}`)
 	require.JSONEq(t, `{"error_code":404,"message":"The cluster link doesn't exist: other/link"}`, body)
 	_, body = raw(t, p.Remote, "POST", path(p.Remote)+"?validate_only=true", `{"mirror_topic_names":["topic-1"]}`)
 	require.Contains(t, body, `"error_code":404,"error_message":"The mirror topic doesn't exist: topic-1"`)
@@ -282,7 +297,8 @@ func TestServer_RowsOfOtherServers(t *testing.T) {
 		topics = append(topics, mirrortest.Topic{Name: names[i]})
 	}
 	p := mirrortest.NewPair(t, mirrortest.Options{Topics: topics, Shuffle: true, NoTruncationData: true})
-	_, body := raw(t, p.Local, "POST", path(p.Local)+"?validate_only=true", `{"mirror_topic_names":["`+strings.Join(names, `","`)+`"]}`)
+	_, body := raw(t, p.Local, "POST", path(p.Local)+"?validate_only=true",
+		`{"mirror_topic_names":["`+strings.Join(names, `","`)+`"]}`)
 	require.NotContains(t, body, "truncat")
 	var order []string
 	for _, part := range strings.Split(body, `"mirror_topic_name":"`)[1:] {
@@ -335,17 +351,23 @@ func TestServer_RateLimiterAnswersByAcceptAndMode(t *testing.T) {
 	}{
 		{"rejects", mirrortest.Rate{}, 429, []string{"unavailable"}, "application/json", "application/json",
 			`{"servlet":"default","message":"Too Many Requests","url":"PATH","status":"429"}`},
-		{"rejects, HTML", mirrortest.Rate{}, 429, []string{"unavailable"}, "*/*", "text/html;charset=iso-8859-1", "<tr><th>URI:</th><td>PATH</td></tr>"},
-		{"rejects, no Accept", mirrortest.Rate{}, 429, []string{"unavailable"}, "", "text/html;charset=iso-8859-1", "HTTP ERROR 429 Too Many Requests"},
-		{"rejects, without header", mirrortest.Rate{NoHeader: true}, 429, nil, "application/json", "application/json", `"status":"429"`},
-		{"delays", mirrortest.Rate{Delays: true}, 200, []string{"delayed"}, "application/json", "application/json", `"mirror_topic_name":"topic-1"`},
-		{"delays, without header", mirrortest.Rate{Delays: true, NoHeader: true}, 200, nil, "application/json", "application/json", `"mirror_topic_name":"topic-1"`},
+		{"rejects, HTML", mirrortest.Rate{}, 429, []string{"unavailable"}, "*/*", "text/html;charset=iso-8859-1",
+			"<tr><th>URI:</th><td>PATH</td></tr>"},
+		{"rejects, no Accept", mirrortest.Rate{}, 429, []string{"unavailable"}, "", "text/html;charset=iso-8859-1",
+			"HTTP ERROR 429 Too Many Requests"},
+		{"rejects, without header", mirrortest.Rate{NoHeader: true}, 429, nil, "application/json", "application/json",
+			`"status":"429"`},
+		{"delays", mirrortest.Rate{Delays: true}, 200, []string{"delayed"}, "application/json", "application/json",
+			`"mirror_topic_name":"topic-1"`},
+		{"delays, without header", mirrortest.Rate{Delays: true, NoHeader: true}, 200, nil,
+			"application/json", "application/json", `"mirror_topic_name":"topic-1"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.rate.PerSecond, c.rate.Burst = 1e-9, 1
 			p := mirrortest.NewPair(t, mirrortest.Options{Rate: c.rate})
 			ask := func() (*http.Response, string) {
-				return raw(t, p.Local, "POST", path(p.Local)+"?validate_only=true", `{"mirror_topic_names":["topic-1"]}`, "Accept", c.accept)
+				return raw(t, p.Local, "POST", path(p.Local)+"?validate_only=true",
+					`{"mirror_topic_names":["topic-1"]}`, "Accept", c.accept)
 			}
 			resp, _ := ask()
 			require.Equal(t, 200, resp.StatusCode)
@@ -371,8 +393,10 @@ func TestFault_BeforeAndAfterApply(t *testing.T) {
 		{"cut in the body", mirrortest.Cut(150), mirror.Unknown, "the answer could not be read to its end"},
 		{"reset", mirrortest.Reset(0), mirror.Unknown, "reset"},
 		{"cut behind the end", mirrortest.Cut(1 << 20), mirror.Accepted, ""},
-		{"error", mirrortest.Error(500, 50003, "timed out"), mirror.Unknown, "HTTP 500 Internal Server Error, code 50003: timed out"},
-		{"answer", mirrortest.Answer(503, "<title>busy</title>", "Content-Type", "text/html", "Retry-After", "3"), mirror.Unknown, "busy (retry after 3s)"},
+		{"error", mirrortest.Error(500, 50003, "timed out"),
+			mirror.Unknown, "HTTP 500 Internal Server Error, code 50003: timed out"},
+		{"answer", mirrortest.Answer(503, "<title>busy</title>", "Content-Type", "text/html", "Retry-After", "3"),
+			mirror.Unknown, "busy (retry after 3s)"},
 		{"raw", mirrortest.Raw("HTTP/1.1 999 What\r\nContent-Length: 0\r\n\r\n"), mirror.Unknown, "HTTP 999"},
 		{"filtered", mirrortest.RateLimited(), mirror.Untouched, "429"},
 	} {
@@ -408,14 +432,17 @@ func TestFault_WhichRequest(t *testing.T) {
 		return err != nil
 	}
 	p.Local.Inject(mirrortest.Fault{Nth: 3, Do: mirrortest.Error(400, 400, "x")})
-	require.Equal(t, []bool{false, false, true, false}, []bool{fails("topic-1"), fails("topic-1"), fails("topic-1"), fails("topic-1")})
+	require.Equal(t, []bool{false, false, true, false},
+		[]bool{fails("topic-1"), fails("topic-1"), fails("topic-1"), fails("topic-1")})
 
 	p.Local.Inject(mirrortest.Fault{Nth: 2, Topic: "topic-2", Do: mirrortest.Error(400, 400, "x")})
-	require.Equal(t, []bool{false, false, false, true, false}, []bool{fails("topic-1"), fails("topic-2"), fails("topic-1"), fails("topic-2"), fails("topic-2")})
+	require.Equal(t, []bool{false, false, false, true, false},
+		[]bool{fails("topic-1"), fails("topic-2"), fails("topic-1"), fails("topic-2"), fails("topic-2")})
 
 	p.Local.Inject(mirrortest.Fault{Do: mirrortest.Error(400, 400, "x")})
 	p.Local.Inject(mirrortest.Fault{Do: mirrortest.Error(400, 400, "y")})
-	require.Equal(t, []bool{true, true, false}, []bool{fails("topic-1"), fails("topic-1"), fails("topic-1")}, "one after the other")
+	require.Equal(t, []bool{true, true, false},
+		[]bool{fails("topic-1"), fails("topic-1"), fails("topic-1")}, "one after the other")
 
 	p.Local.Inject(mirrortest.Fault{Nth: 2, Every: true, Do: mirrortest.Error(400, 400, "x")})
 	require.Equal(t, []bool{false, true, true}, []bool{fails("topic-1"), fails("topic-1"), fails("topic-1")})
@@ -424,9 +451,13 @@ func TestFault_WhichRequest(t *testing.T) {
 func TestFault_OfOneTopic(t *testing.T) {
 	for _, after := range []bool{false, true} {
 		p := mirrortest.NewPair(t, mirrortest.Options{Topics: []mirrortest.Topic{{Name: "a"}, {Name: "b"}, {Name: "c"}}})
-		p.Local.Inject(mirrortest.Fault{Topic: "b", AfterApply: after, Do: mirrortest.Row(`{"mirror_topic_name":"b","error_code":50003,"error_message":null}`)})
+		p.Local.Inject(mirrortest.Fault{
+			Topic: "b", AfterApply: after,
+			Do: mirrortest.Row(`{"mirror_topic_name":"b","error_code":50003,"error_message":null}`),
+		})
 		report, err := reverse(t, p.Local, "a", "b", "c")
-		require.EqualError(t, errors.Join(err), `link "dr-link": 2 accepted, 1 failed, 0 unknown, 0 untouched: b: code 50003, no message`)
+		require.EqualError(t, errors.Join(err),
+			`link "dr-link": 2 accepted, 1 failed, 0 unknown, 0 untouched: b: code 50003, no message`)
 		require.Equal(t, map[bool]int{true: 1}[after], p.Local.Applied("b"))
 		require.Equal(t, 1, p.Local.Applied("c"))
 		p.Local.AssertReport(t, report)
@@ -555,10 +586,14 @@ func TestOracle_Assertions(t *testing.T) {
 		lie  mirror.Report
 		want string
 	}{
-		{mirror.Report{Results: []mirror.Result{{Topic: "topic-2", Outcome: mirror.Accepted}}}, "topic-2: the report says accepted, and the topic was not reversed"},
-		{mirror.Report{Results: []mirror.Result{{Topic: "nowhere", Outcome: mirror.Accepted}}}, "nowhere: the report says accepted, and the topic was not reversed"},
-		{mirror.Report{Results: []mirror.Result{{Topic: "topic-1", Outcome: mirror.Untouched}}}, "topic-1: the report says untouched, and the topic was reversed"},
-		{mirror.Report{DryRun: true, Results: []mirror.Result{{Topic: "topic-1"}}}, "topic-1: the report is of a dry run, and the topic was reversed"},
+		{mirror.Report{Results: []mirror.Result{{Topic: "topic-2", Outcome: mirror.Accepted}}},
+			"topic-2: the report says accepted, and the topic was not reversed"},
+		{mirror.Report{Results: []mirror.Result{{Topic: "nowhere", Outcome: mirror.Accepted}}},
+			"nowhere: the report says accepted, and the topic was not reversed"},
+		{mirror.Report{Results: []mirror.Result{{Topic: "topic-1", Outcome: mirror.Untouched}}},
+			"topic-1: the report says untouched, and the topic was reversed"},
+		{mirror.Report{DryRun: true, Results: []mirror.Result{{Topic: "topic-1"}}},
+			"topic-1: the report is of a dry run, and the topic was reversed"},
 	} {
 		r.errors = nil
 		p.Local.AssertReport(r, &c.lie)

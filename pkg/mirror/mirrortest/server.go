@@ -207,7 +207,8 @@ func (c *Cluster) read(r *http.Request, body []byte) (query, *response) {
 // alter reverses the selected topics that it can and may, and answers with a row for each. The
 // pair's mu is held.
 func (c *Cluster) alter(q query, fault *Fault) (a response, applied []string) {
-	self := c.Endpoint + "/kafka/v3/clusters/" + url.PathEscape(c.ID) + "/links/" + url.PathEscape(c.pair.link) + "/mirrors"
+	self := c.Endpoint + "/kafka/v3/clusters/" + url.PathEscape(c.ID) +
+		"/links/" + url.PathEscape(c.pair.link) + "/mirrors"
 	rows := [][]byte{}
 	topics := slices.Clone(q.topics)
 	if c.pair.opts.Shuffle {
@@ -238,7 +239,9 @@ func (c *Cluster) alter(q query, fault *Fault) (a response, applied []string) {
 		rows = append(rows, text)
 	}
 	// The rows are joined by hand, for one that was injected need not be JSON.
-	head := mustJSON(gen.ResourceCollection{Kind: "KafkaAlterMirrorsDataList", Metadata: gen.ResourceCollectionMetadata{Self: self}})
+	head := mustJSON(gen.ResourceCollection{
+		Kind: "KafkaAlterMirrorsDataList", Metadata: gen.ResourceCollectionMetadata{Self: self},
+	})
 	body := fmt.Sprintf(`%s,"data":[%s]}`, bytes.TrimSuffix(head, []byte("}")), bytes.Join(rows, []byte(",")))
 	return jsonAnswer(http.StatusOK, []byte(body)), applied
 }
@@ -260,7 +263,8 @@ func (c *Cluster) row(self, name string) gen.AlterMirrorStatusResponseData {
 	}
 	if t := c.topics[name]; t != nil {
 		for i, p := range t.partitions {
-			row.MirrorLags = append(row.MirrorLags, gen.MirrorLag{Partition: i, Lag: p.Lag, LastSourceFetchOffset: p.LastSourceFetchOffset})
+			row.MirrorLags = append(row.MirrorLags,
+				gen.MirrorLag{Partition: i, Lag: p.Lag, LastSourceFetchOffset: p.LastSourceFetchOffset})
 		}
 	}
 	return row
@@ -319,7 +323,8 @@ func rejected(r *http.Request, header bool) response {
 	path, reason := html.EscapeString(r.URL.Path), http.StatusText(status)
 	if r.Header.Get("Accept") == "application/json" {
 		a.header.Set("Content-Type", "application/json")
-		a.body = fmt.Appendf(nil, "{\n\"servlet\":\"default\",\n\"message\":%q,\n\"url\":%q,\n\"status\":\"%d\"\n}", reason, path, status)
+		a.body = fmt.Appendf(nil, "{\n\"servlet\":\"default\",\n\"message\":%q,\n\"url\":%q,\n\"status\":\"%d\"\n}",
+			reason, path, status)
 		return a
 	}
 	a.header.Set("Content-Type", "text/html;charset=iso-8859-1")

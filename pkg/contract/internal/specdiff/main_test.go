@@ -36,39 +36,120 @@ func TestSpecdiff_Edits(t *testing.T) {
 	}{
 		{"nothing", nil, harmless, "0 breaking, 0 harmless, 0 known"},
 		{"a description", [][2]string{{"The name of the cluster link.", "The link."}}, harmless, "0 breaking"},
-		{"operation removed", [][2]string{{"    post:\n      operationId", "    put:\n      operationId"}}, breaks, "the operation is gone"},
-		{"path renamed", [][2]string{{"/mirrors:reverse-and-pause-mirror:", "/mirrors:reverse-and-pause:"}}, breaks, "the operation is gone"},
-		{"operationId changed", [][2]string{{"operationId: update", "operationId: alter"}}, breaks, "the operationId is another"},
-		{"new required parameter", [][2]string{{"components:\n  parameters:\n", "components:\n  parameters:\n    Force: {name: force, in: query, required: true, schema: {type: boolean}}\n"},
-			{"        - $ref: '#/components/parameters/LinkName'\n", "        - $ref: '#/components/parameters/LinkName'\n        - $ref: '#/components/parameters/Force'\n"}}, breaks, "`force`"},
-		{"new optional parameter", [][2]string{{"components:\n  parameters:\n", "components:\n  parameters:\n    Force: {name: force, in: query, required: false, schema: {type: boolean}}\n"},
-			{"        - $ref: '#/components/parameters/LinkName'\n", "        - $ref: '#/components/parameters/LinkName'\n        - $ref: '#/components/parameters/Force'\n"}}, harmless, "`force`"},
-		{"validate_only removed", [][2]string{{"        - $ref: '#/components/parameters/ValidateOnly'\n", ""}}, breaks, "`validate_only`"},
-		{"validate_only a string", [][2]string{{"        type: boolean\n      example: false", "        type: string\n      example: 'false'"}}, breaks, "`validate_only`"},
-		{"names removed from the request", [][2]string{{"        mirror_topic_names:\n          description: The names of the mirror topics.\n          type: array\n          items:\n            type: string\n", ""}}, breaks, "`mirror_topic_names`"},
-		{"names limited", [][2]string{{"          type: array\n          items:\n            type: string\n        mirror_topic_name_pattern", "          type: array\n          maxItems: 10\n          items:\n            type: string\n        mirror_topic_name_pattern"}}, breaks, "`mirror_topic_names`"},
-		{"new optional member of the request", [][2]string{{"        mirror_topic_name_pattern:\n          description: A pat", "        note:\n          type: string\n        mirror_topic_name_pattern:\n          description: A pat"}}, harmless, "`note`"},
-		{"new required member of the request", [][2]string{{"        mirror_topic_name_pattern:\n          description: A pat", "        note:\n          type: string\n        mirror_topic_name_pattern:\n          description: A pat"},
-			{"      description: Which mirror topics to change.\n      type: object\n", "      description: Which mirror topics to change.\n      type: object\n      required: [note]\n"}}, breaks, "`note`"},
-		{"error_code optional, inside the allOf", [][2]string{{"            - error_message\n            - error_code\n", "            - error_message\n"}}, breaks, "error_code"},
-		{"error_code removed, inside the allOf", [][2]string{{"            - error_message\n            - error_code\n", "            - error_message\n"}, {"            error_code:\n              type: integer\n              nullable: true\n", ""}}, breaks, "error_code"},
-		{"error_code a string", [][2]string{{"            error_code:\n              type: integer\n", "            error_code:\n              type: string\n"}}, breaks, "error_code"},
-		{"new member of a row", [][2]string{{"            error_code:\n              type: integer\n", "            mirror_status:\n              type: string\n            error_code:\n              type: integer\n"}}, harmless, "mirror_status"},
-		{"lag a string", [][2]string{{"        lag:\n          type: integer\n          format: int64\n", "        lag:\n          type: string\n"}}, breaks, "lag"},
-		{"mirror_lags may be null", [][2]string{{"      description: How far a mirror topic is behind its source, partition by partition.\n      type: array\n", "      description: How far a mirror topic is behind its source, partition by partition.\n      nullable: true\n      type: array\n"}}, breaks, "mirror_lags"},
-		{"error_message never null", [][2]string{{"            error_message:\n              type: string\n              nullable: true\n", "            error_message:\n              type: string\n"}}, harmless, "error_message"},
-		{"data an object", [][2]string{{"            data:\n              type: array\n", "            data:\n              type: object\n"}}, breaks, "data"},
-		{"5XX removed", [][2]string{{"        5XX:\n          $ref: '#/components/responses/ServerError'\n", ""}}, breaks, "the answer 500 as application/json is not declared any more"},
-		{"5XX narrowed to 500", [][2]string{{"        5XX:\n", "        '500':\n"}}, breaks, "the answer 503 as application/json is not declared any more"},
-		{"401 removed", [][2]string{{"        '401':\n          $ref: '#/components/responses/Unauthorized'\n", ""}}, breaks, "the answer 401"},
-		{"429 as JSON", [][2]string{{"        text/html:\n", "        application/json:\n"}}, breaks, "the answer 429 as text/html"},
-		{"200 as XML", [][2]string{{"            application/json:\n              schema:\n                $ref: '#/components/schemas/AlterMirrorStatus", "            application/xml:\n              schema:\n                $ref: '#/components/schemas/AlterMirrorStatus"}}, breaks, "the answer 200 as application/json"},
-		{"409 declared", [][2]string{{"        '429':\n", "        '409':\n          $ref: '#/components/responses/BadRequest'\n        '429':\n"}}, harmless, "409"},
-		{"no bearer tokens any more", [][2]string{{"        - external-access-token: []\n", ""}}, breaks, "external-access-token alone does not do"},
-		{"both credentials at once", [][2]string{{"        - resource-api-key: []\n        - external-access-token: []\n", "        - resource-api-key: []\n          external-access-token: []\n"}}, breaks, "resource-api-key alone does not do"},
-		{"another credential as well", [][2]string{{"        - external-access-token: []\n", "        - external-access-token: []\n        - cloud-key: []\n"}, {"  securitySchemes:\n", "  securitySchemes:\n    cloud-key: {type: http, scheme: basic}\n"}}, harmless, "cloud-key"},
-		{"another operation", [][2]string{{"components:\n  parameters", "  /kafka/v3/clusters:\n    get:\n      responses:\n        '200':\n          description: All clusters.\ncomponents:\n  parameters"}}, harmless, "0 breaking, 0 harmless"},
-		{"new member of Error", [][2]string{{"        error_code:\n          type: integer\n          format: int32\n", "        hint:\n          type: string\n        error_code:\n          type: integer\n          format: int32\n"}}, harmless, "hint"},
+		{"operation removed", [][2]string{{"    post:\n      operationId", "    put:\n      operationId"}},
+			breaks, "the operation is gone"},
+		{"path renamed", [][2]string{{"/mirrors:reverse-and-pause-mirror:", "/mirrors:reverse-and-pause:"}},
+			breaks, "the operation is gone"},
+		{"operationId changed", [][2]string{{"operationId: update", "operationId: alter"}},
+			breaks, "the operationId is another"},
+		{"new required parameter", [][2]string{
+			{"components:\n  parameters:\n",
+				"components:\n  parameters:\n    Force: {name: force, in: query, required: true, schema: {type: boolean}}\n"},
+			{"        - $ref: '#/components/parameters/LinkName'\n",
+				"        - $ref: '#/components/parameters/LinkName'\n        - $ref: '#/components/parameters/Force'\n"},
+		}, breaks, "`force`"},
+		{"new optional parameter", [][2]string{
+			{"components:\n  parameters:\n",
+				"components:\n  parameters:\n    Force: {name: force, in: query, required: false, schema: {type: boolean}}\n"},
+			{"        - $ref: '#/components/parameters/LinkName'\n",
+				"        - $ref: '#/components/parameters/LinkName'\n        - $ref: '#/components/parameters/Force'\n"},
+		}, harmless, "`force`"},
+		{"validate_only removed", [][2]string{{"        - $ref: '#/components/parameters/ValidateOnly'\n", ""}},
+			breaks, "`validate_only`"},
+		{"validate_only a string", [][2]string{{
+			"        type: boolean\n      example: false",
+			"        type: string\n      example: 'false'",
+		}}, breaks, "`validate_only`"},
+		{"names removed from the request", [][2]string{{
+			"        mirror_topic_names:\n          description: The names of the mirror topics.\n" +
+				"          type: array\n          items:\n            type: string\n",
+			"",
+		}}, breaks, "`mirror_topic_names`"},
+		{"names limited", [][2]string{{
+			"          type: array\n          items:\n            type: string\n        mirror_topic_name_pattern",
+			"          type: array\n          maxItems: 10\n" +
+				"          items:\n            type: string\n        mirror_topic_name_pattern",
+		}}, breaks, "`mirror_topic_names`"},
+		{"new optional member of the request", [][2]string{{
+			"        mirror_topic_name_pattern:\n          description: A pat",
+			"        note:\n          type: string\n        mirror_topic_name_pattern:\n          description: A pat",
+		}}, harmless, "`note`"},
+		{"new required member of the request", [][2]string{
+			{"        mirror_topic_name_pattern:\n          description: A pat",
+				"        note:\n          type: string\n        mirror_topic_name_pattern:\n          description: A pat"},
+			{"      description: Which mirror topics to change.\n      type: object\n",
+				"      description: Which mirror topics to change.\n      type: object\n      required: [note]\n"},
+		}, breaks, "`note`"},
+		{"error_code optional, inside the allOf", [][2]string{{
+			"            - error_message\n            - error_code\n",
+			"            - error_message\n",
+		}}, breaks, "error_code"},
+		{"error_code removed, inside the allOf", [][2]string{
+			{"            - error_message\n            - error_code\n", "            - error_message\n"},
+			{"            error_code:\n              type: integer\n              nullable: true\n", ""},
+		}, breaks, "error_code"},
+		{"error_code a string", [][2]string{{
+			"            error_code:\n              type: integer\n",
+			"            error_code:\n              type: string\n",
+		}}, breaks, "error_code"},
+		{"new member of a row", [][2]string{{
+			"            error_code:\n              type: integer\n",
+			"            mirror_status:\n              type: string\n            error_code:\n              type: integer\n",
+		}}, harmless, "mirror_status"},
+		{"lag a string", [][2]string{{
+			"        lag:\n          type: integer\n          format: int64\n",
+			"        lag:\n          type: string\n",
+		}}, breaks, "lag"},
+		{"mirror_lags may be null", [][2]string{{
+			"      description: How far a mirror topic is behind its source, partition by partition.\n      type: array\n",
+			"      description: How far a mirror topic is behind its source, partition by partition.\n" +
+				"      nullable: true\n      type: array\n",
+		}}, breaks, "mirror_lags"},
+		{"error_message never null", [][2]string{{
+			"            error_message:\n              type: string\n              nullable: true\n",
+			"            error_message:\n              type: string\n",
+		}}, harmless, "error_message"},
+		{"data an object", [][2]string{{
+			"            data:\n              type: array\n",
+			"            data:\n              type: object\n",
+		}}, breaks, "data"},
+		{"5XX removed", [][2]string{{"        5XX:\n          $ref: '#/components/responses/ServerError'\n", ""}},
+			breaks, "the answer 500 as application/json is not declared any more"},
+		{"5XX narrowed to 500", [][2]string{{"        5XX:\n", "        '500':\n"}},
+			breaks, "the answer 503 as application/json is not declared any more"},
+		{"401 removed", [][2]string{{"        '401':\n          $ref: '#/components/responses/Unauthorized'\n", ""}},
+			breaks, "the answer 401"},
+		{"429 as JSON", [][2]string{{"        text/html:\n", "        application/json:\n"}},
+			breaks, "the answer 429 as text/html"},
+		{"200 as XML", [][2]string{{
+			"            application/json:\n" +
+				"              schema:\n                $ref: '#/components/schemas/AlterMirrorStatus",
+			"            application/xml:\n" +
+				"              schema:\n                $ref: '#/components/schemas/AlterMirrorStatus",
+		}}, breaks, "the answer 200 as application/json"},
+		{"409 declared", [][2]string{{
+			"        '429':\n",
+			"        '409':\n          $ref: '#/components/responses/BadRequest'\n        '429':\n",
+		}}, harmless, "409"},
+		{"no bearer tokens any more", [][2]string{{"        - external-access-token: []\n", ""}},
+			breaks, "external-access-token alone does not do"},
+		{"both credentials at once", [][2]string{{
+			"        - resource-api-key: []\n        - external-access-token: []\n",
+			"        - resource-api-key: []\n          external-access-token: []\n",
+		}}, breaks, "resource-api-key alone does not do"},
+		{"another credential as well", [][2]string{
+			{"        - external-access-token: []\n", "        - external-access-token: []\n        - cloud-key: []\n"},
+			{"  securitySchemes:\n", "  securitySchemes:\n    cloud-key: {type: http, scheme: basic}\n"},
+		}, harmless, "cloud-key"},
+		{"another operation", [][2]string{{
+			"components:\n  parameters",
+			"  /kafka/v3/clusters:\n    get:\n      responses:\n        '200':\n          description: All clusters.\n" +
+				"components:\n  parameters",
+		}}, harmless, "0 breaking, 0 harmless"},
+		{"new member of Error", [][2]string{{
+			"        error_code:\n          type: integer\n          format: int32\n",
+			"        hint:\n          type: string\n        error_code:\n          type: integer\n          format: int32\n",
+		}}, harmless, "hint"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			edited := spec

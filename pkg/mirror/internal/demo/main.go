@@ -31,7 +31,9 @@ func main() {
 const link = "my-new-link-1"
 
 var partitions = []mirrortest.Partition{
-	{Lag: 0, LastSourceFetchOffset: 0}, {Lag: 10000, LastSourceFetchOffset: 1000}, {Lag: 40000, LastSourceFetchOffset: 12030},
+	{Lag: 0, LastSourceFetchOffset: 0},
+	{Lag: 10000, LastSourceFetchOffset: 1000},
+	{Lag: 40000, LastSourceFetchOffset: 12030},
 }
 
 func run(ctx context.Context, w io.Writer) (err error) {
@@ -62,7 +64,8 @@ func run(ctx context.Context, w io.Writer) (err error) {
 	report := d.show(client.ReverseAndPause(ctx, link, mirror.Topics("topic-sb", "topic-2")))
 	for _, r := range report.Results {
 		lag, cut := r.Lag(), r.Truncation()
-		d.print("%s: lag %d, truncated %d messages in %d partitions by its rows", r.Topic, lag.Total, cut.Messages, cut.Partitions)
+		d.print("%s: lag %d, truncated %d messages in %d partitions by its rows",
+			r.Topic, lag.Total, cut.Messages, cut.Partitions)
 	}
 
 	d.step("3. The same answer to another question. topic-1 is not in it, topic-sb was not asked for.",
@@ -147,7 +150,8 @@ func (d *demo) progress(b mirror.Batch, done, all int) {
 	}
 	full := done * width / all
 	if d.err == nil {
-		_, d.err = fmt.Fprintf(d.w, "\r[%s%s] %d of %d topics%s", strings.Repeat("#", full), strings.Repeat(".", width-full), done, all, end)
+		_, d.err = fmt.Fprintf(d.w, "\r[%s%s] %d of %d topics%s",
+			strings.Repeat("#", full), strings.Repeat(".", width-full), done, all, end)
 	}
 }
 

@@ -48,7 +48,8 @@ func TestDemo(t *testing.T) {
 			"payments  failed   ", "400: Topic 'payments' has already stopped its mirror",
 		},
 		8: {
-			"batch 1 of 6: 10 of 60 topics\n", "batch 6 of 6: 60 of 60 topics\n", "60 accepted, 0 failed, 0 unknown, 0 untouched",
+			"batch 1 of 6: 10 of 60 topics\n", "batch 6 of 6: 60 of 60 topics\n",
+			"60 accepted, 0 failed, 0 unknown, 0 untouched",
 			"batch 3: 10 topics, HTTP 429 Too Many Requests", "batch 3: 10 topics, HTTP 200", "err: <nil>",
 		},
 	} {

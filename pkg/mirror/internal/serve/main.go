@@ -35,7 +35,9 @@ func run(ctx context.Context, w io.Writer) error {
 	}
 	// Asking for one of these topics shows an answer that is hard to come by otherwise.
 	pair.Local.Inject(mirrortest.Fault{Topic: "error-429", Every: true, Do: mirrortest.RateLimited()})
-	pair.Local.Inject(mirrortest.Fault{Topic: "error-500", Every: true, Do: mirrortest.Error(500, 50003, "This server had a retriable error.")})
+	pair.Local.Inject(mirrortest.Fault{
+		Topic: "error-500", Every: true, Do: mirrortest.Error(500, 50003, "This server had a retriable error."),
+	})
 
 	var b strings.Builder
 	fmt.Fprintf(&b, "Two linked clusters, until you interrupt this.\n\n")
