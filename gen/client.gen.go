@@ -132,11 +132,17 @@ type ResourceMetadata struct {
 // ClusterID defines model for ClusterId.
 type ClusterID = string
 
+// IncludePartitionLevelTruncationData defines model for IncludePartitionLevelTruncationData.
+type IncludePartitionLevelTruncationData = bool
+
 // LinkName defines model for LinkName.
 type LinkName = string
 
 // ValidateOnly defines model for ValidateOnly.
 type ValidateOnly = bool
+
+// AlterMirrorsResponse The answer to a change of mirror topics.
+type AlterMirrorsResponse = AlterMirrorStatusResponseDataList
 
 // BadRequest One error. Kafka's own shape is error_code and message; the other members are the cloud's JSON:API shape.
 type BadRequest = Error
@@ -150,14 +156,71 @@ type Unauthorized = Error
 // AlterMirrorsRequest Which mirror topics to change.
 type AlterMirrorsRequest = AlterMirrorsRequestData
 
+// UpdateKafkaMirrorTopicsFailoverParams defines parameters for UpdateKafkaMirrorTopicsFailover.
+type UpdateKafkaMirrorTopicsFailoverParams struct {
+	// ValidateOnly Whether only to check that the action can be done, and to change nothing. The default is false.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+}
+
+// UpdateKafkaMirrorTopicsPauseParams defines parameters for UpdateKafkaMirrorTopicsPause.
+type UpdateKafkaMirrorTopicsPauseParams struct {
+	// ValidateOnly Whether only to check that the action can be done, and to change nothing. The default is false.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+}
+
+// UpdateKafkaMirrorTopicsPromoteParams defines parameters for UpdateKafkaMirrorTopicsPromote.
+type UpdateKafkaMirrorTopicsPromoteParams struct {
+	// ValidateOnly Whether only to check that the action can be done, and to change nothing. The default is false.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+}
+
+// UpdateKafkaMirrorTopicsResumeParams defines parameters for UpdateKafkaMirrorTopicsResume.
+type UpdateKafkaMirrorTopicsResumeParams struct {
+	// ValidateOnly Whether only to check that the action can be done, and to change nothing. The default is false.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+}
+
 // UpdateKafkaMirrorTopicsReverseAndPauseMirrorParams defines parameters for UpdateKafkaMirrorTopicsReverseAndPauseMirror.
 type UpdateKafkaMirrorTopicsReverseAndPauseMirrorParams struct {
 	// ValidateOnly Whether only to check that the action can be done, and to change nothing. The default is false.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 }
 
+// UpdateKafkaMirrorTopicsReverseAndStartMirrorParams defines parameters for UpdateKafkaMirrorTopicsReverseAndStartMirror.
+type UpdateKafkaMirrorTopicsReverseAndStartMirrorParams struct {
+	// ValidateOnly Whether only to check that the action can be done, and to change nothing. The default is false.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+}
+
+// UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorParams defines parameters for UpdateKafkaMirrorTopicsTruncateAndRestoreMirror.
+type UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorParams struct {
+	// IncludePartitionLevelTruncationData Whether the answer says what is cut off each partition. The default is false.
+	IncludePartitionLevelTruncationData *IncludePartitionLevelTruncationData `form:"include_partition_level_truncation_data,omitempty" json:"include_partition_level_truncation_data,omitempty"`
+
+	// ValidateOnly Whether only to check that the action can be done, and to change nothing. The default is false.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+}
+
+// UpdateKafkaMirrorTopicsFailoverJSONRequestBody defines body for UpdateKafkaMirrorTopicsFailover for application/json ContentType.
+type UpdateKafkaMirrorTopicsFailoverJSONRequestBody = AlterMirrorsRequestData
+
+// UpdateKafkaMirrorTopicsPauseJSONRequestBody defines body for UpdateKafkaMirrorTopicsPause for application/json ContentType.
+type UpdateKafkaMirrorTopicsPauseJSONRequestBody = AlterMirrorsRequestData
+
+// UpdateKafkaMirrorTopicsPromoteJSONRequestBody defines body for UpdateKafkaMirrorTopicsPromote for application/json ContentType.
+type UpdateKafkaMirrorTopicsPromoteJSONRequestBody = AlterMirrorsRequestData
+
+// UpdateKafkaMirrorTopicsResumeJSONRequestBody defines body for UpdateKafkaMirrorTopicsResume for application/json ContentType.
+type UpdateKafkaMirrorTopicsResumeJSONRequestBody = AlterMirrorsRequestData
+
 // UpdateKafkaMirrorTopicsReverseAndPauseMirrorJSONRequestBody defines body for UpdateKafkaMirrorTopicsReverseAndPauseMirror for application/json ContentType.
 type UpdateKafkaMirrorTopicsReverseAndPauseMirrorJSONRequestBody = AlterMirrorsRequestData
+
+// UpdateKafkaMirrorTopicsReverseAndStartMirrorJSONRequestBody defines body for UpdateKafkaMirrorTopicsReverseAndStartMirror for application/json ContentType.
+type UpdateKafkaMirrorTopicsReverseAndStartMirrorJSONRequestBody = AlterMirrorsRequestData
+
+// UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorJSONRequestBody defines body for UpdateKafkaMirrorTopicsTruncateAndRestoreMirror for application/json ContentType.
+type UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorJSONRequestBody = AlterMirrorsRequestData
 
 // RequestEditorFn is the function signature for the RequestEditor callback function
 type RequestEditorFn func(ctx context.Context, req *http.Request) error
@@ -233,6 +296,78 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 // The interface specification for the client above.
 type ClientInterface interface {
 
+	// UpdateKafkaMirrorTopicsFailoverWithBody Fail over mirror topics
+	//
+	// Stops mirror topics as they are, whether their sources can be reached or not, and makes them writable. What had not been mirrored is lost to them.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:failover (the `UpdateKafkaMirrorTopicsFailover` operationId).
+	UpdateKafkaMirrorTopicsFailoverWithBody(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsFailoverParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateKafkaMirrorTopicsFailover Fail over mirror topics
+	//
+	// Stops mirror topics as they are, whether their sources can be reached or not, and makes them writable. What had not been mirrored is lost to them.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:failover (the `UpdateKafkaMirrorTopicsFailover` operationId).
+	UpdateKafkaMirrorTopicsFailover(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsFailoverParams, body UpdateKafkaMirrorTopicsFailoverJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateKafkaMirrorTopicsPauseWithBody Pause mirror topics
+	//
+	// Pauses the mirroring of mirror topics.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:pause (the `UpdateKafkaMirrorTopicsPause` operationId).
+	UpdateKafkaMirrorTopicsPauseWithBody(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsPauseParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateKafkaMirrorTopicsPause Pause mirror topics
+	//
+	// Pauses the mirroring of mirror topics.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:pause (the `UpdateKafkaMirrorTopicsPause` operationId).
+	UpdateKafkaMirrorTopicsPause(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsPauseParams, body UpdateKafkaMirrorTopicsPauseJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateKafkaMirrorTopicsPromoteWithBody Promote mirror topics
+	//
+	// Stops mirror topics once they have caught up with their sources, which must be reachable, and makes them writable.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:promote (the `UpdateKafkaMirrorTopicsPromote` operationId).
+	UpdateKafkaMirrorTopicsPromoteWithBody(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsPromoteParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateKafkaMirrorTopicsPromote Promote mirror topics
+	//
+	// Stops mirror topics once they have caught up with their sources, which must be reachable, and makes them writable.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:promote (the `UpdateKafkaMirrorTopicsPromote` operationId).
+	UpdateKafkaMirrorTopicsPromote(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsPromoteParams, body UpdateKafkaMirrorTopicsPromoteJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateKafkaMirrorTopicsResumeWithBody Resume mirror topics
+	//
+	// Goes on with the mirroring of paused mirror topics.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:resume (the `UpdateKafkaMirrorTopicsResume` operationId).
+	UpdateKafkaMirrorTopicsResumeWithBody(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsResumeParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateKafkaMirrorTopicsResume Resume mirror topics
+	//
+	// Goes on with the mirroring of paused mirror topics.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:resume (the `UpdateKafkaMirrorTopicsResume` operationId).
+	UpdateKafkaMirrorTopicsResume(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsResumeParams, body UpdateKafkaMirrorTopicsResumeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// UpdateKafkaMirrorTopicsReverseAndPauseMirrorWithBody Reverse the local mirror topic and pause the remote mirror topic
 	//
 	// Makes local mirror topics writable and leaves their former sources as paused mirrors. One 200 carries successes and failures side by side, a row a topic; a row without an error says that the reversal was accepted, not that it is done.
@@ -250,6 +385,194 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:reverse-and-pause-mirror (the `UpdateKafkaMirrorTopicsReverseAndPauseMirror` operationId).
 	UpdateKafkaMirrorTopicsReverseAndPauseMirror(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsReverseAndPauseMirrorParams, body UpdateKafkaMirrorTopicsReverseAndPauseMirrorJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateKafkaMirrorTopicsReverseAndStartMirrorWithBody Reverse the local mirror topic and start the remote mirror topic
+	//
+	// Makes local mirror topics writable and turns their former sources into mirrors of them, which start at once.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:reverse-and-start-mirror (the `UpdateKafkaMirrorTopicsReverseAndStartMirror` operationId).
+	UpdateKafkaMirrorTopicsReverseAndStartMirrorWithBody(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsReverseAndStartMirrorParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateKafkaMirrorTopicsReverseAndStartMirror Reverse the local mirror topic and start the remote mirror topic
+	//
+	// Makes local mirror topics writable and turns their former sources into mirrors of them, which start at once.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:reverse-and-start-mirror (the `UpdateKafkaMirrorTopicsReverseAndStartMirror` operationId).
+	UpdateKafkaMirrorTopicsReverseAndStartMirror(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsReverseAndStartMirrorParams, body UpdateKafkaMirrorTopicsReverseAndStartMirrorJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorWithBody Truncate the local topic and restore it to a mirror topic
+	//
+	// Cuts off local topics the records that their counterparts on the other cluster do not have, and makes them mirrors of those. The records are deleted.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:truncate-and-restore (the `UpdateKafkaMirrorTopicsTruncateAndRestoreMirror` operationId).
+	UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorWithBody(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateKafkaMirrorTopicsTruncateAndRestoreMirror Truncate the local topic and restore it to a mirror topic
+	//
+	// Cuts off local topics the records that their counterparts on the other cluster do not have, and makes them mirrors of those. The records are deleted.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:truncate-and-restore (the `UpdateKafkaMirrorTopicsTruncateAndRestoreMirror` operationId).
+	UpdateKafkaMirrorTopicsTruncateAndRestoreMirror(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorParams, body UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+}
+
+// UpdateKafkaMirrorTopicsFailoverWithBody Fail over mirror topics
+//
+// Stops mirror topics as they are, whether their sources can be reached or not, and makes them writable. What had not been mirrored is lost to them.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:failover (the `UpdateKafkaMirrorTopicsFailover` operationId).
+func (c *Client) UpdateKafkaMirrorTopicsFailoverWithBody(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsFailoverParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateKafkaMirrorTopicsFailoverRequestWithBody(c.Server, clusterID, linkName, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateKafkaMirrorTopicsFailover Fail over mirror topics
+//
+// Stops mirror topics as they are, whether their sources can be reached or not, and makes them writable. What had not been mirrored is lost to them.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:failover (the `UpdateKafkaMirrorTopicsFailover` operationId).
+func (c *Client) UpdateKafkaMirrorTopicsFailover(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsFailoverParams, body UpdateKafkaMirrorTopicsFailoverJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateKafkaMirrorTopicsFailoverRequest(c.Server, clusterID, linkName, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateKafkaMirrorTopicsPauseWithBody Pause mirror topics
+//
+// Pauses the mirroring of mirror topics.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:pause (the `UpdateKafkaMirrorTopicsPause` operationId).
+func (c *Client) UpdateKafkaMirrorTopicsPauseWithBody(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsPauseParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateKafkaMirrorTopicsPauseRequestWithBody(c.Server, clusterID, linkName, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateKafkaMirrorTopicsPause Pause mirror topics
+//
+// Pauses the mirroring of mirror topics.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:pause (the `UpdateKafkaMirrorTopicsPause` operationId).
+func (c *Client) UpdateKafkaMirrorTopicsPause(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsPauseParams, body UpdateKafkaMirrorTopicsPauseJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateKafkaMirrorTopicsPauseRequest(c.Server, clusterID, linkName, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateKafkaMirrorTopicsPromoteWithBody Promote mirror topics
+//
+// Stops mirror topics once they have caught up with their sources, which must be reachable, and makes them writable.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:promote (the `UpdateKafkaMirrorTopicsPromote` operationId).
+func (c *Client) UpdateKafkaMirrorTopicsPromoteWithBody(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsPromoteParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateKafkaMirrorTopicsPromoteRequestWithBody(c.Server, clusterID, linkName, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateKafkaMirrorTopicsPromote Promote mirror topics
+//
+// Stops mirror topics once they have caught up with their sources, which must be reachable, and makes them writable.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:promote (the `UpdateKafkaMirrorTopicsPromote` operationId).
+func (c *Client) UpdateKafkaMirrorTopicsPromote(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsPromoteParams, body UpdateKafkaMirrorTopicsPromoteJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateKafkaMirrorTopicsPromoteRequest(c.Server, clusterID, linkName, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateKafkaMirrorTopicsResumeWithBody Resume mirror topics
+//
+// Goes on with the mirroring of paused mirror topics.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:resume (the `UpdateKafkaMirrorTopicsResume` operationId).
+func (c *Client) UpdateKafkaMirrorTopicsResumeWithBody(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsResumeParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateKafkaMirrorTopicsResumeRequestWithBody(c.Server, clusterID, linkName, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateKafkaMirrorTopicsResume Resume mirror topics
+//
+// Goes on with the mirroring of paused mirror topics.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:resume (the `UpdateKafkaMirrorTopicsResume` operationId).
+func (c *Client) UpdateKafkaMirrorTopicsResume(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsResumeParams, body UpdateKafkaMirrorTopicsResumeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateKafkaMirrorTopicsResumeRequest(c.Server, clusterID, linkName, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
 }
 
 // UpdateKafkaMirrorTopicsReverseAndPauseMirrorWithBody Reverse the local mirror topic and pause the remote mirror topic
@@ -288,6 +611,406 @@ func (c *Client) UpdateKafkaMirrorTopicsReverseAndPauseMirror(ctx context.Contex
 		return nil, err
 	}
 	return c.Client.Do(req)
+}
+
+// UpdateKafkaMirrorTopicsReverseAndStartMirrorWithBody Reverse the local mirror topic and start the remote mirror topic
+//
+// Makes local mirror topics writable and turns their former sources into mirrors of them, which start at once.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:reverse-and-start-mirror (the `UpdateKafkaMirrorTopicsReverseAndStartMirror` operationId).
+func (c *Client) UpdateKafkaMirrorTopicsReverseAndStartMirrorWithBody(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsReverseAndStartMirrorParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateKafkaMirrorTopicsReverseAndStartMirrorRequestWithBody(c.Server, clusterID, linkName, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateKafkaMirrorTopicsReverseAndStartMirror Reverse the local mirror topic and start the remote mirror topic
+//
+// Makes local mirror topics writable and turns their former sources into mirrors of them, which start at once.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:reverse-and-start-mirror (the `UpdateKafkaMirrorTopicsReverseAndStartMirror` operationId).
+func (c *Client) UpdateKafkaMirrorTopicsReverseAndStartMirror(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsReverseAndStartMirrorParams, body UpdateKafkaMirrorTopicsReverseAndStartMirrorJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateKafkaMirrorTopicsReverseAndStartMirrorRequest(c.Server, clusterID, linkName, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorWithBody Truncate the local topic and restore it to a mirror topic
+//
+// Cuts off local topics the records that their counterparts on the other cluster do not have, and makes them mirrors of those. The records are deleted.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:truncate-and-restore (the `UpdateKafkaMirrorTopicsTruncateAndRestoreMirror` operationId).
+func (c *Client) UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorWithBody(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateKafkaMirrorTopicsTruncateAndRestoreMirrorRequestWithBody(c.Server, clusterID, linkName, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateKafkaMirrorTopicsTruncateAndRestoreMirror Truncate the local topic and restore it to a mirror topic
+//
+// Cuts off local topics the records that their counterparts on the other cluster do not have, and makes them mirrors of those. The records are deleted.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:truncate-and-restore (the `UpdateKafkaMirrorTopicsTruncateAndRestoreMirror` operationId).
+func (c *Client) UpdateKafkaMirrorTopicsTruncateAndRestoreMirror(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorParams, body UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateKafkaMirrorTopicsTruncateAndRestoreMirrorRequest(c.Server, clusterID, linkName, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// NewUpdateKafkaMirrorTopicsFailoverRequest calls the generic UpdateKafkaMirrorTopicsFailover builder with application/json body
+func NewUpdateKafkaMirrorTopicsFailoverRequest(server string, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsFailoverParams, body UpdateKafkaMirrorTopicsFailoverJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateKafkaMirrorTopicsFailoverRequestWithBody(server, clusterID, linkName, params, "application/json", bodyReader)
+}
+
+// NewUpdateKafkaMirrorTopicsFailoverRequestWithBody constructs an http.Request for the UpdateKafkaMirrorTopicsFailover method, with any body, and a specified content type
+func NewUpdateKafkaMirrorTopicsFailoverRequestWithBody(server string, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsFailoverParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "cluster_id", clusterID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "link_name", linkName, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/kafka/v3/clusters/%s/links/%s/mirrors:failover", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewUpdateKafkaMirrorTopicsPauseRequest calls the generic UpdateKafkaMirrorTopicsPause builder with application/json body
+func NewUpdateKafkaMirrorTopicsPauseRequest(server string, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsPauseParams, body UpdateKafkaMirrorTopicsPauseJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateKafkaMirrorTopicsPauseRequestWithBody(server, clusterID, linkName, params, "application/json", bodyReader)
+}
+
+// NewUpdateKafkaMirrorTopicsPauseRequestWithBody constructs an http.Request for the UpdateKafkaMirrorTopicsPause method, with any body, and a specified content type
+func NewUpdateKafkaMirrorTopicsPauseRequestWithBody(server string, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsPauseParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "cluster_id", clusterID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "link_name", linkName, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/kafka/v3/clusters/%s/links/%s/mirrors:pause", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewUpdateKafkaMirrorTopicsPromoteRequest calls the generic UpdateKafkaMirrorTopicsPromote builder with application/json body
+func NewUpdateKafkaMirrorTopicsPromoteRequest(server string, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsPromoteParams, body UpdateKafkaMirrorTopicsPromoteJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateKafkaMirrorTopicsPromoteRequestWithBody(server, clusterID, linkName, params, "application/json", bodyReader)
+}
+
+// NewUpdateKafkaMirrorTopicsPromoteRequestWithBody constructs an http.Request for the UpdateKafkaMirrorTopicsPromote method, with any body, and a specified content type
+func NewUpdateKafkaMirrorTopicsPromoteRequestWithBody(server string, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsPromoteParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "cluster_id", clusterID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "link_name", linkName, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/kafka/v3/clusters/%s/links/%s/mirrors:promote", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewUpdateKafkaMirrorTopicsResumeRequest calls the generic UpdateKafkaMirrorTopicsResume builder with application/json body
+func NewUpdateKafkaMirrorTopicsResumeRequest(server string, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsResumeParams, body UpdateKafkaMirrorTopicsResumeJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateKafkaMirrorTopicsResumeRequestWithBody(server, clusterID, linkName, params, "application/json", bodyReader)
+}
+
+// NewUpdateKafkaMirrorTopicsResumeRequestWithBody constructs an http.Request for the UpdateKafkaMirrorTopicsResume method, with any body, and a specified content type
+func NewUpdateKafkaMirrorTopicsResumeRequestWithBody(server string, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsResumeParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "cluster_id", clusterID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "link_name", linkName, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/kafka/v3/clusters/%s/links/%s/mirrors:resume", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
 }
 
 // NewUpdateKafkaMirrorTopicsReverseAndPauseMirrorRequest calls the generic UpdateKafkaMirrorTopicsReverseAndPauseMirror builder with application/json body
@@ -371,6 +1094,180 @@ func NewUpdateKafkaMirrorTopicsReverseAndPauseMirrorRequestWithBody(server strin
 	return req, nil
 }
 
+// NewUpdateKafkaMirrorTopicsReverseAndStartMirrorRequest calls the generic UpdateKafkaMirrorTopicsReverseAndStartMirror builder with application/json body
+func NewUpdateKafkaMirrorTopicsReverseAndStartMirrorRequest(server string, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsReverseAndStartMirrorParams, body UpdateKafkaMirrorTopicsReverseAndStartMirrorJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateKafkaMirrorTopicsReverseAndStartMirrorRequestWithBody(server, clusterID, linkName, params, "application/json", bodyReader)
+}
+
+// NewUpdateKafkaMirrorTopicsReverseAndStartMirrorRequestWithBody constructs an http.Request for the UpdateKafkaMirrorTopicsReverseAndStartMirror method, with any body, and a specified content type
+func NewUpdateKafkaMirrorTopicsReverseAndStartMirrorRequestWithBody(server string, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsReverseAndStartMirrorParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "cluster_id", clusterID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "link_name", linkName, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/kafka/v3/clusters/%s/links/%s/mirrors:reverse-and-start-mirror", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewUpdateKafkaMirrorTopicsTruncateAndRestoreMirrorRequest calls the generic UpdateKafkaMirrorTopicsTruncateAndRestoreMirror builder with application/json body
+func NewUpdateKafkaMirrorTopicsTruncateAndRestoreMirrorRequest(server string, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorParams, body UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateKafkaMirrorTopicsTruncateAndRestoreMirrorRequestWithBody(server, clusterID, linkName, params, "application/json", bodyReader)
+}
+
+// NewUpdateKafkaMirrorTopicsTruncateAndRestoreMirrorRequestWithBody constructs an http.Request for the UpdateKafkaMirrorTopicsTruncateAndRestoreMirror method, with any body, and a specified content type
+func NewUpdateKafkaMirrorTopicsTruncateAndRestoreMirrorRequestWithBody(server string, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "cluster_id", clusterID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "link_name", linkName, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/kafka/v3/clusters/%s/links/%s/mirrors:truncate-and-restore", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.IncludePartitionLevelTruncationData != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include_partition_level_truncation_data", *params.IncludePartitionLevelTruncationData, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 func (c *Client) applyEditors(ctx context.Context, req *http.Request, additionalEditors []RequestEditorFn) error {
 	for _, r := range c.RequestEditors {
 		if err := r(ctx, req); err != nil {
@@ -415,6 +1312,78 @@ func WithBaseURL(baseURL string) ClientOption {
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
 
+	// UpdateKafkaMirrorTopicsFailoverWithBodyWithResponse Fail over mirror topics
+	//
+	// Stops mirror topics as they are, whether their sources can be reached or not, and makes them writable. What had not been mirrored is lost to them.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:failover (the `UpdateKafkaMirrorTopicsFailover` operationId).
+	UpdateKafkaMirrorTopicsFailoverWithBodyWithResponse(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsFailoverParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateKafkaMirrorTopicsFailoverResponse, error)
+
+	// UpdateKafkaMirrorTopicsFailoverWithResponse Fail over mirror topics
+	//
+	// Stops mirror topics as they are, whether their sources can be reached or not, and makes them writable. What had not been mirrored is lost to them.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:failover (the `UpdateKafkaMirrorTopicsFailover` operationId).
+	UpdateKafkaMirrorTopicsFailoverWithResponse(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsFailoverParams, body UpdateKafkaMirrorTopicsFailoverJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateKafkaMirrorTopicsFailoverResponse, error)
+
+	// UpdateKafkaMirrorTopicsPauseWithBodyWithResponse Pause mirror topics
+	//
+	// Pauses the mirroring of mirror topics.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:pause (the `UpdateKafkaMirrorTopicsPause` operationId).
+	UpdateKafkaMirrorTopicsPauseWithBodyWithResponse(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsPauseParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateKafkaMirrorTopicsPauseResponse, error)
+
+	// UpdateKafkaMirrorTopicsPauseWithResponse Pause mirror topics
+	//
+	// Pauses the mirroring of mirror topics.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:pause (the `UpdateKafkaMirrorTopicsPause` operationId).
+	UpdateKafkaMirrorTopicsPauseWithResponse(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsPauseParams, body UpdateKafkaMirrorTopicsPauseJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateKafkaMirrorTopicsPauseResponse, error)
+
+	// UpdateKafkaMirrorTopicsPromoteWithBodyWithResponse Promote mirror topics
+	//
+	// Stops mirror topics once they have caught up with their sources, which must be reachable, and makes them writable.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:promote (the `UpdateKafkaMirrorTopicsPromote` operationId).
+	UpdateKafkaMirrorTopicsPromoteWithBodyWithResponse(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsPromoteParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateKafkaMirrorTopicsPromoteResponse, error)
+
+	// UpdateKafkaMirrorTopicsPromoteWithResponse Promote mirror topics
+	//
+	// Stops mirror topics once they have caught up with their sources, which must be reachable, and makes them writable.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:promote (the `UpdateKafkaMirrorTopicsPromote` operationId).
+	UpdateKafkaMirrorTopicsPromoteWithResponse(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsPromoteParams, body UpdateKafkaMirrorTopicsPromoteJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateKafkaMirrorTopicsPromoteResponse, error)
+
+	// UpdateKafkaMirrorTopicsResumeWithBodyWithResponse Resume mirror topics
+	//
+	// Goes on with the mirroring of paused mirror topics.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:resume (the `UpdateKafkaMirrorTopicsResume` operationId).
+	UpdateKafkaMirrorTopicsResumeWithBodyWithResponse(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsResumeParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateKafkaMirrorTopicsResumeResponse, error)
+
+	// UpdateKafkaMirrorTopicsResumeWithResponse Resume mirror topics
+	//
+	// Goes on with the mirroring of paused mirror topics.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:resume (the `UpdateKafkaMirrorTopicsResume` operationId).
+	UpdateKafkaMirrorTopicsResumeWithResponse(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsResumeParams, body UpdateKafkaMirrorTopicsResumeJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateKafkaMirrorTopicsResumeResponse, error)
+
 	// UpdateKafkaMirrorTopicsReverseAndPauseMirrorWithBodyWithResponse Reverse the local mirror topic and pause the remote mirror topic
 	//
 	// Makes local mirror topics writable and leaves their former sources as paused mirrors. One 200 carries successes and failures side by side, a row a topic; a row without an error says that the reversal was accepted, not that it is done.
@@ -432,13 +1401,197 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:reverse-and-pause-mirror (the `UpdateKafkaMirrorTopicsReverseAndPauseMirror` operationId).
 	UpdateKafkaMirrorTopicsReverseAndPauseMirrorWithResponse(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsReverseAndPauseMirrorParams, body UpdateKafkaMirrorTopicsReverseAndPauseMirrorJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateKafkaMirrorTopicsReverseAndPauseMirrorResponse, error)
+
+	// UpdateKafkaMirrorTopicsReverseAndStartMirrorWithBodyWithResponse Reverse the local mirror topic and start the remote mirror topic
+	//
+	// Makes local mirror topics writable and turns their former sources into mirrors of them, which start at once.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:reverse-and-start-mirror (the `UpdateKafkaMirrorTopicsReverseAndStartMirror` operationId).
+	UpdateKafkaMirrorTopicsReverseAndStartMirrorWithBodyWithResponse(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsReverseAndStartMirrorParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateKafkaMirrorTopicsReverseAndStartMirrorResponse, error)
+
+	// UpdateKafkaMirrorTopicsReverseAndStartMirrorWithResponse Reverse the local mirror topic and start the remote mirror topic
+	//
+	// Makes local mirror topics writable and turns their former sources into mirrors of them, which start at once.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:reverse-and-start-mirror (the `UpdateKafkaMirrorTopicsReverseAndStartMirror` operationId).
+	UpdateKafkaMirrorTopicsReverseAndStartMirrorWithResponse(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsReverseAndStartMirrorParams, body UpdateKafkaMirrorTopicsReverseAndStartMirrorJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateKafkaMirrorTopicsReverseAndStartMirrorResponse, error)
+
+	// UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorWithBodyWithResponse Truncate the local topic and restore it to a mirror topic
+	//
+	// Cuts off local topics the records that their counterparts on the other cluster do not have, and makes them mirrors of those. The records are deleted.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:truncate-and-restore (the `UpdateKafkaMirrorTopicsTruncateAndRestoreMirror` operationId).
+	UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorWithBodyWithResponse(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorResponse, error)
+
+	// UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorWithResponse Truncate the local topic and restore it to a mirror topic
+	//
+	// Cuts off local topics the records that their counterparts on the other cluster do not have, and makes them mirrors of those. The records are deleted.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:truncate-and-restore (the `UpdateKafkaMirrorTopicsTruncateAndRestoreMirror` operationId).
+	UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorWithResponse(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorParams, body UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorResponse, error)
+}
+
+type UpdateKafkaMirrorTopicsFailoverResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AlterMirrorsResponse
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON5XX the response for an HTTP 5XX `application/json` response
+	JSON5XX *ServerError
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateKafkaMirrorTopicsFailoverResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateKafkaMirrorTopicsFailoverResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateKafkaMirrorTopicsFailoverResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type UpdateKafkaMirrorTopicsPauseResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AlterMirrorsResponse
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON5XX the response for an HTTP 5XX `application/json` response
+	JSON5XX *ServerError
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateKafkaMirrorTopicsPauseResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateKafkaMirrorTopicsPauseResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateKafkaMirrorTopicsPauseResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type UpdateKafkaMirrorTopicsPromoteResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AlterMirrorsResponse
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON5XX the response for an HTTP 5XX `application/json` response
+	JSON5XX *ServerError
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateKafkaMirrorTopicsPromoteResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateKafkaMirrorTopicsPromoteResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateKafkaMirrorTopicsPromoteResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type UpdateKafkaMirrorTopicsResumeResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AlterMirrorsResponse
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON5XX the response for an HTTP 5XX `application/json` response
+	JSON5XX *ServerError
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateKafkaMirrorTopicsResumeResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateKafkaMirrorTopicsResumeResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateKafkaMirrorTopicsResumeResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
 }
 
 type UpdateKafkaMirrorTopicsReverseAndPauseMirrorResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
-	JSON200 *AlterMirrorStatusResponseDataList
+	JSON200 *AlterMirrorsResponse
 	// JSON400 the response for an HTTP 400 `application/json` response
 	JSON400 *BadRequest
 	// JSON401 the response for an HTTP 401 `application/json` response
@@ -471,6 +1624,200 @@ func (r UpdateKafkaMirrorTopicsReverseAndPauseMirrorResponse) ContentType() stri
 	return ""
 }
 
+type UpdateKafkaMirrorTopicsReverseAndStartMirrorResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AlterMirrorsResponse
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON5XX the response for an HTTP 5XX `application/json` response
+	JSON5XX *ServerError
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateKafkaMirrorTopicsReverseAndStartMirrorResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateKafkaMirrorTopicsReverseAndStartMirrorResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateKafkaMirrorTopicsReverseAndStartMirrorResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AlterMirrorsResponse
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON5XX the response for an HTTP 5XX `application/json` response
+	JSON5XX *ServerError
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdateKafkaMirrorTopicsFailoverWithBodyWithResponse Fail over mirror topics
+//
+// Stops mirror topics as they are, whether their sources can be reached or not, and makes them writable. What had not been mirrored is lost to them.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:failover (the `UpdateKafkaMirrorTopicsFailover` operationId).
+func (c *ClientWithResponses) UpdateKafkaMirrorTopicsFailoverWithBodyWithResponse(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsFailoverParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateKafkaMirrorTopicsFailoverResponse, error) {
+	rsp, err := c.UpdateKafkaMirrorTopicsFailoverWithBody(ctx, clusterID, linkName, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateKafkaMirrorTopicsFailoverResponse(rsp)
+}
+
+// UpdateKafkaMirrorTopicsFailoverWithResponse Fail over mirror topics
+//
+// Stops mirror topics as they are, whether their sources can be reached or not, and makes them writable. What had not been mirrored is lost to them.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:failover (the `UpdateKafkaMirrorTopicsFailover` operationId).
+func (c *ClientWithResponses) UpdateKafkaMirrorTopicsFailoverWithResponse(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsFailoverParams, body UpdateKafkaMirrorTopicsFailoverJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateKafkaMirrorTopicsFailoverResponse, error) {
+	rsp, err := c.UpdateKafkaMirrorTopicsFailover(ctx, clusterID, linkName, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateKafkaMirrorTopicsFailoverResponse(rsp)
+}
+
+// UpdateKafkaMirrorTopicsPauseWithBodyWithResponse Pause mirror topics
+//
+// Pauses the mirroring of mirror topics.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:pause (the `UpdateKafkaMirrorTopicsPause` operationId).
+func (c *ClientWithResponses) UpdateKafkaMirrorTopicsPauseWithBodyWithResponse(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsPauseParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateKafkaMirrorTopicsPauseResponse, error) {
+	rsp, err := c.UpdateKafkaMirrorTopicsPauseWithBody(ctx, clusterID, linkName, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateKafkaMirrorTopicsPauseResponse(rsp)
+}
+
+// UpdateKafkaMirrorTopicsPauseWithResponse Pause mirror topics
+//
+// Pauses the mirroring of mirror topics.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:pause (the `UpdateKafkaMirrorTopicsPause` operationId).
+func (c *ClientWithResponses) UpdateKafkaMirrorTopicsPauseWithResponse(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsPauseParams, body UpdateKafkaMirrorTopicsPauseJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateKafkaMirrorTopicsPauseResponse, error) {
+	rsp, err := c.UpdateKafkaMirrorTopicsPause(ctx, clusterID, linkName, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateKafkaMirrorTopicsPauseResponse(rsp)
+}
+
+// UpdateKafkaMirrorTopicsPromoteWithBodyWithResponse Promote mirror topics
+//
+// Stops mirror topics once they have caught up with their sources, which must be reachable, and makes them writable.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:promote (the `UpdateKafkaMirrorTopicsPromote` operationId).
+func (c *ClientWithResponses) UpdateKafkaMirrorTopicsPromoteWithBodyWithResponse(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsPromoteParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateKafkaMirrorTopicsPromoteResponse, error) {
+	rsp, err := c.UpdateKafkaMirrorTopicsPromoteWithBody(ctx, clusterID, linkName, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateKafkaMirrorTopicsPromoteResponse(rsp)
+}
+
+// UpdateKafkaMirrorTopicsPromoteWithResponse Promote mirror topics
+//
+// Stops mirror topics once they have caught up with their sources, which must be reachable, and makes them writable.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:promote (the `UpdateKafkaMirrorTopicsPromote` operationId).
+func (c *ClientWithResponses) UpdateKafkaMirrorTopicsPromoteWithResponse(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsPromoteParams, body UpdateKafkaMirrorTopicsPromoteJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateKafkaMirrorTopicsPromoteResponse, error) {
+	rsp, err := c.UpdateKafkaMirrorTopicsPromote(ctx, clusterID, linkName, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateKafkaMirrorTopicsPromoteResponse(rsp)
+}
+
+// UpdateKafkaMirrorTopicsResumeWithBodyWithResponse Resume mirror topics
+//
+// Goes on with the mirroring of paused mirror topics.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:resume (the `UpdateKafkaMirrorTopicsResume` operationId).
+func (c *ClientWithResponses) UpdateKafkaMirrorTopicsResumeWithBodyWithResponse(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsResumeParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateKafkaMirrorTopicsResumeResponse, error) {
+	rsp, err := c.UpdateKafkaMirrorTopicsResumeWithBody(ctx, clusterID, linkName, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateKafkaMirrorTopicsResumeResponse(rsp)
+}
+
+// UpdateKafkaMirrorTopicsResumeWithResponse Resume mirror topics
+//
+// Goes on with the mirroring of paused mirror topics.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:resume (the `UpdateKafkaMirrorTopicsResume` operationId).
+func (c *ClientWithResponses) UpdateKafkaMirrorTopicsResumeWithResponse(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsResumeParams, body UpdateKafkaMirrorTopicsResumeJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateKafkaMirrorTopicsResumeResponse, error) {
+	rsp, err := c.UpdateKafkaMirrorTopicsResume(ctx, clusterID, linkName, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateKafkaMirrorTopicsResumeResponse(rsp)
+}
+
 // UpdateKafkaMirrorTopicsReverseAndPauseMirrorWithBodyWithResponse Reverse the local mirror topic and pause the remote mirror topic
 //
 // Makes local mirror topics writable and leaves their former sources as paused mirrors. One 200 carries successes and failures side by side, a row a topic; a row without an error says that the reversal was accepted, not that it is done.
@@ -501,6 +1848,254 @@ func (c *ClientWithResponses) UpdateKafkaMirrorTopicsReverseAndPauseMirrorWithRe
 	return ParseUpdateKafkaMirrorTopicsReverseAndPauseMirrorResponse(rsp)
 }
 
+// UpdateKafkaMirrorTopicsReverseAndStartMirrorWithBodyWithResponse Reverse the local mirror topic and start the remote mirror topic
+//
+// Makes local mirror topics writable and turns their former sources into mirrors of them, which start at once.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:reverse-and-start-mirror (the `UpdateKafkaMirrorTopicsReverseAndStartMirror` operationId).
+func (c *ClientWithResponses) UpdateKafkaMirrorTopicsReverseAndStartMirrorWithBodyWithResponse(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsReverseAndStartMirrorParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateKafkaMirrorTopicsReverseAndStartMirrorResponse, error) {
+	rsp, err := c.UpdateKafkaMirrorTopicsReverseAndStartMirrorWithBody(ctx, clusterID, linkName, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateKafkaMirrorTopicsReverseAndStartMirrorResponse(rsp)
+}
+
+// UpdateKafkaMirrorTopicsReverseAndStartMirrorWithResponse Reverse the local mirror topic and start the remote mirror topic
+//
+// Makes local mirror topics writable and turns their former sources into mirrors of them, which start at once.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:reverse-and-start-mirror (the `UpdateKafkaMirrorTopicsReverseAndStartMirror` operationId).
+func (c *ClientWithResponses) UpdateKafkaMirrorTopicsReverseAndStartMirrorWithResponse(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsReverseAndStartMirrorParams, body UpdateKafkaMirrorTopicsReverseAndStartMirrorJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateKafkaMirrorTopicsReverseAndStartMirrorResponse, error) {
+	rsp, err := c.UpdateKafkaMirrorTopicsReverseAndStartMirror(ctx, clusterID, linkName, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateKafkaMirrorTopicsReverseAndStartMirrorResponse(rsp)
+}
+
+// UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorWithBodyWithResponse Truncate the local topic and restore it to a mirror topic
+//
+// Cuts off local topics the records that their counterparts on the other cluster do not have, and makes them mirrors of those. The records are deleted.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:truncate-and-restore (the `UpdateKafkaMirrorTopicsTruncateAndRestoreMirror` operationId).
+func (c *ClientWithResponses) UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorWithBodyWithResponse(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorResponse, error) {
+	rsp, err := c.UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorWithBody(ctx, clusterID, linkName, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateKafkaMirrorTopicsTruncateAndRestoreMirrorResponse(rsp)
+}
+
+// UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorWithResponse Truncate the local topic and restore it to a mirror topic
+//
+// Cuts off local topics the records that their counterparts on the other cluster do not have, and makes them mirrors of those. The records are deleted.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:truncate-and-restore (the `UpdateKafkaMirrorTopicsTruncateAndRestoreMirror` operationId).
+func (c *ClientWithResponses) UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorWithResponse(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorParams, body UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorResponse, error) {
+	rsp, err := c.UpdateKafkaMirrorTopicsTruncateAndRestoreMirror(ctx, clusterID, linkName, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateKafkaMirrorTopicsTruncateAndRestoreMirrorResponse(rsp)
+}
+
+// ParseUpdateKafkaMirrorTopicsFailoverResponse parses an HTTP response from a UpdateKafkaMirrorTopicsFailoverWithResponse call
+func ParseUpdateKafkaMirrorTopicsFailoverResponse(rsp *http.Response) (*UpdateKafkaMirrorTopicsFailoverResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateKafkaMirrorTopicsFailoverResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AlterMirrorsResponse
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode/100 == 5:
+		var dest ServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON5XX = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseUpdateKafkaMirrorTopicsPauseResponse parses an HTTP response from a UpdateKafkaMirrorTopicsPauseWithResponse call
+func ParseUpdateKafkaMirrorTopicsPauseResponse(rsp *http.Response) (*UpdateKafkaMirrorTopicsPauseResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateKafkaMirrorTopicsPauseResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AlterMirrorsResponse
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode/100 == 5:
+		var dest ServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON5XX = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseUpdateKafkaMirrorTopicsPromoteResponse parses an HTTP response from a UpdateKafkaMirrorTopicsPromoteWithResponse call
+func ParseUpdateKafkaMirrorTopicsPromoteResponse(rsp *http.Response) (*UpdateKafkaMirrorTopicsPromoteResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateKafkaMirrorTopicsPromoteResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AlterMirrorsResponse
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode/100 == 5:
+		var dest ServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON5XX = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseUpdateKafkaMirrorTopicsResumeResponse parses an HTTP response from a UpdateKafkaMirrorTopicsResumeWithResponse call
+func ParseUpdateKafkaMirrorTopicsResumeResponse(rsp *http.Response) (*UpdateKafkaMirrorTopicsResumeResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateKafkaMirrorTopicsResumeResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AlterMirrorsResponse
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode/100 == 5:
+		var dest ServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON5XX = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseUpdateKafkaMirrorTopicsReverseAndPauseMirrorResponse parses an HTTP response from a UpdateKafkaMirrorTopicsReverseAndPauseMirrorWithResponse call
 func ParseUpdateKafkaMirrorTopicsReverseAndPauseMirrorResponse(rsp *http.Response) (*UpdateKafkaMirrorTopicsReverseAndPauseMirrorResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -516,7 +2111,101 @@ func ParseUpdateKafkaMirrorTopicsReverseAndPauseMirrorResponse(rsp *http.Respons
 
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
-		var dest AlterMirrorStatusResponseDataList
+		var dest AlterMirrorsResponse
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode/100 == 5:
+		var dest ServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON5XX = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseUpdateKafkaMirrorTopicsReverseAndStartMirrorResponse parses an HTTP response from a UpdateKafkaMirrorTopicsReverseAndStartMirrorWithResponse call
+func ParseUpdateKafkaMirrorTopicsReverseAndStartMirrorResponse(rsp *http.Response) (*UpdateKafkaMirrorTopicsReverseAndStartMirrorResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateKafkaMirrorTopicsReverseAndStartMirrorResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AlterMirrorsResponse
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode/100 == 5:
+		var dest ServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON5XX = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseUpdateKafkaMirrorTopicsTruncateAndRestoreMirrorResponse parses an HTTP response from a UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorWithResponse call
+func ParseUpdateKafkaMirrorTopicsTruncateAndRestoreMirrorResponse(rsp *http.Response) (*UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AlterMirrorsResponse
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
