@@ -18,8 +18,8 @@ demo: ## do the main job against two linked clusters on loopback
 	@go run ./pkg/mirror/internal/demo
 
 .PHONY: dry-run
-dry-run: ## ask a real cluster what a reversal would do: LINK=… TOPICS=a,b (it changes nothing)
-	@go run ./pkg/mirror/internal/dryrun -link '$(LINK)' -topics '$(TOPICS)'
+dry-run: ## ask a real cluster what a verb would do: LINK=… TOPICS=a,b VERB=reverse-and-pause-mirror (it changes nothing)
+	@go run ./pkg/mirror/internal/dryrun $(if $(VERB),-verb '$(VERB)') -link '$(LINK)' -topics '$(TOPICS)'
 
 .PHONY: serve
 serve: ## run two linked clusters on loopback to point any client at, until interrupted

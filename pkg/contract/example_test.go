@@ -23,7 +23,7 @@ func TestContract(t *testing.T) {
 	client, err := mirror.NewClient(cfg)
 	require.NoError(t, err)
 
-	_, err = client.ValidateReverseAndPause(t.Context(), "dr-link", mirror.Topics("topic-1", "topic-2"))
+	_, err = client.Validate(t.Context(), mirror.VerbReverseAndPause, "dr-link", mirror.Topics("topic-1", "topic-2"))
 	require.NoError(t, err)
 }
 
@@ -54,7 +54,8 @@ func ExampleNewTransport() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	_, _ = client.ValidateReverseAndPause(context.Background(), pair.Link(), mirror.Topics("topic-1", "topic-2"))
+	topics := mirror.Topics("topic-1", "topic-2")
+	_, _ = client.Validate(context.Background(), mirror.VerbReverseAndPause, pair.Link(), topics)
 	// Output:
 	// violation duplicate-member: answer 200 at /data/1/error_code: the member is there twice
 }

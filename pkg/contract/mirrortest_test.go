@@ -15,7 +15,7 @@ import (
 // it; and what the client sends keeps to it always.
 func TestMirrortest_KeepsToTheContract(t *testing.T) {
 	var topics []mirrortest.Topic
-	for _, s := range []mirrortest.Status{mirrortest.Active, mirrortest.Paused, mirrortest.Stopped, "LINK_FAILED"} {
+	for _, s := range []mirror.Status{mirror.StatusActive, mirror.StatusPaused, mirror.StatusStopped, "LINK_FAILED"} {
 		topics = append(topics, mirrortest.Topic{Name: "t-" + string(s), Status: s})
 	}
 	topics = append(topics, mirrortest.Topic{Name: "bare", Partitions: []mirrortest.Partition{}})
@@ -77,4 +77,43 @@ func TestMirrortest_KeepsToTheContract(t *testing.T) {
 		"the status 403 is not declared": 1, "the status 404 is not declared": 1,
 		`"application/json" is not declared for the status 429`: 8,
 	}, drifts, "this is beyond the contract, and nothing else")
+}
+
+// Each operation of the contract is checked, because it is there: a good exchange has no finding, and
+// what is wrong with an answer is found.
+func TestTransport_ChecksEveryVerb(t *testing.T) {
+	for _, v := range mirror.Verbs() {
+		t.Run(string(v), func(t *testing.T) {
+			topic := mirrortest.Topic{Name: "a"}
+			if v == mirror.VerbTruncateAndRestore {
+				topic.Status, topic.Remote = mirror.StatusStopped, mirror.StatusStopped
+			}
+			pair := mirrortest.NewPair(t, mirrortest.Options{Topics: []mirrortest.Topic{topic}})
+			var found []string
+			cfg := pair.Local.Config()
+			cfg.Middleware = func(next http.RoundTripper) http.RoundTripper {
+				checked, err := contract.NewTransport(next, func(f contract.Finding) {
+					found = append(found, f.Rule)
+				}, contract.Options{Strict: true})
+				require.NoError(t, err)
+				return checked
+			}
+			client, err := mirror.NewClient(cfg)
+			require.NoError(t, err)
+			_, err = client.Validate(t.Context(), v, pair.Link(), mirror.Topics("a"))
+			require.NoError(t, err)
+			require.Empty(t, found)
+
+			for do, rules := range map[*mirrortest.Action][]string{
+				new(mirrortest.Row(`{"mirror_topic_name":"a"}`)): {contract.RuleSchema},
+				new(mirrortest.LeaveOut()):                       {contract.RuleMissing},
+			} {
+				found = nil
+				pair.Local.Inject(mirrortest.Fault{Topic: "a", Do: *do})
+				_, err = client.Validate(t.Context(), v, pair.Link(), mirror.Topics("a"))
+				require.Error(t, err)
+				require.Subset(t, found, rules)
+			}
+		})
+	}
 }

@@ -11,9 +11,12 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
 )
 
+// finder is called for each thing that is found, with the part of the body that it is about.
+type finder func(rule string, t *tree, format string, args ...any)
+
 // checkTree finds, anywhere in a body, what holds whatever the members mean: duplicate members, and
 // integers that do not fit the format that the schema gives them.
-func checkTree(t *tree, s *openapi3.Schema, found func(rule string, t *tree, format string, args ...any)) {
+func checkTree(t *tree, s *openapi3.Schema, found finder) {
 	seen := map[string]bool{}
 	for _, m := range t.members {
 		if seen[m.name] {
@@ -61,15 +64,12 @@ func items(s *openapi3.Schema) *openapi3.Schema {
 }
 
 // checkAnswer finds what is wrong with the meaning of a 200: asked are the names of the request, nil
-// for a pattern.
-func checkAnswer(
-	answer *tree, asked []string, clusterID, link string,
-	found func(rule string, t *tree, format string, args ...any),
-) {
+// for a pattern. The parameters are those of the path; truncates says that the operation can cut topics.
+func checkAnswer(answer *tree, asked []string, parameters map[string]string, truncates bool, found finder) {
 	if next := answer.get("metadata", "next"); next.isSet() {
 		found(RuleNext, next, "it is set, and nothing accepts it")
 	}
-	checkSelf(answer.get("metadata", "self"), clusterID, link, found)
+	checkSelf(answer.get("metadata", "self"), parameters, found)
 	want := map[string]bool{}
 	for _, name := range asked {
 		want[name] = true
@@ -77,8 +77,8 @@ func checkAnswer(
 	seen := map[string]bool{}
 	data := answer.get("data")
 	for _, row := range data.list() {
-		checkRow(row, found)
-		checkSelf(row.get("metadata", "self"), clusterID, link, found)
+		checkRow(row, truncates, found)
+		checkSelf(row.get("metadata", "self"), parameters, found)
 		name := row.get("mirror_topic_name")
 		if name == nil || name.kind != '"' {
 			continue // the schema says so
@@ -98,7 +98,7 @@ func checkAnswer(
 	}
 }
 
-func checkRow(row *tree, found func(rule string, t *tree, format string, args ...any)) {
+func checkRow(row *tree, truncates bool, found finder) {
 	code, message := row.get("error_code"), row.get("error_message")
 	number, isNumber := code.integer()
 	hasCode := code.isSet() && (!isNumber || number != 0)
@@ -132,11 +132,15 @@ func checkRow(row *tree, found func(rule string, t *tree, format string, args ..
 		sum += n
 	}
 	if sum != total {
-		found(RuleTruncation, row.get("messages_truncated"), "it is %d, and the partitions' add up to %d", total, sum)
+		text := "it is %d, and the partitions' add up to %d"
+		if !truncates {
+			text += "; this operation is not known to truncate"
+		}
+		found(RuleTruncation, row.get("messages_truncated"), text, total, sum)
 	}
 }
 
-func checkPartitions(list *tree, name string, found func(rule string, t *tree, format string, args ...any)) {
+func checkPartitions(list *tree, name string, found finder) {
 	seen := map[int64]bool{}
 	for _, p := range list.list() {
 		n, ok := p.get(name).integer()
@@ -151,7 +155,7 @@ func checkPartitions(list *tree, name string, found func(rule string, t *tree, f
 	}
 }
 
-func checkSelf(self *tree, clusterID, link string, found func(rule string, t *tree, format string, args ...any)) {
+func checkSelf(self *tree, parameters map[string]string, found finder) {
 	if !self.isSet() || self.kind != '"' {
 		return
 	}
@@ -159,7 +163,8 @@ func checkSelf(self *tree, clusterID, link string, found func(rule string, t *tr
 	if u, err := url.Parse(path); err == nil {
 		path = u.EscapedPath()
 	}
-	want := fmt.Sprintf("/clusters/%s/links/%s/", url.PathEscape(clusterID), url.PathEscape(link))
+	cluster, link := url.PathEscape(parameters["cluster_id"]), url.PathEscape(parameters["link_name"])
+	want := fmt.Sprintf("/clusters/%s/links/%s/", cluster, link)
 	if !strings.Contains(path, want) {
 		found(RuleSelf, self, "it is of another cluster or link than was asked")
 	}

@@ -25,7 +25,7 @@ func document(t *testing.T) *openapi3.T {
 	return doc
 }
 
-// operation is the contract's one operation.
+// operation is the contract's reverse-and-pause-mirror.
 func operation(t *testing.T) *openapi3.Operation {
 	t.Helper()
 	item := document(t).Paths.Find(path)
@@ -34,21 +34,37 @@ func operation(t *testing.T) *openapi3.Operation {
 	return item.Post
 }
 
+// Every operation of the document has a name, both credentials, and the answers that the library tells
+// apart.
 func TestSpec_IsValidAndWhole(t *testing.T) {
-	op := operation(t)
-	require.Equal(t, "updateKafkaMirrorTopicsReverseAndPauseMirror", op.OperationID)
-	require.Equal(t, &openapi3.SecurityRequirements{{"resource-api-key": {}}, {"external-access-token": {}}}, op.Security)
-	require.Len(t, op.Parameters, 3)
-	media := map[string]string{}
-	for status, response := range op.Responses.Map() {
-		for mediaType := range response.Value.Content {
-			media[status] += mediaType
+	doc := document(t)
+	names := map[string]bool{}
+	for path, item := range doc.Paths.Map() {
+		for method, op := range item.Operations() {
+			require.NotEmpty(t, op.OperationID, path)
+			require.False(t, names[op.OperationID], "%s is there twice", op.OperationID)
+			names[op.OperationID] = true
+			security := &openapi3.SecurityRequirements{{"resource-api-key": {}}, {"external-access-token": {}}}
+			require.Equal(t, security, op.Security, path)
+			media := map[string]string{}
+			for status, response := range op.Responses.Map() {
+				for mediaType := range response.Value.Content {
+					media[status] += mediaType
+				}
+			}
+			require.Equal(t, map[string]string{
+				"200": "application/json", "400": "application/json", "401": "application/json",
+				"429": "text/html", "5XX": "application/json",
+			}, media, "%s %s", method, path)
 		}
 	}
-	require.Equal(t, map[string]string{
-		"200": "application/json", "400": "application/json", "401": "application/json",
-		"429": "text/html", "5XX": "application/json",
-	}, media)
+	for _, v := range mirror.Verbs() {
+		item := doc.Paths.Find("/kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:" + string(v))
+		require.NotNil(t, item, "the library has a verb that the contract has not: %s", v)
+		require.NotNil(t, item.Post)
+	}
+	require.Equal(t, "updateKafkaMirrorTopicsReverseAndPauseMirror", operation(t).OperationID)
+	require.Len(t, operation(t).Parameters, 3)
 }
 
 func TestSpec_HandsOutCopies(t *testing.T) {

@@ -3,8 +3,8 @@ package contract
 import (
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/seed25095279/clusterlink-go/pkg/internal/loopback"
@@ -14,10 +14,18 @@ import (
 // Option is a choice for Test.
 type Option func(*guard)
 
-// AllowReversal lets calls through Test that are not dry runs, for one link of one cluster that is
-// not on loopback. Without it, no test reverses a real link by mistake.
+// AllowReversal lets calls of the two reversals through Test that are not dry runs, for one link of one
+// cluster that is not on loopback. Without it, no test reverses a real link by mistake.
 func AllowReversal(clusterID, link string) Option {
-	return func(g *guard) { g.allowed = append(g.allowed, [2]string{clusterID, link}) }
+	return func(g *guard) {
+		AllowVerb("reverse-and-pause-mirror", clusterID, link)(g)
+		AllowVerb("reverse-and-start-mirror", clusterID, link)(g)
+	}
+}
+
+// AllowVerb does so for calls of one verb, as it stands in the API's path after "mirrors:".
+func AllowVerb(verb, clusterID, link string) Option {
+	return func(g *guard) { g.allowed = append(g.allowed, allowance{verb, clusterID, link}) }
 }
 
 // Strictly makes the test fail on a Drift too.
@@ -25,7 +33,7 @@ func Strictly() Option { return func(g *guard) { g.options.Strict = true } }
 
 // Test returns a transport, over base or http.DefaultTransport if that is nil, with which the test
 // fails on each Violation and logs every other Finding. It refuses to send anything but reads and dry
-// runs to a host that is not loopback, unless AllowReversal says so: such a request fails, and the
+// runs to a host that is not loopback, unless AllowReversal or AllowVerb says so: such a request fails, and the
 // test with it, before a byte is sent.
 func Test(t testing.TB, base http.RoundTripper, options ...Option) http.RoundTripper {
 	t.Helper()
@@ -51,13 +59,16 @@ type guard struct {
 	t         testing.TB
 	transport *Transport
 	options   Options
-	allowed   [][2]string
+	allowed   []allowance
 }
+
+// allowance is a verb that may be sent to a link.
+type allowance struct{ verb, clusterID, link string }
 
 func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !g.lets(r) {
 		err := fmt.Errorf("contract: refused to send %s %s: it is not a dry run, %s is not loopback, "+
-			"and AllowReversal does not name its cluster and link",
+			"and neither AllowReversal nor AllowVerb names its cluster and link",
 			r.Method, printable.Quote(r.URL.Path), printable.Quote(r.URL.Host))
 		g.t.Errorf("%v", err)
 		if r.Body != nil {
@@ -76,8 +87,8 @@ func (g *guard) lets(r *http.Request) bool {
 	if only := r.URL.Query()["validate_only"]; len(only) == 1 && only[0] == "true" {
 		return true
 	}
-	parts := where.FindStringSubmatch(r.URL.EscapedPath())
-	return parts != nil && slices.ContainsFunc(g.allowed, func(a [2]string) bool {
-		return parts[1] == url.PathEscape(a[0]) && parts[2] == url.PathEscape(a[1])
-	})
+	route, parameters, found := find(g.transport.routes, r.URL)
+	_, verb, isVerb := strings.Cut(route.path, "mirrors:")
+	asked := allowance{verb, parameters["cluster_id"], parameters["link_name"]}
+	return found && isVerb && slices.Contains(g.allowed, asked)
 }

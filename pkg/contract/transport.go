@@ -2,6 +2,7 @@ package contract
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -37,19 +39,53 @@ type Transport struct {
 	found   func(Finding)
 	options Options
 	doc     *openapi3.T
-	item    *openapi3.PathItem
+	routes  []route
 }
 
-const path = "/kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:reverse-and-pause-mirror"
+// route is a path of the contract.
+type route struct {
+	path  string
+	names []string       // of its parameters
+	where *regexp.Regexp // finds it in a URL, whatever comes before /v3
+	item  *openapi3.PathItem
+}
 
-// where finds the contract's path in a URL, whatever comes before /v3.
-var where = regexp.MustCompile(`/v3/clusters/([^/]+)/links/([^/]+)/mirrors:reverse-and-pause-mirror$`)
+var parameter = regexp.MustCompile(`\\\{([a-z_]+)\\\}`)
+
+// routesOf returns the paths of a document.
+func routesOf(doc *openapi3.T) []route {
+	var routes []route
+	for path, item := range doc.Paths.Map() {
+		r := route{path: path, item: item}
+		quoted := regexp.QuoteMeta(strings.TrimPrefix(path, "/kafka"))
+		for _, m := range parameter.FindAllStringSubmatch(quoted, -1) {
+			r.names = append(r.names, m[1])
+		}
+		r.where = regexp.MustCompile(parameter.ReplaceAllString(quoted, "([^/]+)") + "$")
+		routes = append(routes, r)
+	}
+	return routes
+}
+
+// find returns the path of the contract that a request is for, and the values of its parameters.
+func find(routes []route, u *url.URL) (r route, values map[string]string, found bool) {
+	for _, r := range routes {
+		if parts := r.where.FindStringSubmatch(u.EscapedPath()); parts != nil {
+			values := map[string]string{}
+			for i, name := range r.names {
+				values[name], _ = url.PathUnescape(parts[i+1]) // what does not unescape is not a URL
+			}
+			return r, values, true
+		}
+	}
+	return route{}, nil, false
+}
 
 // NewTransport returns a Transport that sends through base, or through http.DefaultTransport if base
 // is nil, and calls found with each Finding: about the request and the answer's head before RoundTrip
 // returns, and about the answer's body when it has been read to its end or closed. The calls come one
-// at a time, from the goroutine that does that. Requests for anything but the contract's operation
-// are not checked.
+// at a time, from the goroutine that does that. Requests for paths that the contract does not
+// have are not checked.
 func NewTransport(base http.RoundTripper, found func(Finding), o Options) (*Transport, error) {
 	if found == nil {
 		return nil, errors.New("contract: there is nothing to call with the findings")
@@ -70,30 +106,31 @@ func NewTransport(base http.RoundTripper, found func(Finding), o Options) (*Tran
 		defer mu.Unlock()
 		found(f)
 	}
-	return &Transport{base: base, found: one, options: o, doc: doc, item: doc.Paths.Find(path)}, nil
+	return &Transport{base: base, found: one, options: o, doc: doc, routes: routesOf(doc)}, nil
 }
 
 // exchange is one request and its answer.
 type exchange struct {
-	t               *Transport
-	request         *http.Request
-	sent, received  capture
-	body            []byte // of the request
-	clusterID, link string
-	status          int
-	header          http.Header
+	t              *Transport
+	route          route
+	operation      *openapi3.Operation // nil if the contract has none for the method
+	parameters     map[string]string   // of the path
+	request        *http.Request
+	sent, received capture
+	body           []byte // of the request
+	status         int
+	header         http.Header
 }
 
 // RoundTrip sends the request through the base, and checks it and its answer.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	parts := where.FindStringSubmatch(r.URL.EscapedPath())
-	if parts == nil {
+	route, parameters, found := find(t.routes, r.URL)
+	if !found {
 		return t.base.RoundTrip(r)
 	}
-	x := &exchange{t: t, request: r}
+	x := &exchange{t: t, route: route, parameters: parameters, request: r}
+	x.operation = route.item.GetOperation(cmp.Or(r.Method, http.MethodGet))
 	x.sent.limit, x.received.limit = t.options.MaxBody, t.options.MaxBody
-	x.clusterID, _ = url.PathUnescape(parts[1]) // what does not unescape is not a URL
-	x.link, _ = url.PathUnescape(parts[2])
 	if r.Body != nil {
 		through := *r
 		through.Body = &tap{ReadCloser: r.Body, to: &x.sent}
@@ -104,6 +141,11 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return resp, err
 	}
 	x.status, x.header = resp.StatusCode, resp.Header
+	if x.operation == nil {
+		detail := "the contract has no " + printable.Line(r.Method, 16) + " here"
+		x.find(Finding{Rule: RuleRequest, Severity: Violation, Request: true, Detail: detail})
+		return resp, nil
+	}
 	x.checkRequest()
 	if x.checkHead() {
 		resp.Body = &tap{ReadCloser: resp.Body, to: &x.received, end: x.checkBody}
@@ -127,10 +169,10 @@ func (x *exchange) input() *openapi3filter.RequestValidationInput {
 	r.Header.Del("Authorization") // there is no need of it here
 	return &openapi3filter.RequestValidationInput{
 		Request:     r,
-		PathParams:  map[string]string{"cluster_id": x.clusterID, "link_name": x.link},
+		PathParams:  x.parameters,
 		QueryParams: x.request.URL.Query(),
 		Route: &routers.Route{
-			Spec: x.t.doc, Path: path, PathItem: x.t.item, Method: x.request.Method, Operation: x.t.item.Post,
+			Spec: x.t.doc, Path: x.route.path, PathItem: x.route.item, Method: x.request.Method, Operation: x.operation,
 		},
 		Options: &openapi3filter.Options{
 			AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, MultiError: true, IncludeResponseStatus: true,
@@ -145,33 +187,25 @@ func (x *exchange) checkRequest() {
 		return
 	}
 	x.body = body
-	if x.request.Method != http.MethodPost {
-		x.find(Finding{Rule: RuleRequest, Severity: Violation, Request: true, Detail: "the method is not POST"})
-		return
-	}
 	x.schemaFindings(openapi3filter.ValidateRequest(context.Background(), x.input()), RuleRequest, true)
 	asked, err := parse(body)
-	if err != nil {
+	if err != nil || x.operation.RequestBody == nil {
 		return // the schema said so
 	}
-	x.treeFindings(asked, x.t.item.Post.RequestBody.Value.Content["application/json"].Schema.Value, true)
+	x.treeFindings(asked, x.operation.RequestBody.Value.Content["application/json"].Schema.Value, true)
 }
 
 // checkHead checks status and media type, and tells whether there is a body to check.
 func (x *exchange) checkHead() bool {
 	mediaType, _, _ := mime.ParseMediaType(x.header.Get("Content-Type"))
-	response := x.t.item.Post.Responses.Status(x.status)
+	response := x.operation.Responses.Status(x.status)
 	switch {
 	case response == nil:
-		x.find(Finding{
-			Rule: RuleStatus, Severity: drifts(x.status, mediaType),
-			Detail: fmt.Sprintf("the status %d is not declared", x.status),
-		})
+		detail := fmt.Sprintf("the status %d is not declared", x.status)
+		x.find(Finding{Rule: RuleStatus, Severity: drifts(x.status, mediaType), Detail: detail})
 	case response.Value.Content[mediaType] == nil:
-		x.find(Finding{
-			Rule: RuleMediaType, Severity: drifts(x.status, mediaType),
-			Detail: fmt.Sprintf("%s is not declared for the status %d", printable.Quote(mediaType), x.status),
-		})
+		detail := fmt.Sprintf("%s is not declared for the status %d", printable.Quote(mediaType), x.status)
+		x.find(Finding{Rule: RuleMediaType, Severity: drifts(x.status, mediaType), Detail: detail})
 	default:
 		return mediaType == "application/json"
 	}
@@ -205,7 +239,7 @@ func (x *exchange) checkBody(readToItsEnd bool) {
 		x.find(Finding{Rule: RuleSyntax, Severity: Violation, Detail: "the body is not one JSON document"})
 		return
 	}
-	schema := x.t.item.Post.Responses.Status(x.status).Value.Content["application/json"].Schema.Value
+	schema := x.operation.Responses.Status(x.status).Value.Content["application/json"].Schema.Value
 	err = openapi3filter.ValidateResponse(context.Background(), &openapi3filter.ResponseValidationInput{
 		RequestValidationInput: x.input(), Status: x.status, Header: http.Header{"Content-Type": {"application/json"}},
 		Body: io.NopCloser(bytes.NewReader(received)), Options: x.input().Options,
@@ -213,7 +247,8 @@ func (x *exchange) checkBody(readToItsEnd bool) {
 	x.schemaFindings(err, RuleSchema, false)
 	x.treeFindings(body, schema, false)
 	if x.status == http.StatusOK {
-		checkAnswer(body, x.asked(), x.clusterID, x.link, x.finder(false))
+		truncates := x.operation.Parameters.GetByInAndName("query", "include_partition_level_truncation_data") != nil
+		checkAnswer(body, x.asked(), x.parameters, truncates, x.finder(false))
 	}
 }
 
@@ -234,16 +269,14 @@ func (x *exchange) treeFindings(body *tree, schema *openapi3.Schema, request boo
 	checkTree(body, schema, x.finder(request))
 }
 
-func (x *exchange) finder(request bool) func(string, *tree, string, ...any) {
+func (x *exchange) finder(request bool) finder {
 	return func(rule string, t *tree, format string, args ...any) {
 		severity := Violation
 		if rule == RuleSelf {
 			severity = Note
 		}
-		x.find(Finding{
-			Rule: rule, Severity: severity, Pointer: t.pointer, Request: request,
-			Detail: fmt.Sprintf(format, args...),
-		})
+		detail := fmt.Sprintf(format, args...)
+		x.find(Finding{Rule: rule, Severity: severity, Pointer: t.pointer, Request: request, Detail: detail})
 	}
 }
 

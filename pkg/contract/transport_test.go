@@ -337,7 +337,7 @@ func TestTransport_IsSafeForConcurrentUse(t *testing.T) {
 	require.NoError(t, err)
 	var all sync.WaitGroup
 	for range 20 {
-		all.Go(func() { _, _ = client.ValidateReverseAndPause(t.Context(), pair.Link(), mirror.All()) })
+		all.Go(func() { _, _ = client.Validate(t.Context(), mirror.VerbReverseAndPause, pair.Link(), mirror.All()) })
 	}
 	all.Wait()
 	require.Len(t, pair.Journal(), 20)
@@ -413,6 +413,12 @@ func TestTest_SendsNoReversalBeyondLoopback(t *testing.T) {
 			[]contract.Option{contract.AllowReversal("c", "other")}, false},
 		{"POST", "https://rest.example/kafka/v3/clusters/c/links/l/mirrors:promote",
 			[]contract.Option{contract.AllowReversal("c", "l")}, false},
+		{"POST", "https://rest.example/kafka/v3/clusters/c/links/l/mirrors:promote",
+			[]contract.Option{contract.AllowVerb("promote", "c", "l")}, true},
+		{"POST", "https://rest.example/kafka/v3/clusters/c/links/l/mirrors:failover",
+			[]contract.Option{contract.AllowVerb("promote", "c", "l")}, false},
+		{"POST", "https://rest.example/kafka/v3/clusters/c/links/l/mirrors:reverse-and-start-mirror",
+			[]contract.Option{contract.AllowReversal("c", "l")}, true},
 		{"POST", "https://rest.example/kafka/v3/clusters/c/links/l/mirrors:reverse-and-pause-mirror" +
 			"?validate_only=true", nil, true},
 		{"POST", "https://rest.example/kafka/v3/clusters/c/links/a%2Fl/mirrors:reverse-and-pause-mirror",

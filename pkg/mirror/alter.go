@@ -4,37 +4,28 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"io"
 	"log/slog"
-	"net/http"
 	"time"
-
-	"github.com/seed25095279/clusterlink-go/gen"
 )
 
-var reverseAndPause = operation{"mirrors:reverse-and-pause-mirror",
-	func(server, clusterID, link string, dryRun bool, body io.Reader) (*http.Request, error) {
-		params := gen.UpdateKafkaMirrorTopicsReverseAndPauseMirrorParams{ValidateOnly: &dryRun}
-		return gen.NewUpdateKafkaMirrorTopicsReverseAndPauseMirrorRequestWithBody(
-			server, clusterID, link, &params, jsonType, body)
-	}}
-
-// alter makes a call of an operation.
-func (c *Client) alter(ctx context.Context, link string, s Selection, dryRun bool, op operation) (*Report, error) {
+// alter makes a call of a verb.
+func (c *Client) alter(ctx context.Context, v Verb, link string, s Selection, dryRun bool) (*Report, error) {
 	bad := &argumentError{}
 	if c == nil || c.roundTripper == nil {
 		c = &Client{logger: slog.New(slog.DiscardHandler)}
 		bad.add("Client", "it was not made by NewClient")
 	}
+	v.checkTo(bad)
 	checkID(bad, "link", link)
 	s.checkTo(bad)
 
-	l := newLedger(c.clusterID, link, s, dryRun)
+	call := Batch{ClusterID: c.clusterID, Link: link, Verb: v, DryRun: dryRun, Pattern: s.expression}
+	l := newLedger(call.report(), s)
 	if err := bad.err(); err != nil {
 		l.notSent(nil, err)
 	} else {
-		whole := Batch{ClusterID: c.clusterID, Link: link, DryRun: dryRun, Run: Run{ID: rand.Text(), Start: time.Now()}}
-		c.run(ctx, l, op, s.batches(whole, c.batchSize))
+		call.Run = Run{ID: rand.Text(), Start: time.Now()}
+		c.run(ctx, l, s.batches(call, c.batchSize))
 	}
 	report, err := l.finish()
 	if err != nil {
@@ -54,7 +45,7 @@ type batchDone struct {
 
 // run sends the batches in order, at most parallel at a time, and books what becomes of them. The
 // hooks run here, on the caller's goroutine. When it returns, none of its goroutines is left.
-func (c *Client) run(ctx context.Context, l *ledger, op operation, batches []Batch) {
+func (c *Client) run(ctx context.Context, l *ledger, batches []Batch) {
 	requests, cancel := context.WithCancel(ctx)
 	waits, endWaits := context.WithCancelCause(requests)
 	parallel := min(c.parallel, len(batches))
@@ -120,7 +111,7 @@ func (c *Client) run(ctx context.Context, l *ledger, op operation, batches []Bat
 		go func() {
 			defer func() { done <- d }()
 			defer d.end()
-			if d.endsRun = c.send(requests, waits, op, d.part); d.endsRun {
+			if d.endsRun = c.send(requests, waits, d.part); d.endsRun {
 				endWaits(d.part.verdict.err)
 			}
 			d.returned = true

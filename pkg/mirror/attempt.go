@@ -20,7 +20,7 @@ import (
 
 // request is what a batch sends, and what is known of earlier attempts at it.
 type request struct {
-	operation
+	verb  verb
 	batch Batch
 	body  []byte
 
@@ -210,12 +210,13 @@ func checkHeader(h http.Header) error {
 
 // newRequest makes the request that the attempt sends, credential and all.
 func (c *Client) newRequest(ctx context.Context, q *request, w *tracker) (*http.Request, error) {
-	r, err := q.build(c.server, c.clusterID, q.batch.Link, q.batch.DryRun, w)
+	r, err := q.verb.newRequest(c.server, c.clusterID, q.batch.Link, q.batch.DryRun, w)
 	if err != nil {
 		return nil, cause("the request could not be made", err)
 	}
 	// The names of cluster and link must have stayed what they were, each in its own segment.
-	path := "/v3/clusters/" + url.PathEscape(c.clusterID) + "/links/" + url.PathEscape(q.batch.Link) + "/" + q.action
+	cluster, link := url.PathEscape(c.clusterID), url.PathEscape(q.batch.Link)
+	path := "/v3/clusters/" + cluster + "/links/" + link + "/mirrors:" + string(q.verb.name)
 	if got := r.URL.EscapedPath(); got != "/kafka"+path {
 		return nil, cause("the request's path came out as "+printable.Quote(got), nil)
 	}
@@ -362,10 +363,3 @@ func closeQuietly(body io.Closer) {
 }
 
 const jsonType = "application/json"
-
-// operation is one of those that alter mirror topics: they take an AlterMirrorsRequestData and
-// answer with an AlterMirrorStatusResponseDataList.
-type operation struct {
-	action string // the last segment of its path
-	build  func(server, clusterID, link string, dryRun bool, body io.Reader) (*http.Request, error)
-}

@@ -27,8 +27,9 @@ var readers = []struct {
 }{
 	{"ours", func(names []string, body io.Reader) (int64, int64, any, error) {
 		s := Topics(names...)
-		l := newLedger("lkc-1", "dr-link", s, false)
-		p := l.part(s.batches(Batch{ClusterID: "lkc-1", Link: "dr-link"}, len(names))[0])
+		call := Batch{ClusterID: "lkc-1", Link: "dr-link"}
+		l := newLedger(call.report(), s)
+		p := l.part(s.batches(call, len(names))[0])
 		if _, err := readAnswer(body, p.add); err != nil {
 			return 0, 0, nil, err
 		}

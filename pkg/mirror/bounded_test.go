@@ -68,7 +68,7 @@ func TestBounded_AClientInUseCanBePrinted(t *testing.T) {
 	var all sync.WaitGroup
 	for range 4 {
 		all.Go(func() {
-			_, _ = client.ValidateReverseAndPause(context.Background(), pair.Link(), mirror.All())
+			_, _ = client.Validate(context.Background(), mirror.VerbReverseAndPause, pair.Link(), mirror.All())
 		})
 		all.Go(func() {
 			want := "{Endpoint:" + pair.Local.Endpoint + " ClusterID:lkc-local}"

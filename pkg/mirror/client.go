@@ -13,7 +13,7 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
 )
 
-// A Client reverses the mirror topics of one Kafka cluster. It is made by NewClient, safe for
+// A Client changes the mirror topics of one Kafka cluster. It is made by NewClient, safe for
 // concurrent use, and has no goroutine running between calls, unless middleware left it with a body
 // whose Read ignores its context. Calls on the zero Client fail
 // with ErrInvalidArgument.
@@ -92,26 +92,4 @@ func (c *Client) String() string {
 // Format writes the same for every verb: the fields are in use.
 func (c *Client) Format(f fmt.State, _ rune) {
 	_, _ = io.WriteString(f, c.String()) // f has no way to fail
-}
-
-// ReverseAndPause makes the selected local mirror topics writable and leaves their former sources
-// as paused mirrors. It is called on the cluster that holds the mirror topics now. Names are sent
-// in batches (Config.BatchSize); the library retries a request only if the server provably did not
-// process it (Config.RetryFor).
-//
-// The Report is never nil, and accounts for every topic selected by name. The error is nil only
-// if all of them were accepted; otherwise it is an *IncompleteError. It matches
-// ErrInvalidArgument or ErrNoTopics if nothing was sent because the call was wrong,
-// ErrOutcomeUnknown if a topic may have been reversed and the outcome is not known,
-// ErrUnauthenticated, ErrRateLimited, *TopicError and *APIError for what the server said, and the
-// context's error and cause if that ended the call.
-func (c *Client) ReverseAndPause(ctx context.Context, link string, s Selection) (*Report, error) {
-	return c.alter(ctx, link, s, false, reverseAndPause)
-}
-
-// ValidateReverseAndPause asks the server what ReverseAndPause would do, and changes nothing: it
-// is the dry run. The Report says so in every form; its outcomes are those that the server
-// foresees. Report and error are as for ReverseAndPause.
-func (c *Client) ValidateReverseAndPause(ctx context.Context, link string, s Selection) (*Report, error) {
-	return c.alter(ctx, link, s, true, reverseAndPause)
 }

@@ -1,6 +1,6 @@
-// Package mirror reverses Cluster Linking mirror topics: it makes local mirror topics writable and
-// leaves their former sources as paused mirrors, with the operation reverse-and-pause-mirror of the
-// Kafka REST API v3.
+// Package mirror changes Cluster Linking mirror topics with the Kafka REST API v3. First of all it
+// reverses them: it makes local mirror topics writable and leaves their former sources as paused
+// mirrors.
 //
 //	client, err := mirror.NewClient(mirror.Config{
 //		Endpoint:   "https://pkc-00000.region.provider.confluent.cloud",
@@ -16,24 +16,31 @@
 // The two types to know are [Client], which makes the calls, and [Report], which accounts for each
 // topic.
 //
-// # What reversing does
+// # The verbs
 //
-// The call goes to the cluster that holds the mirror topics now. A local mirror topic becomes an
-// ordinary, writable topic, and the topic it mirrored becomes a mirror of it, left paused
-// (observed). Both clusters must be reachable and share a bidirectional link of the same name, without
-// a prefix (observed). To let data flow back, resume the mirror on the other cluster, with that
-// cluster's endpoint, id and credential.
+// Each verb goes to the cluster that holds the mirror topics now, and an accepted topic is done when it
+// has the status given here (observed):
 //
-// Accepted does not mean done. An accepted topic passes through PENDING_* states until it is STOPPED
-// (observed).
+//	ReverseAndPause     STOPPED: an ordinary, writable topic; on the other cluster PAUSED: a mirror of it
+//	ReverseAndStart     STOPPED; on the other cluster ACTIVE
+//	Promote             STOPPED, once it has caught up with its source
+//	Failover            STOPPED, whether it has caught up or not
+//	Pause               PAUSED
+//	Resume              ACTIVE, which is not caught up; after ReverseAndPause on the other cluster
+//	TruncateAndRestore  ACTIVE; deletes records of the former source, and makes it a mirror
+//
+// The reversals need both clusters, and a bidirectional link of the same name on both, without a prefix
+// (observed). [Client.Validate] is the dry run of any verb.
+//
+// Accepted does not mean done. An accepted topic passes through PENDING_* statuses first (observed).
 //
 // # Outcomes
 //
-// The operation is not idempotent, one HTTP 200 carries successes and failures together, and an error
+// The operations are not idempotent, one HTTP 200 carries successes and failures together, and an error
 // or a lost connection may hide work that was done. So every topic selected by name ends in exactly
 // one [Outcome]:
 //
-//   - [Accepted]: the server accepted the reversal.
+//   - [Accepted]: the server accepted the change.
 //   - [Failed]: the server refused it for this topic.
 //   - [Unknown]: it may have been carried out. Look at the cluster before sending it again.
 //   - [Untouched]: nothing was done. Fix the cause and send it again.
@@ -51,8 +58,8 @@
 //   - Retry only what was not processed: the library retries a request that was provably not sent, one
 //     that the rate limiter rejected, and once one that got a 401 ([Config].RetryFor). A 429 is proof of
 //     a rejection only with the header DoSFilter: unavailable; one with the limiter's page alone is
-//     retried, and Unknown if it ends there. Never a 5xx, and never after a lost response. A dry run
-//     changes nothing, and is retried after those too.
+//     retried, except for TruncateAndRestore, and Unknown if it ends there. Never a 5xx, and never after
+//     a lost response. A dry run changes nothing, and is retried after those too.
 //   - Sent once: the library follows no redirects and gives the transport no way to send a body again.
 //     Middleware or a gateway that is seen to have sent a request twice makes a refusal Unknown. One
 //     that is not seen is where this guarantee ends: switch retries off for this route.
@@ -80,16 +87,16 @@
 // A report marshals to an object with a version, 2, which goes up when a reader of the old form would
 // misread the new one. Its members:
 //
-//	version, note, dry_run         the form; note says that a dry run changed nothing
-//	cluster_id, link, pattern      what the call was about
-//	complete, unaccounted          see Report; unaccounted is left out if it is none
-//	counts                         how many topics have each outcome
-//	results, unexpected            topic, outcome, code, message, lags, truncations,
-//	                               messages_truncated, notes, and the place of a cause
-//	unexpected_count, next         see Report
-//	attempts                       see Attempt; times end in _ns for nanoseconds
-//	causes                         the errors, each once; problems and unaccounted_for name
-//	                               those of the run by their place
+//	version, note, dry_run           the form; note says that a dry run changed nothing
+//	verb, cluster_id, link, pattern  what the call was about
+//	complete, unaccounted            see Report; unaccounted is left out if it is none
+//	counts                           how many topics have each outcome
+//	results, unexpected              topic, outcome, code, message, lags, truncations,
+//	                                 messages_truncated, notes, and the place of a cause
+//	unexpected_count, next           see Report
+//	attempts                         see Attempt; times end in _ns for nanoseconds
+//	causes                           the errors, each once; problems and unaccounted_for name
+//	                                 those of the run by their place
 //
 // A number that is not known is null.
 //

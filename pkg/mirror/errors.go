@@ -17,7 +17,7 @@ var (
 	// ErrNoTopics says that no topic was selected: an empty selection, or a pattern to which the
 	// server answered with no rows.
 	ErrNoTopics = errors.New("no topics")
-	// ErrOutcomeUnknown says that at least one topic may have been reversed, and the outcome is not
+	// ErrOutcomeUnknown says that at least one topic may have been changed, and the outcome is not
 	// known. Look at the cluster before you send it again.
 	ErrOutcomeUnknown = errors.New("outcome unknown")
 	// ErrUnauthenticated says that the server answered 401: nothing was done.
@@ -56,6 +56,13 @@ func (e *TopicError) Error() string {
 // Retriable tells whether the code is Kafka's for a passing error (contract: 50003). It is no proof
 // that nothing was done: time-outs have that code too.
 func (e *TopicError) Retriable() bool { return e.Code == CodeRetriable }
+
+// AlreadyStopped tells whether the server says that the topic's mirror has stopped already (contract: the
+// text of its example). After a lost answer, or when a job is taken up again, an earlier call may have
+// done it. Of a pause or a resume it is not known to be said.
+func (e *TopicError) AlreadyStopped() bool {
+	return e.Code == CodeBadRequest && strings.Contains(e.Message, "has already stopped its mirror")
+}
 
 func codeAndMessage(code int, message string) string {
 	switch {

@@ -18,7 +18,7 @@ import (
 func dr() (cluster *mirrortest.Cluster, stop func()) {
 	pair, err := mirrortest.Start(mirrortest.Options{Topics: []mirrortest.Topic{
 		{Name: "orders", Partitions: []mirrortest.Partition{{Lag: 12, LastSourceFetchOffset: 340}}},
-		{Name: "payments", Partitions: []mirrortest.Partition{}, Status: mirrortest.Stopped},
+		{Name: "payments", Partitions: []mirrortest.Partition{}, Status: mirror.StatusStopped},
 		{Name: "refunds", Partitions: []mirrortest.Partition{}},
 	}})
 	if err != nil {
@@ -51,7 +51,7 @@ func Example() {
 		fmt.Println("send again:", report.Topics(mirror.Untouched))
 	}
 	// Output:
-	// link "dr-link": 1 accepted, 1 failed, 1 unknown, 0 untouched
+	// reverse-and-pause-mirror, link "dr-link": 1 accepted, 1 failed, 1 unknown, 0 untouched
 	// failed: 400 Topic 'payments' has already stopped its mirror from 'dr-link' [payments]
 	// look first: [refunds]
 	// send again: []
@@ -59,7 +59,7 @@ func Example() {
 
 // A dry run asks for the server's verdict and changes nothing. What it accepts can then be sent by
 // name.
-func ExampleClient_ValidateReverseAndPause() {
+func ExampleClient_Validate() {
 	cluster, stop := dr()
 	defer stop()
 	client, err := mirror.NewClient(cluster.Config())
@@ -67,11 +67,14 @@ func ExampleClient_ValidateReverseAndPause() {
 		log.Fatal(err)
 	}
 
-	plan, err := client.ValidateReverseAndPause(context.Background(), "dr-link", mirror.Pattern("(orders|payments)"))
-	fmt.Println(err)
+	both := mirror.Pattern("(orders|payments)")
+	plan, err := client.Validate(context.Background(), mirror.VerbReverseAndPause, "dr-link", both)
+	fmt.Println(plan.DryRun, plan.Pattern, err != nil)
+	fmt.Println(plan.Failures()[0].Message)
 	fmt.Println(mirror.Topics(plan.Topics(mirror.Accepted)...))
 	// Output:
-	// dry run: nothing was changed; link "dr-link", pattern "(orders|payments)": 1 accepted, 1 failed, 0 unknown, 0 untouched: payments: 400: Topic 'payments' has already stopped its mirror from 'dr-link'
+	// true (orders|payments) true
+	// Topic 'payments' has already stopped its mirror from 'dr-link'
 	// 1 topic
 }
 
@@ -147,16 +150,18 @@ func ExampleReport_Table() {
 	var again mirror.Report
 	fmt.Println(json.Unmarshal(text, &again), again.Lag())
 	// Output:
-	// link "dr-link": 1 accepted, 1 failed, 0 unknown, 0 untouched
+	// do not move clients: 1 failed
+	// reverse-and-pause-mirror, link "dr-link": 1 accepted, 1 failed, 0 unknown, 0 untouched
 	//
 	// TOPIC     OUTCOME  LAG        WHY
 	// payments  failed   not known  400: Topic 'payments' has already stopped its mirror from 'dr-link'
 	// (and 1 accepted)
 	//
-	// accepted   the server accepted it; it is done when the mirror topic is STOPPED
-	// failed     the server refused it; see why
-	// lag        12 messages in 1 partition; the largest is 12, orders partition 0; not known for 1 topic
-	// truncated  none reported
+	// accepted         the server accepted it; it is done when the topic is STOPPED here and PAUSED on the other cluster
+	// failed           the server refused it; see why
+	// already stopped  1 failed topic: an earlier call may have done it; look at the topic before counting it as failed
+	// lag              12 messages in 1 partition; the largest is 12, orders partition 0; not known for 1 topic
+	// truncated        none reported
 	// <nil> 12 messages in 1 partition; the largest is 12, orders partition 0; not known for 1 topic
 }
 
@@ -194,7 +199,7 @@ func ExampleReport_Merge() {
 	}()
 
 	// The next process reads it. A batch that was sent and is not done is of unknown outcome.
-	report := &mirror.Report{ClusterID: cfg.ClusterID, Link: "dr-link"}
+	report := &mirror.Report{Verb: mirror.VerbReverseAndPause, ClusterID: cfg.ClusterID, Link: "dr-link"}
 	open := map[int]*mirror.Batch{}
 	for dec := json.NewDecoder(&journal); dec.More(); {
 		var l line
@@ -224,14 +229,79 @@ func ExampleReport_Merge() {
 	}
 	fmt.Println("look at", report.Topics(mirror.Unknown), "and send", never)
 	// Output:
-	// link "dr-link": 1 accepted, 0 failed, 1 unknown, 0 untouched
+	// reverse-and-pause-mirror, link "dr-link": 1 accepted, 0 failed, 1 unknown, 0 untouched
 	// look at [refunds] and send [payments]
+}
+
+// Until the mirrors on the other cluster are resumed, they are an intact copy of what was reversed.
+func ExampleClient_Resume() {
+	pair, err := mirrortest.Start(mirrortest.Options{Topics: []mirrortest.Topic{{Name: "orders"}, {Name: "refunds"}}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer pair.Close()
+	local, err := mirror.NewClient(pair.Local.Config())
+	if err != nil {
+		log.Fatal(err)
+	}
+	remote, err := mirror.NewClient(pair.Remote.Config()) // its own endpoint, id and credential
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx := context.Background()
+	report, err := local.ReverseAndPause(ctx, "dr-link", mirror.Topics("orders", "refunds"))
+	fmt.Println(report, err)
+	// Wait until they are done, move the clients, test, decide.
+	report, err = remote.Resume(ctx, "dr-link", mirror.Topics(report.Topics(mirror.Accepted)...))
+	fmt.Println(report, err)
+	// Output:
+	// reverse-and-pause-mirror, link "dr-link": 2 accepted, 0 failed, 0 unknown, 0 untouched <nil>
+	// resume, link "dr-link": 2 accepted, 0 failed, 0 unknown, 0 untouched <nil>
+}
+
+// After a failover the old source may have records that the mirror never got. To make it a mirror is to
+// delete them: the dry run says how many, and the limit is yours.
+func ExampleClient_TruncateAndRestore() {
+	pair, err := mirrortest.Start(mirrortest.Options{Topics: []mirrortest.Topic{
+		{Name: "orders", Partitions: []mirrortest.Partition{{Lag: 12, LastSourceFetchOffset: 340}}},
+	}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer pair.Close()
+	ctx := context.Background()
+	survivor, err := mirror.NewClient(pair.Local.Config())
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := survivor.Failover(ctx, "dr-link", mirror.Topics("orders")); err != nil {
+		log.Fatal(err)
+	}
+
+	// Later, when the old source is back.
+	source, err := mirror.NewClient(pair.Remote.Config())
+	if err != nil {
+		log.Fatal(err)
+	}
+	plan, err := source.Validate(ctx, mirror.VerbTruncateAndRestore, "dr-link", mirror.Topics("orders"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("would be deleted:", plan.Truncation())
+	_, err = source.TruncateAndRestore(ctx, plan, 10)
+	fmt.Println("refused:", errors.Is(err, mirror.ErrInvalidArgument))
+	report, err := source.TruncateAndRestore(ctx, plan, 12)
+	fmt.Println(report, err)
+	// Output:
+	// would be deleted: 12 messages, by the rows of 1 partition of 1 topic; the server's own total is 12 for 1 topic
+	// refused: true
+	// truncate-and-restore, link "dr-link": 1 accepted, 0 failed, 0 unknown, 0 untouched <nil>
 }
 
 // To look first is to ask with a dry run. That a topic has already stopped its mirror suggests that
 // the lost call reversed it; that it can be reversed, that it did not (both assumed). The mirror's
 // status on the cluster is what decides.
-func ExampleClient_ValidateReverseAndPause_lookFirst() {
+func ExampleClient_Validate_lookFirst() {
 	cluster, stop := dr()
 	defer stop()
 	client, err := mirror.NewClient(cluster.Config())
@@ -241,7 +311,7 @@ func ExampleClient_ValidateReverseAndPause_lookFirst() {
 	cluster.Inject(mirrortest.Fault{AfterApply: true, Do: mirrortest.Cut(0)}) // a lost answer
 	report, err := client.ReverseAndPause(context.Background(), "dr-link", mirror.Topics("orders"))
 	if errors.Is(err, mirror.ErrOutcomeUnknown) {
-		look, _ := client.ValidateReverseAndPause(context.Background(), "dr-link",
+		look, _ := client.Validate(context.Background(), mirror.VerbReverseAndPause, "dr-link",
 			mirror.Topics(report.Topics(mirror.Unknown)...))
 		for _, f := range look.Failures() {
 			fmt.Println("very likely reversed:", f.Topics, f.Message)
@@ -270,7 +340,7 @@ func ExampleConfig_batches() {
 	report, _ := client.ReverseAndPause(context.Background(), "dr-link", mirror.Topics("orders", "payments", "refunds"))
 	fmt.Println(report)
 	// Output:
-	// batch 1 of 2: link "dr-link": 1 accepted, 1 failed, 0 unknown, 0 untouched
-	// batch 2 of 2: link "dr-link": 0 accepted, 0 failed, 1 unknown, 0 untouched
-	// link "dr-link": 1 accepted, 1 failed, 1 unknown, 0 untouched
+	// batch 1 of 2: reverse-and-pause-mirror, link "dr-link": 1 accepted, 1 failed, 0 unknown, 0 untouched
+	// batch 2 of 2: reverse-and-pause-mirror, link "dr-link": 0 accepted, 0 failed, 1 unknown, 0 untouched
+	// reverse-and-pause-mirror, link "dr-link": 1 accepted, 1 failed, 1 unknown, 0 untouched
 }

@@ -38,13 +38,13 @@ func faultsOfBody() []fault {
 	cut := rows(good("a")+",") + "x"
 	cut = cut[:strings.LastIndex(cut, "]}")]
 	body("cut, Content-Length", "AK", "",
-		do(mirrortest.Raw(head+fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(both), cut))))
+		do(raw(head+fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(both), cut))))
 	body("cut, chunked", "AK", "",
-		do(mirrortest.Raw(head+fmt.Sprintf("Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n", len(cut), cut))))
-	body("cut, close-delimited", "AK", "", do(mirrortest.Raw(head+"Connection: close\r\n\r\n"+cut)))
-	body("whole, close-delimited", "AA", "", do(mirrortest.Raw(head+"Connection: close\r\n\r\n"+both)))
+		do(raw(head+fmt.Sprintf("Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n", len(cut), cut))))
+	body("cut, close-delimited", "AK", "", do(raw(head+"Connection: close\r\n\r\n"+cut)))
+	body("whole, close-delimited", "AA", "", do(raw(head+"Connection: close\r\n\r\n"+both)))
 	body("cut behind the JSON, Content-Length", "AA", "",
-		do(mirrortest.Raw(head+fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(both)+1, both))), causeIs("unexpected EOF"))
+		do(raw(head+fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(both)+1, both))), causeIs("unexpected EOF"))
 	body("invalid JSON after a row", "AK",
 		strings.Replace(both, `,{"kind":"K","metadata":{"self":"s"},"mirror_topic_name":"b"`, `,{oops`, 1))
 	body("a BOM", "KK", "\ufeff"+both)

@@ -35,7 +35,7 @@ func faultsOfARun() []fault {
 		},
 		{name: "batch 2 of 5 failed in its row, which stops nothing", topics: five, config: ones,
 			options: mirrortest.Options{Topics: []mirrortest.Topic{
-				{Name: "a"}, {Name: "b", Status: mirrortest.Stopped}, {Name: "c"}, {Name: "d"}, {Name: "e"},
+				{Name: "a"}, {Name: "b", Status: mirror.StatusStopped}, {Name: "c"}, {Name: "d"}, {Name: "e"},
 			}},
 			outcomes: "AFAAA", seen: 5, applied: "10111"},
 		{name: "cancelled between batches", topics: five, config: func(e *env) {
@@ -54,7 +54,7 @@ func faultsOfARun() []fault {
 			is: []error{context.Canceled}, not: []error{mirror.ErrOutcomeUnknown}},
 		{
 			name: "cancelled during one", bubble: true, topics: five, config: ones,
-			inject: []mirrortest.Fault{{Nth: 3, Do: mirrortest.Hang()}},
+			inject: []mirrortest.Fault{{Nth: 3, Do: silent()}},
 			ctx: func(ctx context.Context, e *env) context.Context {
 				ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 				e.Cleanup(cancel)
@@ -171,8 +171,8 @@ func faultsOfARun() []fault {
 				e.cfg.BatchSize, e.cfg.Parallel = 1, 4
 			}, inject: []mirrortest.Fault{
 				{Topic: "a", Do: mirrortest.Error(401, 40101, "x")}, {Topic: "b", Do: mirrortest.Error(401, 40101, "x")},
-				{Topic: "c", AfterApply: true, Do: mirrortest.Drip(1<<20, 9*time.Second)},
-				{Topic: "d", AfterApply: true, Do: mirrortest.Drip(1<<20, 9*time.Second)},
+				{Topic: "c", AfterApply: true, Do: drip(1<<20, 9*time.Second)},
+				{Topic: "d", AfterApply: true, Do: drip(1<<20, 9*time.Second)},
 			},
 			outcomes: "UUAAUU", seen: 4, applied: "001100", is: []error{mirror.ErrUnauthenticated}},
 		{
@@ -193,7 +193,7 @@ func faultsOfARun() []fault {
 		{
 			name: "validate-only, a response that never comes", bubble: true, dryRun: true,
 			config:   func(e *env) { e.cfg.Timeout = 10 * time.Second },
-			inject:   []mirrortest.Fault{{Do: mirrortest.Hang()}},
+			inject:   []mirrortest.Fault{{Do: silent()}},
 			outcomes: "AA", seen: 2,
 		},
 		{

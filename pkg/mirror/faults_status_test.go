@@ -160,7 +160,7 @@ func faultsOfBadRequests() []fault {
 			"Content-Encoding", "gzip"),
 		"with 400, gzip cut": status(400, kafka, zipped(`{"error_code":400,"message":"x"}`, 4),
 			"Content-Encoding", "gzip"),
-		"whose body breaks off": mirrortest.Raw("HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\n" +
+		"whose body breaks off": raw("HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\n" +
 			"Content-Length: 99\r\n\r\n" + `{"error_code":400}`),
 		"as the page of a firewall with Bad Message in it": status(400, "text/html",
 			"<html><h1>Oops</h1>Bad Message 400</html>"),
@@ -243,12 +243,12 @@ func faultsOfRefusals() []fault {
 		"403 as HTML without a type":              status(403, "", " \n<html>"),
 		"403 as HTML with bad parameters":         status(403, "text/html; charset=utf-8; charset=x", "denied"),
 		"403 with a coding that cannot be undone": status(403, "", "x", "Content-Encoding", "br"),
-		"403 cut":                             mirrortest.Raw("HTTP/1.1 403 x\r\nContent-Length: 99\r\n\r\n"),
+		"403 cut":                             raw("HTTP/1.1 403 x\r\nContent-Length: 99\r\n\r\n"),
 		"403 as XML":                          status(403, "application/xml", "<Error/>"),
 		"413 with an error_code":              mirrortest.Error(413, 41301, "x"),
 		"413 with an error_code in its list":  status(413, kafka, `{"errors":[{"error_code":41301}]}`),
 		"413 with an error_code that is text": status(413, kafka, `{"error_code":"41301"}`),
-		"413 cut": mirrortest.Raw("HTTP/1.1 413 x\r\nContent-Type: application/json\r\n" +
+		"413 cut": raw("HTTP/1.1 413 x\r\nContent-Type: application/json\r\n" +
 			"Content-Length: 99\r\n\r\n{"),
 		"406":                status(406, kafka, `{"error_code":406}`),
 		"402":                status(402, "", ""),

@@ -1,6 +1,7 @@
 package mirror_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -38,6 +39,7 @@ type fault struct {
 	sel     *mirror.Selection // by default the topics by name
 	topics  []string          // a and b by default
 	dryRun  bool
+	verb    mirror.Verb // reverse-and-pause-mirror by default
 
 	// What must come of it. outcomes has a letter a result: A, F, K (unknown) and U.
 	outcomes string
@@ -126,6 +128,7 @@ func never(e *env) { e.cfg.RetryFor = -1 }
 func TestFaults(t *testing.T) {
 	cases := slices.Concat(
 		faultsBeforeTheWire(), faultsOfMiddleware(), faultsOnTheWire(), faultsOfStatus(), faultsOfBody(), faultsOfARun(),
+		faultsOfEachVerb(),
 	)
 	names := map[string]bool{}
 	for _, f := range cases {
@@ -170,13 +173,14 @@ func requireNothingRunning(t *testing.T) {
 
 func (f fault) run(t *testing.T) {
 	e := &env{T: t, link: "dr-link"}
+	f.verb = cmp.Or(f.verb, mirror.VerbReverseAndPause)
 	if f.topics == nil {
 		f.topics = []string{"a", "b"}
 	}
 	f.options.InMemory = f.bubble
 	if f.options.Topics == nil {
 		for _, name := range f.topics {
-			f.options.Topics = append(f.options.Topics, mirrortest.Topic{Name: name})
+			f.options.Topics = append(f.options.Topics, topicFor(f.verb, name))
 		}
 	}
 	e.pair = mirrortest.NewPair(t, f.options)
@@ -193,15 +197,15 @@ func (f fault) run(t *testing.T) {
 		ctx = f.ctx(ctx, e)
 	}
 	client := newClient(t, e.cfg)
-	call := client.ReverseAndPause
-	if f.dryRun {
-		call = client.ValidateReverseAndPause
-	}
 	sel := mirror.Topics(f.topics...)
 	if f.sel != nil {
 		sel = *f.sel
 	}
-	e.report, e.err = call(ctx, e.link, sel)
+	if f.dryRun {
+		e.report, e.err = client.Validate(ctx, f.verb, e.link, sel)
+	} else {
+		e.report, e.err = call(ctx, t, client, f.verb, e.link, sel)
+	}
 
 	letters, seen, applied := "", len(e.pair.Journal())+int(e.seen.Load()), ""
 	for _, r := range e.report.Results {

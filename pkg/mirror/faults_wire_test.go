@@ -59,7 +59,6 @@ func faultsOnTheWire() []fault {
 		return before + fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
 			len(proper), proper)
 	}
-	after := func(do mirrortest.Action) []mirrortest.Fault { return []mirrortest.Fault{{AfterApply: true, Do: do}} }
 	stop := errors.New("the operator pressed stop")
 	cancelled := func(why error) func(context.Context, *env) context.Context {
 		return func(ctx context.Context, _ *env) context.Context {
@@ -127,37 +126,37 @@ func faultsOnTheWire() []fault {
 			})
 		}, outcomes: strings.Repeat("K", 4000), seen: 1},
 		{
-			name: "headers slower than Timeout", bubble: true, inject: after(mirrortest.Hang()),
+			name: "headers slower than Timeout", bubble: true, inject: after(silent()),
 			outcomes: "KK", seen: 1, applied: "11", is: []error{context.DeadlineExceeded},
 		},
 		{
-			name: "dripping body past the deadline", bubble: true, inject: after(mirrortest.Drip(200, 14*time.Second)),
+			name: "dripping body past the deadline", bubble: true, inject: after(drip(200, 14*time.Second)),
 			outcomes: "AK", seen: 1, applied: "11", is: []error{context.DeadlineExceeded},
 		},
-		{name: "cancelled in flight", bubble: true, inject: after(mirrortest.Hang()), topics: []string{"a", "b", "c"},
+		{name: "cancelled in flight", bubble: true, inject: after(silent()), topics: []string{"a", "b", "c"},
 			config: func(e *env) { e.cfg.BatchSize = 2; e.cfg.KeepGoing = true }, ctx: cancelled(nil),
 			outcomes: "KKU", seen: 1, applied: "110", is: []error{context.Canceled}},
 		{
-			name: "cancelled in flight, with a cause", bubble: true, inject: after(mirrortest.Hang()),
+			name: "cancelled in flight, with a cause", bubble: true, inject: after(silent()),
 			topics: []string{"a", "b", "c"}, config: func(e *env) { e.cfg.BatchSize = 2 }, ctx: cancelled(stop),
 			outcomes: "KKU", seen: 1, applied: "110", is: []error{context.Canceled, stop},
 		},
 		{
-			name: "malformed status line", inject: after(mirrortest.Raw("HTTP/1.1 OK 200\r\n\r\n")),
+			name: "malformed status line", inject: after(raw("HTTP/1.1 OK 200\r\n\r\n")),
 			outcomes: "KK", seen: 1, applied: "11",
 		},
 		{
 			name: "11 MiB of headers",
-			inject: after(mirrortest.Raw("HTTP/1.1 200 OK\r\n" +
+			inject: after(raw("HTTP/1.1 200 OK\r\n" +
 				strings.Repeat("X: "+strings.Repeat("y", 1000)+"\r\n", 11<<10) + "\r\n")),
 			outcomes: "KK", seen: 1, applied: "11",
 		},
 		{
-			name: "100 before the answer", inject: after(mirrortest.Raw(wire("HTTP/1.1 100 Continue\r\n\r\n"))),
+			name: "100 before the answer", inject: after(raw(wire("HTTP/1.1 100 Continue\r\n\r\n"))),
 			outcomes: "AA", seen: 1, applied: "11",
 		},
 		{
-			name: "103 before the answer", inject: after(mirrortest.Raw(wire("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"))),
+			name: "103 before the answer", inject: after(raw(wire("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"))),
 			outcomes: "AA", seen: 1, applied: "11",
 		},
 		{name: "server closes idle connections between batches", config: func(e *env) {
@@ -196,7 +195,6 @@ func manyTopics(n int) []string {
 
 // faultsOfMiddleware are those that lie between the library and its transport.
 func faultsOfMiddleware() []fault {
-	after := func(do mirrortest.Action) []mirrortest.Fault { return []mirrortest.Fault{{AfterApply: true, Do: do}} }
 	open := errors.New("the circuit is open")
 	// fails sends the request, and returns an error in place of the response.
 	fails := func(err error) func(*env) {
@@ -293,7 +291,7 @@ func faultsOfMiddleware() []fault {
 		},
 		{
 			name: "middleware sends twice, a dry run", dryRun: true,
-			options: mirrortest.Options{Topics: []mirrortest.Topic{{Name: "a"}, {Name: "b", Status: mirrortest.Stopped}}},
+			options: mirrortest.Options{Topics: []mirrortest.Topic{{Name: "a"}, {Name: "b", Status: mirror.StatusStopped}}},
 			config: func(e *env) {
 				e.middleware(func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
 					body, _ := io.ReadAll(r.Body)

@@ -36,8 +36,9 @@ func FuzzAnswer(f *testing.F) {
 			if pattern {
 				s = Prefix("a")
 			}
-			l := newLedger("c", "l", s, false)
-			b := s.batches(Batch{ClusterID: "c", Link: "l"}, 500)[0]
+			call := Batch{ClusterID: "c", Link: "l", Pattern: s.expression}
+			l := newLedger(call.report(), s)
+			b := s.batches(call, 500)[0]
 			p := l.part(b)
 			list, err := readAnswer(r, p.add)
 			p.next, p.verdict = list.next, verdict{outcome: Unknown}

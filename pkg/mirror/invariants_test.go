@@ -45,7 +45,7 @@ func TestNilError_NilErrorMeansAllAccepted(t *testing.T) {
 			} else {
 				require.ErrorContains(t, errors.Join(causes(err)...), c.want)
 			}
-			dry, dryErr := client.ValidateReverseAndPause(context.Background(), "link", mirror.Topics("a", "b"))
+			dry, dryErr := client.Validate(context.Background(), mirror.VerbReverseAndPause, "link", mirror.Topics("a", "b"))
 			requireSound(t, dry, dryErr, []string{"a", "b"})
 			require.Equal(t, err == nil, dryErr == nil, "a dry run is judged like the call")
 		})
@@ -108,7 +108,7 @@ func TestNeverNilReport_ReportIsNeverNilAndTravelsWithTheError(t *testing.T) {
 	t.Run("an error read aloud", func(t *testing.T) {
 		_, err := reverse(t, serve(t, status(503, "text/html",
 			"<html><TITLE>Service\n Unavailable &amp; gone</TITLE>")).client(t), "a", "b")
-		require.EqualError(t, err, `link "link": 0 accepted, 0 failed, 2 unknown, 0 untouched: `+
+		require.EqualError(t, err, `reverse-and-pause-mirror, link "link": 0 accepted, 0 failed, 2 unknown, 0 untouched: `+
 			`HTTP 503 Service Unavailable: Service Unavailable & gone`)
 	})
 	t.Run("the zero report is no success", func(t *testing.T) {

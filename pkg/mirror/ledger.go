@@ -22,10 +22,10 @@ type stray struct {
 	text    string // what the row says
 }
 
-// newLedger begins a report in which each topic asked for has its Result, and nothing has been done.
-func newLedger(clusterID, link string, s Selection, dryRun bool) *ledger {
+// newLedger gives an empty report a Result for each topic asked for. Nothing has been done yet.
+func newLedger(r *Report, s Selection) *ledger {
 	l := &ledger{
-		report:    &Report{ClusterID: clusterID, Link: link, DryRun: dryRun, Pattern: s.expression},
+		report:    r,
 		selection: s,
 		index:     map[string]int{},
 		strays:    map[int][]stray{},
@@ -85,8 +85,8 @@ func (l *ledger) applyStrays(r *Result, place int) {
 		if r.Outcome != s.outcome && r.Outcome != Unknown {
 			said := r.Outcome.String()
 			r.Outcome = Unknown
-			r.cause = joined(cause(fmt.Sprintf(
-				"another batch's answer has a row for this topic that says %s, and here it is %s", s.text, said), nil), r.cause)
+			text := fmt.Sprintf("another batch's answer has a row for this topic that says %s, and here it is %s", s.text, said)
+			r.cause = joined(cause(text, nil), r.cause)
 		}
 	}
 	delete(l.strays, place)
@@ -344,11 +344,16 @@ func (p *part) close() {
 	case p.illegible:
 		p.problem, p.unaccounted = cause("the answer has a row whose topic cannot be told", nil), UnaccountedUnknown
 	case p.doubt != "":
-		p.problem, p.unaccounted =
-			cause(p.doubt+", and may have reversed topics that the answer leaves out", nil), UnaccountedUnknown
+		p.problem, p.unaccounted = p.doubtAboutOthers(), UnaccountedUnknown
 	case p.next != "":
 		p.unaccounted = UnaccountedUnknown
 	}
+}
+
+// doubtAboutOthers is the cause where topics may have been changed that a pattern's answer leaves out.
+func (p *part) doubtAboutOthers() error {
+	v, _ := p.batch.Verb.find()
+	return cause(p.doubt+", and topics that the answer leaves out may have been "+v.past, nil)
 }
 
 // addTo adds to a report what is known beside the results.
@@ -387,5 +392,5 @@ func (b Batch) Unanswered() *Report {
 
 // report returns a report about the batch without any results.
 func (b Batch) report() *Report {
-	return &Report{ClusterID: b.ClusterID, Link: b.Link, DryRun: b.DryRun, Pattern: b.Pattern}
+	return &Report{Verb: b.Verb, ClusterID: b.ClusterID, Link: b.Link, DryRun: b.DryRun, Pattern: b.Pattern}
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
 )
 
-// Merge adds to r what another report says, about the same cluster and link: of topics that were sent
+// Merge adds to r what another report says, about the same cluster, link and verb: of topics that were sent
 // again, or of the next batches of a journal. A dry run merges with dry runs only. Where the two are
 // not about the same it returns an error that matches ErrInvalidArgument, and r stays as it was. The
 // other report is not changed.
@@ -36,6 +36,7 @@ func (r *Report) Merge(other *Report) error {
 		return nil
 	}
 	for _, c := range []struct{ what, ours, theirs string }{
+		{"verb", string(r.Verb), string(other.Verb)},
 		{"cluster", r.ClusterID, other.ClusterID},
 		{"link", r.Link, other.Link},
 		{"dry run", fmt.Sprint(r.DryRun), fmt.Sprint(other.DryRun)},

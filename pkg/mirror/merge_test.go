@@ -237,7 +237,7 @@ func TestReportsSurvive_MergeOfBatchesWithRowsAboutEachOther(t *testing.T) {
 			pair.Local.Inject(mirrortest.Fault{Topic: "b", Do: mirrortest.Row(good("b") + "," + row)})
 			cfg := pair.Local.Config()
 			cfg.BatchSize, cfg.KeepGoing = 1, true
-			merged := &mirror.Report{ClusterID: pair.Local.ID, Link: pair.Link()}
+			merged := &mirror.Report{Verb: mirror.VerbReverseAndPause, ClusterID: pair.Local.ID, Link: pair.Link()}
 			cfg.AfterBatch = func(_ context.Context, _ mirror.Batch, r *mirror.Report) error { return merged.Merge(r) }
 			report, err := reverseOn(t, newClient(t, cfg), pair.Link(), "a", "b")
 			require.Error(t, err)
@@ -255,7 +255,7 @@ func TestReportsSurvive_MergeOfBatchesWithRowsAboutEachOther(t *testing.T) {
 
 func TestReportsSurvive_MergeKeepsTheErrorOfARefusedPattern(t *testing.T) {
 	report := said(t, ok(""))
-	*report = mirror.Report{ClusterID: report.ClusterID, Link: report.Link}
+	*report = mirror.Report{Verb: report.Verb, ClusterID: report.ClusterID, Link: report.Link}
 	none, _ := serve(t, ok("")).client(t).ReverseAndPause(t.Context(), "link", mirror.Topics())
 	refused, _ := serve(t, mirrortest.Error(403, 40301, "no right")).client(t).
 		ReverseAndPause(t.Context(), "link", mirror.All())
@@ -280,10 +280,10 @@ func TestReportsSurvive_MergeOfARepeatedDryRun(t *testing.T) {
 		pair := mirrortest.NewPair(t, mirrortest.Options{InMemory: true})
 		pair.Local.Inject(mirrortest.Fault{Do: ok(`{"data":[{},{},`)})
 		report, err := newClient(t, pair.Local.Config()).
-			ValidateReverseAndPause(t.Context(), pair.Link(), mirror.Topics("topic-1"))
+			Validate(t.Context(), mirror.VerbReverseAndPause, pair.Link(), mirror.Topics("topic-1"))
 		require.NoError(t, err)
 		require.Len(t, report.Attempts, 2)
-		whole := &mirror.Report{ClusterID: report.ClusterID, Link: report.Link, DryRun: true}
+		whole := &mirror.Report{Verb: report.Verb, ClusterID: report.ClusterID, Link: report.Link, DryRun: true}
 		require.NoError(t, whole.Merge(report))
 		require.NoError(t, whole.Err())
 		require.Zero(t, whole.UnexpectedCount)
@@ -342,6 +342,7 @@ func TestReportsSurvive_MergeBatchByBatch(t *testing.T) {
 func TestReportsSurvive_MergeRefusesWhatIsNotAboutTheSame(t *testing.T) {
 	base := mirror.Report{ClusterID: "c", Link: "l", Results: []mirror.Result{{Topic: "a"}}}
 	for want, other := range map[string]mirror.Report{
+		"verb":    {ClusterID: "c", Link: "l", Verb: mirror.VerbFailover},
 		"cluster": {ClusterID: "d", Link: "l"},
 		"link":    {ClusterID: "c", Link: "m"},
 		"dry run": {ClusterID: "c", Link: "l", DryRun: true},

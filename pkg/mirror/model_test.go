@@ -29,9 +29,9 @@ var (
 	seed  = flag.Uint64("seed", 1, "the seed of both; 0 draws one")
 )
 
-// TestModel walks at random: calls of every kind, against a cluster with faults before and after the
-// change is applied, and through middleware that fails. After each walk the reports are held to what
-// the cluster really did.
+// TestModel walks at random: calls of every verb, to two clusters with faults before and after the
+// change is applied, and through middleware that fails. The reports are held to what the clusters
+// really did.
 func TestModel(t *testing.T) {
 	first := *seed
 	if first == 0 {
@@ -53,9 +53,11 @@ func walk(t *testing.T, seed uint64) {
 	var names []string
 	for i := range 1 + draw.IntN(8) {
 		name := fmt.Sprintf("t%d", i)
-		statuses := []mirrortest.Status{"", "", "", mirrortest.Paused, mirrortest.Stopped, "LINK_FAILED"}
+		local := []mirror.Status{"", "", "", mirror.StatusPaused, mirror.StatusStopped, mirror.StatusLinkFailed}
+		remote := []mirror.Status{"", "", mirror.StatusStopped}
 		topics = append(topics, mirrortest.Topic{
-			Name: name, Status: statuses[draw.IntN(len(statuses))], Partitions: []mirrortest.Partition{{}},
+			Name: name, Status: local[draw.IntN(len(local))], Remote: remote[draw.IntN(len(remote))],
+			Partitions: []mirrortest.Partition{{Lag: draw.Int64N(3)}},
 		})
 		names = append(names, name)
 	}
@@ -63,15 +65,31 @@ func walk(t *testing.T, seed uint64) {
 		InMemory: true, Topics: topics, Settle: time.Duration(draw.IntN(3)) * time.Second,
 		Rate: []mirrortest.Rate{{}, {PerSecond: 1, Burst: 2}}[draw.IntN(2)],
 	})
-	cfg := pair.Local.Config()
-	cfg.BatchSize, cfg.Parallel, cfg.KeepGoing = 1+draw.IntN(4), 1+draw.IntN(3), draw.IntN(2) == 0
-
-	cfg.Middleware = func(next http.RoundTripper) http.RoundTripper { return failing(draw, next) }
-
-	whole := &mirror.Report{ClusterID: cfg.ClusterID, Link: pair.Link()}
-	asked := map[string]bool{}
+	parts := map[string]*mirror.Report{} // by cluster and verb
 	hidden, page := false, false
-	for range 1 + draw.IntN(3) {
+	for range 1 + draw.IntN(4) {
+		cluster := []*mirrortest.Cluster{pair.Local, pair.Local, pair.Remote}[draw.IntN(3)]
+		cfg := cluster.Config()
+		cfg.BatchSize, cfg.Parallel, cfg.KeepGoing = 1+draw.IntN(4), 1+draw.IntN(3), draw.IntN(2) == 0
+		cfg.Middleware = func(next http.RoundTripper) http.RoundTripper { return failing(draw, next) }
+		client := newClient(t, cfg)
+		verb := mirror.VerbReverseAndPause
+		if draw.IntN(2) == 0 {
+			verb = mirror.Verbs()[draw.IntN(len(mirror.Verbs()))]
+		}
+		some := names[draw.IntN(len(names)):]
+		var plan *mirror.Report
+		if verb == mirror.VerbTruncateAndRestore {
+			sure := newClient(t, cluster.Config())
+			plan, _ = sure.Validate(t.Context(), verb, pair.Link(), mirror.Topics(some...))
+			if some = plan.Topics(mirror.Accepted); len(some) == 0 {
+				continue
+			}
+			plan, _ = sure.Validate(t.Context(), verb, pair.Link(), mirror.Topics(some...))
+			if plan.Err() != nil {
+				continue
+			}
+		}
 		for range draw.IntN(4) {
 			f := mirrortest.Fault{Nth: 1 + draw.IntN(3), AfterApply: draw.IntN(2) == 0}
 			f.Do = whatFails(draw, f.AfterApply)
@@ -85,35 +103,37 @@ func walk(t *testing.T, seed uint64) {
 				f.Do = mirrortest.Row(`{"mirror_topic_name":"` + f.Topic + `","error_code":50003,"error_message":null}`)
 				hidden = true
 			}
-			pair.Local.Inject(f)
+			cluster.Inject(f)
 		}
-		client, err := mirror.NewClient(cfg)
-		require.NoError(t, err)
-		some := names[draw.IntN(len(names)):]
+		before, requests := len(pair.Journal()), map[string]int{}
 		for _, name := range some {
-			asked[name] = true
-		}
-		before, attempts := map[string]int{}, map[string]int{}
-		for _, name := range names {
-			before[name], attempts[name] = pair.Local.Applied(name), pair.Local.Requests(name)
+			requests[name] = cluster.Requests(name)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(1+draw.IntN(200))*time.Second)
 		dryRun := draw.IntN(4) == 0
-		call := client.ReverseAndPause
-		if dryRun {
-			call = client.ValidateReverseAndPause
+		var report *mirror.Report
+		var err error
+		switch {
+		case dryRun:
+			report, err = client.Validate(ctx, verb, pair.Link(), mirror.Topics(some...))
+		case plan != nil:
+			report, err = client.TruncateAndRestore(ctx, plan, 1<<40)
+		default:
+			report, err = call(ctx, t, client, verb, pair.Link(), mirror.Topics(some...))
 		}
-		report, err := call(ctx, pair.Link(), mirror.Topics(some...))
 		cancel()
 		requireSound(t, report, err, some)
+		applied := did(pair.Journal()[before:], cluster, verb)
 		for _, r := range report.Results {
-			done := pair.Local.Applied(r.Topic) - before[r.Topic]
+			done := applied[r.Topic]
 			if !page {
-				require.LessOrEqual(t, pair.Local.Requests(r.Topic)-attempts[r.Topic], 1, "the library sent %s again", r.Topic)
+				require.LessOrEqual(t, cluster.Requests(r.Topic)-requests[r.Topic], 1, "the library sent %s again", r.Topic)
 			}
 			switch {
 			case dryRun:
-				require.Zero(t, done, "a dry run reversed %s", r.Topic)
+				require.Zero(t, done, "a dry run of %s changed %s", verb, r.Topic)
+			case r.Outcome == mirror.Accepted && page: // a pause, say, can be done twice
+				require.GreaterOrEqual(t, done, 1, "%s is accepted", r.Topic)
 			case r.Outcome == mirror.Accepted:
 				require.Equal(t, 1, done, "%s is accepted", r.Topic)
 			case r.Outcome == mirror.Untouched:
@@ -134,27 +154,45 @@ func walk(t *testing.T, seed uint64) {
 			require.Less(t, a.Number, 100, "no hot loop")
 			require.False(t, a.Start.Before(first[a.Batch]))
 		}
-		if !dryRun {
-			require.NoError(t, whole.Merge(report))
+		if part := cluster.ID + string(verb); parts[part] == nil && !dryRun {
+			parts[part] = report
+		} else if !dryRun {
+			require.NoError(t, parts[part].Merge(report))
 		}
 		if draw.IntN(2) == 0 {
 			time.Sleep(time.Duration(draw.IntN(5)) * time.Second)
 		}
 	}
-	for _, name := range names {
-		require.LessOrEqual(t, pair.Local.Applied(name), 1)
-		r, found := whole.Result(name)
-		if !found {
-			continue
-		}
-		require.True(t, asked[name])
-		switch r.Outcome {
-		case mirror.Accepted:
-			require.Equal(t, 1, pair.Local.Applied(name))
-		case mirror.Untouched:
-			require.Zero(t, pair.Local.Applied(name), "%s is untouched after all", name)
+	for _, cluster := range []*mirrortest.Cluster{pair.Local, pair.Remote} {
+		for _, verb := range mirror.Verbs() {
+			whole := parts[cluster.ID+string(verb)]
+			if whole == nil {
+				continue
+			}
+			applied := did(pair.Journal(), cluster, verb)
+			for _, r := range whole.Results {
+				switch r.Outcome {
+				case mirror.Accepted:
+					require.NotZero(t, applied[r.Topic], "%s is accepted after all", r.Topic)
+				case mirror.Untouched:
+					require.Zero(t, applied[r.Topic], "%s is untouched after all", r.Topic)
+				}
+			}
 		}
 	}
+}
+
+// did counts for each topic how often a cluster did what requests of a verb asked for.
+func did(journal []mirrortest.Request, cluster *mirrortest.Cluster, verb mirror.Verb) map[string]int {
+	applied := map[string]int{}
+	for _, r := range journal {
+		for _, name := range r.Applied {
+			if r.Cluster == cluster.ID && r.Verb == verb {
+				applied[name]++
+			}
+		}
+	}
+	return applied
 }
 
 // whatFails draws what goes wrong. What sends rows of the proper answer comes after it was applied
@@ -162,7 +200,7 @@ func walk(t *testing.T, seed uint64) {
 func whatFails(draw *rand.Rand, afterApply bool) mirrortest.Action {
 	delayed := func(do mirrortest.Action) mirrortest.Action { return mirrortest.WithHeader(do, "DoSFilter", "delayed") }
 	all := []mirrortest.Action{
-		mirrortest.Cut(0), mirrortest.Reset(0), mirrortest.Hang(),
+		mirrortest.Cut(0), mirrortest.Reset(0), silent(),
 		mirrortest.Error(500, 50003, "x"), mirrortest.Error(503, 50302, "x"),
 		mirrortest.Error(429, 42901, "x"), mirrortest.Error(400, 40002, "x"),
 		delayed(mirrortest.Error(429, 42901, "x")), delayed(status(429, kafka, limiterJSON)),
@@ -172,11 +210,11 @@ func whatFails(draw *rand.Rand, afterApply bool) mirrortest.Action {
 		status(403, "text/html", "<title>x</title>"), status(429, "text/html", "<title>slow</title>"),
 		status(303, "", "", "Location", "/x"), status(406, "", ""),
 		mirrortest.WithHeader(mirrortest.Error(403, 40301, "x"), "X-Envoy-Attempt-Count", "2"),
-		mirrortest.Answer(200, "<title>x</title>", "Content-Type", "text/html"), mirrortest.Raw("x"),
+		mirrortest.Answer(200, "<title>x</title>", "Content-Type", "text/html"), raw("x"),
 		mirrortest.Answer(200, `{"data":null}`, "Content-Type", "application/json"),
 	}
 	if afterApply {
-		all = append(all, mirrortest.Cut(draw.IntN(2000)), mirrortest.Drip(50, 20*time.Second))
+		all = append(all, mirrortest.Cut(draw.IntN(2000)), drip(50, 20*time.Second))
 	} else {
 		all = append(all, mirrortest.RateLimited(), mirrortest.RateLimitedWithoutHeader(),
 			mirrortest.Error(403, 40301, "x"), mirrortest.Error(401, 40101, "x"), status(421, "", ""))

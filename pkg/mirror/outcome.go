@@ -16,9 +16,9 @@ const (
 	// Unknown says that the request may have been carried out for this topic. Look at the cluster before
 	// sending it again.
 	Unknown Outcome = iota
-	// Accepted says that the server accepted the reversal. It is not done yet: the topic goes through
-	// PENDING_* states until it is STOPPED, an ordinary writable topic (observed). In a dry run:
-	// it would be accepted.
+	// Accepted says that the server accepted the change. It is not done yet: the topic goes through
+	// PENDING_* statuses, until it is STOPPED after a reversal, say (observed). In a dry run: it would be
+	// accepted.
 	Accepted
 	// Failed says that the server answered for this topic and said no.
 	Failed

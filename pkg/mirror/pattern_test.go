@@ -14,7 +14,7 @@ import (
 func sentPattern(t *testing.T, s mirror.Selection) string {
 	t.Helper()
 	w := serve(t, ok(rows()))
-	report, err := w.client(t).ValidateReverseAndPause(context.Background(), "link", s)
+	report, err := w.client(t).Validate(context.Background(), mirror.VerbReverseAndPause, "link", s)
 	require.ErrorIs(t, err, mirror.ErrNoTopics)
 	require.Equal(t, `pattern "`+report.Pattern+`"`, s.String())
 	require.Contains(t, w.Journal()[0].Body, `{"mirror_topic_name_pattern":`)
@@ -78,7 +78,7 @@ func TestPattern_EverythingIsSaidWithAll(t *testing.T) {
 func TestMatch(t *testing.T) {
 	_, err := mirror.Pattern("orders.*").Match([]string{"orders"})
 	require.ErrorIs(t, err, mirror.ErrInvalidArgument)
-	require.ErrorContains(t, err, "ValidateReverseAndPause")
+	require.ErrorContains(t, err, "preview it with Validate")
 
 	_, err = mirror.Prefix("").Match([]string{"orders"})
 	require.ErrorContains(t, err, `Prefix: no part of a topic name: ""`)

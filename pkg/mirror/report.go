@@ -46,8 +46,8 @@ type PartitionLag struct {
 	LastSourceFetchOffset Number `json:"last_source_fetch_offset"`
 }
 
-// PartitionTruncation is what the server says it cut off one partition. This operation is not
-// known to truncate, so a row of these is worth a look.
+// PartitionTruncation is what the server says it cut off one partition. Of the verbs only
+// TruncateAndRestore is known to cut, so a row of these from another is worth a look.
 type PartitionTruncation struct {
 	// Partition is the partition's number; -1 if it is not known.
 	Partition int `json:"partition"`
@@ -96,6 +96,11 @@ func (r Result) Err() error {
 	return r.cause
 }
 
+// alreadyStopped tells whether the topic Failed since its mirror had stopped before.
+func (r *Result) alreadyStopped() bool {
+	return r.Outcome == Failed && (&TopicError{Code: r.Code, Message: r.Message}).AlreadyStopped()
+}
+
 func (r *Result) note(text string) {
 	if !slices.Contains(r.Notes, text) {
 		r.Notes = append(r.Notes, text)
@@ -105,11 +110,11 @@ func (r *Result) note(text string) {
 // A Report accounts for everything that a call asked for. It belongs to the caller, who
 // must not share it between goroutines while changing it.
 type Report struct {
-	// ClusterID and Link are the call's own.
+	// Verb, ClusterID and Link are the call's own.
+	Verb      Verb   `json:"verb"`
 	ClusterID string `json:"cluster_id"`
 	Link      string `json:"link"`
-	// DryRun says that the call was ValidateReverseAndPause: whatever the outcomes say, nothing
-	// was changed.
+	// DryRun says that the call was Validate: whatever the outcomes say, nothing was changed.
 	DryRun bool `json:"dry_run"`
 	// Pattern is the expression that was sent; "" for a selection by name.
 	Pattern string `json:"pattern,omitempty"`
@@ -276,7 +281,7 @@ func (r *Report) Count(o Outcome) int {
 	return n
 }
 
-// unknown tells whether a topic, named or not, may have been reversed and the outcome is not known.
+// unknown tells whether a topic, named or not, may have been changed and the outcome is not known.
 func (r *Report) unknown() bool {
 	return r.Count(Unknown) > 0 || r.Unaccounted == UnaccountedUnknown
 }
@@ -343,7 +348,7 @@ func (e *IncompleteError) Error() string {
 // once.
 func (e *IncompleteError) Unwrap() []error { return e.causes }
 
-// Is makes the error match ErrOutcomeUnknown where a topic, named or not, may have been reversed and
+// Is makes the error match ErrOutcomeUnknown where a topic, named or not, may have been changed and
 // the outcome is not known.
 func (e *IncompleteError) Is(target error) bool {
 	return target == ErrOutcomeUnknown && e.Report != nil && e.Report.unknown()

@@ -31,7 +31,8 @@ func TestReport_FailuresAreGroupedByCode(t *testing.T) {
 	require.Equal(t, []string{"a", "b", "c", "d"}, report.Topics(mirror.Failed))
 	require.Equal(t, 1, report.Count(mirror.Accepted))
 	require.EqualError(t, err,
-		`link "link": 1 accepted, 4 failed, 0 unknown, 0 untouched: a: 40301: no right (and 3 other causes)`)
+		`reverse-and-pause-mirror, link "link": 1 accepted, 4 failed, 0 unknown, 0 untouched: `+
+			`a: 40301: no right (and 3 other causes)`)
 	_, found := report.Result("z")
 	require.False(t, found)
 }
@@ -66,7 +67,8 @@ func TestReport_Table(t *testing.T) {
 	require.Error(t, err)
 	var b strings.Builder
 	require.NoError(t, report.Table(&b))
-	require.Equal(t, `link "link": 2 accepted, 1 failed, 2 unknown, 0 untouched, 2 unexpected rows
+	require.Equal(t, `do not move clients: 2 unknown, 1 failed
+reverse-and-pause-mirror, link "link": 2 accepted, 1 failed, 2 unknown, 0 untouched, 2 unexpected rows
 
 TOPIC  OUTCOME  LAG        WHY
 evil   failed   not known  400: \x1b[2J\nUNTOUCHED\u202e
@@ -81,7 +83,7 @@ UNEXPECTED        SAYS      WHY
 
 note       the answer has 2 unexpected rows, the first about "\x1b[1mstranger": this topic was not asked for
 note       2 rows with something odd, the first odd: mirror_lags cannot be read
-accepted   the server accepted it; it is done when the mirror topic is STOPPED
+accepted   the server accepted it; it is done when the topic is STOPPED here and PAUSED on the other cluster
 failed     the server refused it; see why
 unknown    it may have been reversed; look at the mirror topic before sending it again
 lag        0 messages in 1 partition; the largest is 0, fine partition 0; not known for 4 topics
@@ -99,7 +101,7 @@ func (failingWriter) Write([]byte) (int, error) { return 0, errFull }
 func TestReport_DryRunSaysSoInEveryForm(t *testing.T) {
 	const says = "dry run: nothing was changed"
 	report, err := serve(t, ok(rows(good("a")))).client(t).
-		ValidateReverseAndPause(context.Background(), "link", mirror.Topics("a", "b"))
+		Validate(context.Background(), mirror.VerbReverseAndPause, "link", mirror.Topics("a", "b"))
 	require.True(t, report.DryRun)
 	require.Contains(t, report.String(), says)
 	require.ErrorContains(t, err, says)
@@ -132,7 +134,7 @@ func TestReport_JSON(t *testing.T) {
 	text, err := json.Marshal(report)
 	require.NoError(t, err)
 	require.JSONEq(t, `{
-		"version":2,"dry_run":false,"cluster_id":"lkc-local","link":"link","complete":false,
+		"version":2,"verb":"reverse-and-pause-mirror","dry_run":false,"cluster_id":"lkc-local","link":"link","complete":false,
 		"counts":{"accepted":1,"failed":1,"unknown":2,"untouched":0},
 		"results":[
 			{"topic":"a","outcome":"accepted","lags":[{"partition":1,"lag":null,"last_source_fetch_offset":-1}],`+

@@ -26,7 +26,7 @@ func TestRequest_OnTheWire(t *testing.T) {
 	ctx := context.Background()
 	_, err := client.ReverseAndPause(ctx, "link-sb1", mirror.Topics("a"))
 	require.NoError(t, err)
-	_, err = client.ValidateReverseAndPause(ctx, "link-sb1", mirror.All())
+	_, err = client.Validate(ctx, mirror.VerbReverseAndPause, "link-sb1", mirror.All())
 	require.NoError(t, err)
 
 	require.Len(t, *requests, 2)
@@ -165,7 +165,7 @@ func TestRequest_OverTLS(t *testing.T) {
 func TestRequest_CancelledInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pair := mirrortest.NewPair(t, mirrortest.Options{InMemory: true})
-		pair.Local.Inject(mirrortest.Fault{AfterApply: true, Do: mirrortest.Hang()})
+		pair.Local.Inject(mirrortest.Fault{AfterApply: true, Do: silent()})
 		ctx, cancel := context.WithCancelCause(context.Background())
 		why := errors.New("the operator pressed stop")
 		go func() { synctest.Wait(); cancel(why) }()
@@ -183,7 +183,7 @@ func TestRequest_Timeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pair := mirrortest.NewPair(t, mirrortest.Options{InMemory: true})
 		for want, timeout := range map[time.Duration]time.Duration{time.Minute: 0, 45 * time.Second: 45 * time.Second} {
-			pair.Local.Inject(mirrortest.Fault{Do: mirrortest.Hang()})
+			pair.Local.Inject(mirrortest.Fault{Do: silent()})
 			cfg := pair.Local.Config()
 			cfg.Timeout = timeout
 			start := time.Now()

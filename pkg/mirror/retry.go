@@ -104,7 +104,7 @@ func later(a, b time.Time) time.Time {
 
 // send sends the part's batch until it has a response, or may not be sent again. The requests end with
 // ctx; the waits between them also with waits. It tells whether the run must end.
-func (c *Client) send(ctx, waits context.Context, op operation, p *part) (endsRun bool) {
+func (c *Client) send(ctx, waits context.Context, p *part) (endsRun bool) {
 	b := p.batch
 	log := c.logger.With(slog.String("run", b.Run.ID), slog.Int("batch", b.Index))
 	body, err := b.body()
@@ -112,7 +112,8 @@ func (c *Client) send(ctx, waits context.Context, op operation, p *part) (endsRu
 		p.verdict = verdict{outcome: Untouched, err: cause("the request could not be encoded", err)}
 		return false
 	}
-	q := request{operation: op, batch: b, body: body}
+	q := request{batch: b, body: body}
+	q.verb, _ = b.Verb.find()
 	var state retries
 	last := verdict{outcome: Untouched} // of the attempt before
 	for {
@@ -160,6 +161,9 @@ func (c *Client) inTurn(ctx context.Context, q *request, state *retries, p *part
 	began := time.Now()
 	v = c.attempt(ctx, q, p)
 	d = state.next(v, began, c.throttle.lastThrough(), c.retryFor, q.batch.DryRun)
+	if v.retry == rejected && v.outcome == Unknown && q.verb.proofOnly && !q.batch.DryRun {
+		d.again = false
+	}
 	switch {
 	case v.retry == rejected:
 		r = rejection

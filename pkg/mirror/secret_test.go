@@ -51,6 +51,8 @@ func TestNoSecrets_EveryTypeInEveryForm(t *testing.T) {
 		"Selection":           {mirror.Topics("a"), mirror.All()},
 		"Batch":               {batch, &batch},
 		"Run":                 {batch.Run},
+		"Verb":                {report.Verb},
+		"Status":              {mirror.StatusActive},
 		"Number":              {mirror.NotKnown},
 		"Unaccounted":         {report.Unaccounted},
 		"Report":              {*report, report, batch.Unanswered()},

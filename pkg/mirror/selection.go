@@ -45,7 +45,7 @@ const everything = ".*"
 // Pattern selects mirror topics by a regular expression that is sent as it stands. Its dialect is
 // the server's, and undocumented: Java's, very likely, and not known is whether it must match the
 // whole name (assumed, both). Go's dialect differs, so the library never evaluates it: a dry run
-// with ValidateReverseAndPause is its exact preview.
+// with Validate is its exact preview.
 //
 // An expression that selects everything is refused; All says that on purpose. The refusal is a
 // guard against a variable that was empty when the expression was put together, not a proof: an
@@ -111,13 +111,13 @@ func (s Selection) String() string {
 // Match tells which of the given names the selection covers, in their order: what Prefix, Suffix
 // and All would select if these were the mirror topics, or which of them Topics names. What comes
 // back can go into Topics. For a Pattern it returns an error, since the dialect is the server's:
-// preview it with ValidateReverseAndPause. A selection that a call would refuse is refused here
+// preview it with Validate. A selection that a call would refuse is refused here
 // too. Errors match ErrInvalidArgument.
 func (s Selection) Match(names []string) ([]string, error) {
 	bad := &argumentError{}
 	s.checkTo(bad)
 	if s.servers && bad.err() == nil {
-		bad.add("Pattern", "only the server can tell what it matches: preview it with ValidateReverseAndPause")
+		bad.add("Pattern", "only the server can tell what it matches: preview it with Validate")
 	}
 	if err := bad.err(); err != nil {
 		return nil, err
@@ -276,9 +276,10 @@ type Run struct {
 
 // Batch is one request's share of a call: what a hook gets to see of it.
 type Batch struct {
-	// ClusterID, Link and DryRun are the call's own.
+	// ClusterID, Link, Verb and DryRun are the call's own.
 	ClusterID string `json:"cluster_id"`
 	Link      string `json:"link"`
+	Verb      Verb   `json:"verb"`
 	DryRun    bool   `json:"dry_run"`
 	// Run is the call that the batch is a part of.
 	Run Run `json:"run"`
@@ -294,10 +295,10 @@ type Batch struct {
 	first int // of Topics, in the call's names
 }
 
-// batches cuts the selection into requests of at most size names; a pattern is one request.
+// batches cuts a call into requests of at most size names; a pattern is one request.
 func (s Selection) batches(b Batch, size int) []Batch {
 	if s.expression != "" {
-		b.Pattern, b.Of = s.expression, 1
+		b.Of = 1
 		return []Batch{b}
 	}
 	size = min(size, len(s.names))

@@ -195,7 +195,7 @@ func TestSurface_JSONNamesAreAsInTheGoldenFile(t *testing.T) {
 	limited = mirrortest.WithHeader(mirrortest.WithHeader(limited, "Retry-After", "9"), "X-Request-Id", "r")
 	rejected, _ := reverse(t, serve(t, limited).client(t), "b")
 	refused, _ := reverse(t, serve(t, mirrortest.Error(403, 40301, "x")).client(t), "c")
-	pattern, _ := serve(t, ok("")).client(t).ValidateReverseAndPause(t.Context(), "", mirror.All())
+	pattern, _ := serve(t, ok("")).client(t).Validate(t.Context(), mirror.VerbReverseAndPause, "", mirror.All())
 	trailing, _ := reverse(t, serve(t, ok(rows(good("d"))+"x")).client(t), "d")
 	names := map[string]bool{}
 	for _, r := range []*mirror.Report{report, rejected, refused, pattern, trailing} {

@@ -20,6 +20,9 @@ func (r Report) String() string {
 	if r.DryRun {
 		b.WriteString(dryRunNote + "; ")
 	}
+	if r.Verb != "" {
+		b.WriteString(printable.Line(string(r.Verb), maxText) + ", ")
+	}
 	b.WriteString("link " + printable.Quote(r.Link))
 	if r.Pattern != "" {
 		b.WriteString(", pattern " + printable.Quote(r.Pattern))
@@ -40,17 +43,18 @@ func (r Report) String() string {
 
 // advice says for each outcome what it means and what to do.
 func (r *Report) advice(o Outcome) string {
+	v, _ := r.Verb.find()
 	switch {
 	case o == Accepted && r.DryRun:
 		return "the call would be accepted"
 	case o == Accepted:
-		return "the server accepted it; it is done when the mirror topic is STOPPED"
+		return "the server accepted it; it is done when the topic is " + v.waitFor()
 	case o == Failed:
 		return "the server refused it; see why"
 	case o == Unknown && r.DryRun:
 		return "there is no verdict; run the dry run again"
 	case o == Unknown:
-		return "it may have been reversed; look at the mirror topic before sending it again"
+		return "it may have been " + v.past + "; look at the mirror topic before sending it again"
 	}
 	if r.assumed() {
 		return "nothing was done, as far as the HTTP status tells (assumed); fix the cause and send it again"
@@ -58,9 +62,41 @@ func (r *Report) advice(o Outcome) string {
 	return "nothing was done; fix the cause and send it again"
 }
 
-// Table writes the report for people: the counts, every topic that is not Accepted and why, what
-// to do, the rows that were not asked for, lag and truncation. What a server said is printable and
-// on one line. The error is w's.
+// decision says in one line what the report comes to, in the verb's words.
+func (r *Report) decision() string {
+	v, _ := r.Verb.find()
+	accepted := fmt.Sprintf("%d of %d", r.Count(Accepted), len(r.Results))
+	err := r.Err()
+	switch {
+	case err == nil && r.DryRun:
+		return accepted + " would be accepted"
+	case err == nil:
+		return accepted + " accepted: wait until they are " + v.waitFor()
+	}
+	var short []string
+	for _, o := range []Outcome{Unknown, Failed, Untouched} {
+		if n := r.Count(o); n > 0 {
+			short = append(short, fmt.Sprintf("%d %v", n, o))
+		}
+	}
+	for _, p := range r.runProblems() {
+		if len(short) == 0 {
+			short = append(short, p.Error())
+		}
+	}
+	if len(short) == 0 {
+		short = append(short, err.Error())
+	}
+	decision := v.notAll
+	if r.DryRun {
+		decision = "not all would be accepted"
+	}
+	return decision + ": " + strings.Join(short, ", ")
+}
+
+// Table writes the report for people: first what it comes to and the counts, then every topic that is
+// not Accepted and why, what to do, the rows that were not asked for, lag and truncation. What a server
+// said is printable and on one line. The error is w's.
 func (r *Report) Table(w io.Writer) error {
 	var b strings.Builder
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
@@ -71,6 +107,7 @@ func (r *Report) Table(w io.Writer) error {
 		fmt.Fprintf(t, format+"\n", args...)
 	}
 
+	line("%s", r.decision())
 	line("%s", r.String())
 	if n := r.Count(Accepted); n < len(r.Results) {
 		line("")
@@ -123,6 +160,10 @@ func (r *Report) Table(w io.Writer) error {
 			line("%s\t%s", o, r.advice(o))
 		}
 	}
+	if n := r.alreadyStopped(); n > 0 {
+		line("already stopped\t%s: an earlier call may have done it; look at the topic before counting it as failed",
+			count(n, "failed topic"))
+	}
 	line("lag\t%s", r.Lag())
 	line("truncated\t%s", r.Truncation())
 	if err := t.Flush(); err != nil {
@@ -135,6 +176,16 @@ func (r *Report) Table(w io.Writer) error {
 // assumed tells whether an outcome rests on an assumption.
 func (r *Report) assumed() bool {
 	return slices.ContainsFunc(r.Attempts, func(a Attempt) bool { return a.Assumed })
+}
+
+// alreadyStopped returns how many topics failed since their mirrors had stopped before.
+func (r *Report) alreadyStopped() (n int) {
+	for i := range r.Results {
+		if r.Results[i].alreadyStopped() {
+			n++
+		}
+	}
+	return n
 }
 
 // noted returns how many Results have notes, and the first of them.
@@ -174,6 +225,7 @@ func (r *Result) why() string {
 // the first cause if there is one.
 func (r Report) LogValue() slog.Value {
 	attrs := []slog.Attr{
+		slog.String("verb", printable.Line(string(r.Verb), maxText)),
 		slog.String("cluster_id", printable.Line(r.ClusterID, maxText)),
 		slog.String("link", printable.Line(r.Link, maxText)),
 		slog.Bool("complete", r.Complete),

@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -82,6 +86,50 @@ func status(code int, contentType, body string, header ...string) mirrortest.Act
 
 func ok(body string) mirrortest.Action { return status(http.StatusOK, "application/json", body) }
 
+// after acts on the next request after the change was applied.
+func after(do mirrortest.Action) []mirrortest.Fault {
+	return []mirrortest.Fault{{AfterApply: true, Do: do}}
+}
+
+// silent sends nothing and keeps the connection until the other side closes it.
+func silent() mirrortest.Action {
+	return mirrortest.Handle(func(_ http.ResponseWriter, r *http.Request, _ http.Handler) {
+		<-r.Context().Done()
+		panic(http.ErrAbortHandler)
+	})
+}
+
+// raw puts the bytes on the wire as they are, status line and all, and ends the connection.
+func raw(bytes string) mirrortest.Action {
+	return mirrortest.Handle(func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			panic(err)
+		}
+		defer conn.Close()
+		conn.SetWriteDeadline(time.Now().Add(time.Minute))
+		io.WriteString(conn, bytes)
+	})
+}
+
+// drip sends the proper answer n bytes at a time, and waits after each piece.
+func drip(n int, wait time.Duration) mirrortest.Action {
+	return mirrortest.Handle(func(w http.ResponseWriter, r *http.Request, proper http.Handler) {
+		whole := httptest.NewRecorder()
+		proper.ServeHTTP(whole, r)
+		maps.Copy(w.Header(), whole.Header())
+		for piece := range slices.Chunk(whole.Body.Bytes(), n) {
+			w.Write(piece)
+			http.NewResponseController(w).Flush()
+			select {
+			case <-time.After(wait):
+			case <-r.Context().Done():
+				return
+			}
+		}
+	})
+}
+
 // rows wraps rows into an answer.
 func rows(row ...string) string {
 	return `{"kind":"K","metadata":{"self":"s"},"data":[` + strings.Join(row, ",") + `]}`
@@ -142,4 +190,19 @@ func requireSound(t *testing.T, report *mirror.Report, err error, topics []strin
 	require.Equal(t, report.Count(mirror.Unknown) > 0, errors.Is(err, mirror.ErrOutcomeUnknown))
 	require.NotContains(t, err.Error(), canary)
 	require.NotContains(t, err.Error(), "\n")
+}
+
+// table is the report as a table.
+func table(t *testing.T, r *mirror.Report) string {
+	t.Helper()
+	var b strings.Builder
+	require.NoError(t, r.Table(&b))
+	return b.String()
+}
+
+// logged is the report as a log record has it.
+func logged(r *mirror.Report) string {
+	var b strings.Builder
+	slog.New(slog.NewTextHandler(&b, nil)).Info("done", "report", r)
+	return b.String()
 }

@@ -38,7 +38,7 @@ func TestFailOver_LostAnswer(t *testing.T) {
 	require.Equal(t, []string{"topic-1", "topic-2"}, look)
 	pair.Local.AssertSentOnce(t)
 	require.Equal(t, 1, pair.Local.Applied("topic-1"))
-	require.Equal(t, mirrortest.Paused, pair.Remote.Status("topic-1"))
+	require.Equal(t, mirror.StatusPaused, pair.Remote.Status("topic-1"))
 }
 
 // A failover function is tested against a pair: the reversal is carried out and its answer lost.
@@ -80,5 +80,5 @@ func ExampleRow() {
 	report, _ := client.ReverseAndPause(context.Background(), pair.Link(), mirror.Topics("topic-1", "topic-2"))
 	fmt.Println(report)
 	// Output:
-	// link "dr-link": 1 accepted, 1 failed, 0 unknown, 0 untouched
+	// reverse-and-pause-mirror, link "dr-link": 1 accepted, 1 failed, 0 unknown, 0 untouched
 }

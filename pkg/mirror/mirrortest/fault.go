@@ -29,11 +29,11 @@ type Fault struct {
 type Action struct {
 	kind   actionKind
 	answer response
-	text   string
+	row    string
 	at     int
-	every  time.Duration
 	header bool        // the rate limiter's
 	extra  http.Header // beside the answer's own
+	handle func(w http.ResponseWriter, r *http.Request, proper http.Handler)
 }
 
 type actionKind uint8
@@ -41,12 +41,10 @@ type actionKind uint8
 const (
 	doCut actionKind = iota
 	doReset
-	doHang
 	doAnswer
-	doRaw
+	doHandle
 	doRow
 	doLeaveOut
-	doDrip
 	doReject
 )
 
@@ -57,11 +55,11 @@ func Cut(n int) Action { return Action{kind: doCut, at: n} }
 // Reset is like Cut and resets the connection. On a network in memory the two are the same.
 func Reset(n int) Action { return Action{kind: doReset, at: n} }
 
-// Hang sends nothing and keeps the connection until the client or the pair closes it.
-func Hang() Action { return Action{kind: doHang} }
-
-// Drip sends the proper answer n bytes at a time, and waits for d before each but the first.
-func Drip(n int, d time.Duration) Action { return Action{kind: doDrip, at: n, every: d} }
+// Handle has f answer in place of the cluster, in whatever way: hang until the request's context ends,
+// write single bytes, hijack the connection. proper writes the answer that f takes the place of.
+func Handle(f func(w http.ResponseWriter, r *http.Request, proper http.Handler)) Action {
+	return Action{kind: doHandle, handle: f}
+}
 
 // Answer answers with a status, a body, and headers given as name, value, name, value.
 func Answer(status int, body string, header ...string) Action {
@@ -95,11 +93,8 @@ func RateLimited() Action { return Action{kind: doReject, header: true} }
 // RateLimitedWithoutHeader is like RateLimited after a proxy has dropped the limiter's header.
 func RateLimitedWithoutHeader() Action { return Action{kind: doReject} }
 
-// Raw puts the bytes on the wire as they are, status line and all, and ends the connection.
-func Raw(bytes string) Action { return Action{kind: doRaw, text: bytes} }
-
 // Row puts a row of JSON in the place of the Fault's Topic, which must be set.
-func Row(json string) Action { return Action{kind: doRow, text: json} }
+func Row(json string) Action { return Action{kind: doRow, row: json} }
 
 // LeaveOut leaves the row of the Fault's Topic, which must be set, out of the answer.
 func LeaveOut() Action { return Action{kind: doLeaveOut} }
@@ -160,69 +155,43 @@ func (a response) with(extra http.Header) response {
 	return a
 }
 
-// send puts the answer on the wire, as the action has it.
-func (a response) send(w http.ResponseWriter, r *http.Request, do *Action, closed <-chan struct{}) {
-	if do == nil || do.onRow() {
-		w.Header()["Content-Type"] = nil // not guessed from the body
-		for name, values := range a.header {
-			w.Header()[name] = values
-		}
-		w.WriteHeader(a.status)
-		_, _ = w.Write(a.body) // the client may have gone
-		return
-	}
-	switch do.kind {
-	case doAnswer:
-		do.answer.with(do.extra).send(w, r, nil, closed)
-		return
-	case doHang:
-		select {
-		case <-r.Context().Done():
-		case <-closed:
-		}
-		panic(http.ErrAbortHandler)
-	case doDrip:
-		a.drip(w, r, do, closed)
-		return
-	case doReject:
-		rejected(r, do.header).with(do.extra).send(w, r, nil, closed)
-		return
-	}
-	bytes := []byte(do.text)
-	if do.kind != doRaw {
-		bytes = a.wire()
-		bytes = bytes[:min(do.at, len(bytes))]
-	}
-	conn, _, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		panic(http.ErrAbortHandler)
-	}
-	if tcp, ok := conn.(*net.TCPConn); ok && do.kind == doReset {
-		_ = tcp.SetLinger(0)
-	}
-	_ = conn.SetWriteDeadline(time.Now().Add(time.Minute))
-	_, _ = conn.Write(bytes) // the client may have gone
-	_ = conn.Close()
-}
-
-func (a response) drip(w http.ResponseWriter, r *http.Request, do *Action, closed <-chan struct{}) {
+// ServeHTTP puts the answer on the wire.
+func (a response) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+	w.Header()["Content-Type"] = nil // not guessed from the body
 	for name, values := range a.header {
 		w.Header()[name] = values
 	}
 	w.WriteHeader(a.status)
-	flush := http.NewResponseController(w).Flush
-	for piece := range slices.Chunk(a.body, max(do.at, 1)) {
-		_, _ = w.Write(piece) // the client may have gone
-		_ = flush()
-		timer := time.NewTimer(do.every)
-		select {
-		case <-timer.C:
-		case <-r.Context().Done():
-		case <-closed:
-		}
-		timer.Stop()
-		if r.Context().Err() != nil {
-			return
-		}
+	_, _ = w.Write(a.body) // the client may have gone
+}
+
+// send puts the answer on the wire, as the action has it.
+func (a response) send(w http.ResponseWriter, r *http.Request, do *Action) {
+	switch {
+	case do == nil || do.onRow():
+		a.ServeHTTP(w, r)
+	case do.kind == doAnswer:
+		do.answer.with(do.extra).ServeHTTP(w, r)
+	case do.kind == doReject:
+		rejected(r, do.header).with(do.extra).ServeHTTP(w, r)
+	case do.kind == doHandle:
+		do.handle(w, r, a)
+	default:
+		a.cut(w, do.at, do.kind == doReset)
 	}
+}
+
+// cut sends the first n bytes of the answer, and ends the connection.
+func (a response) cut(w http.ResponseWriter, n int, reset bool) {
+	bytes := a.wire()
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	if tcp, ok := conn.(*net.TCPConn); ok && reset {
+		_ = tcp.SetLinger(0)
+	}
+	_ = conn.SetWriteDeadline(time.Now().Add(time.Minute))
+	_, _ = conn.Write(bytes[:min(n, len(bytes))]) // the client may have gone
+	_ = conn.Close()
 }

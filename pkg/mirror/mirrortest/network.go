@@ -2,10 +2,17 @@ package mirrortest
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
+	"math/big"
 	"net"
 	"sync"
 	"syscall"
+	"time"
 )
 
 type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)
@@ -72,3 +79,29 @@ func (l *memoryListener) Close() error {
 }
 
 func (l *memoryListener) Addr() net.Addr { return &l.addr }
+
+// makeCertificate makes the certificate of the pair's endpoints, which signs itself. It is valid at any
+// time, that of a testing/synctest bubble included.
+func (p *Pair) makeCertificate() error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	template := x509.Certificate{
+		SerialNumber: big.NewInt(1), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Unix(0, 0), NotAfter: time.Now().AddDate(100, 0, 0),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, &template, &template, key.Public(), key)
+	if err != nil {
+		return err
+	}
+	parsed, err := x509.ParseCertificate(der)
+	if err != nil {
+		return err
+	}
+	p.certificate = tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+	p.roots = x509.NewCertPool()
+	p.roots.AddCert(parsed)
+	return nil
+}

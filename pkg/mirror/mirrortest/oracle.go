@@ -23,11 +23,13 @@ type Request struct {
 	Header http.Header
 	// Body is the body, as far as 16 MiB.
 	Body string
+	// Verb is the verb that it was for; "" if it did not get as far as that.
+	Verb mirror.Verb
 	// ValidateOnly says that it was a dry run.
 	ValidateOnly bool
 	// Topics are those that it selected, if it got as far as that.
 	Topics []string
-	// Applied are those that were reversed.
+	// Applied are those that were changed.
 	Applied []string
 	// HTTPStatus is that of the answer, proper or injected; 0 if the answer was lost on the way.
 	HTTPStatus int
@@ -40,35 +42,38 @@ func (p *Pair) Journal() []Request {
 	return slices.Clone(p.journal)
 }
 
-// Applied returns how often a topic was reversed on this cluster.
+// Applied returns how often a topic was changed on this cluster, by any verb.
 func (c *Cluster) Applied(name string) int {
-	c.pair.mu.Lock()
-	defer c.pair.mu.Unlock()
-	if t := c.topics[name]; t != nil {
-		return t.applied
-	}
-	return 0
+	return c.count(name, func(t *topic) map[mirror.Verb]int { return t.applied })
 }
 
-// Requests returns how many requests to reverse a topic, dry runs not counted, got as far as the
-// topic on this cluster. More than one means that the reversal was sent again.
+// Requests returns how many requests to change a topic, dry runs not counted, got as far as the
+// topic on this cluster. More than there were calls means that one was sent again.
 func (c *Cluster) Requests(name string) int {
+	return c.count(name, func(t *topic) map[mirror.Verb]int { return t.requests })
+}
+
+func (c *Cluster) count(name string, of func(*topic) map[mirror.Verb]int) (n int) {
 	c.pair.mu.Lock()
 	defer c.pair.mu.Unlock()
 	if t := c.topics[name]; t != nil {
-		return t.requests
+		for _, times := range of(t) {
+			n += times
+		}
 	}
-	return 0
+	return n
 }
 
-// AssertSentOnce fails the test if a reversal of any topic came to the cluster more than once.
+// AssertSentOnce fails the test if the same verb came to the cluster more than once for any topic.
 func (c *Cluster) AssertSentOnce(t testing.TB) {
 	t.Helper()
 	c.pair.mu.Lock()
 	defer c.pair.mu.Unlock()
 	for name, topic := range c.topics {
-		if topic.requests > 1 {
-			t.Errorf("mirrortest: the reversal of %s was sent to %s %d times", name, c.ID, topic.requests)
+		for verb, n := range topic.requests {
+			if n > 1 {
+				t.Errorf("mirrortest: %s of %s was sent to %s %d times", verb, name, c.ID, n)
+			}
 		}
 	}
 }
@@ -90,15 +95,15 @@ func (c *Cluster) CheckReport(r *mirror.Report) error {
 	for _, res := range r.Results {
 		applied := 0
 		if t := c.topics[res.Topic]; t != nil {
-			applied = t.applied
+			applied = t.applied[r.Verb]
 		}
 		switch {
 		case r.DryRun && applied > 0:
-			wrong = append(wrong, fmt.Errorf("%s: the report is of a dry run, and the topic was reversed", res.Topic))
+			wrong = append(wrong, fmt.Errorf("%s: the report is of a dry run, and the topic was changed", res.Topic))
 		case res.Outcome == mirror.Accepted && applied == 0 && !r.DryRun:
-			wrong = append(wrong, fmt.Errorf("%s: the report says accepted, and the topic was not reversed", res.Topic))
+			wrong = append(wrong, fmt.Errorf("%s: the report says accepted, and the topic was not changed", res.Topic))
 		case res.Outcome == mirror.Untouched && applied > 0:
-			wrong = append(wrong, fmt.Errorf("%s: the report says untouched, and the topic was reversed", res.Topic))
+			wrong = append(wrong, fmt.Errorf("%s: the report says untouched, and the topic was changed", res.Topic))
 		}
 	}
 	return errors.Join(wrong...)

@@ -1,8 +1,11 @@
 package mirrortest
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -22,7 +25,7 @@ type Options struct {
 	Topics []Topic
 	// Seed is for what is drawn.
 	Seed uint64
-	// Settle is how long a reversal stays PENDING_* after it was accepted; 0 is not at all.
+	// Settle is how long a topic is in PENDING_* statuses after a change was accepted; 0 is not at all.
 	Settle time.Duration
 	// Rate is the rate limiter of each cluster; the zero Rate limits nothing.
 	Rate Rate
@@ -37,6 +40,13 @@ type Options struct {
 	// NoTruncationData leaves messages_truncated and partition_level_truncation_data out of the rows,
 	// as servers from before September 2024 do (observed).
 	NoTruncationData bool
+	// NoCredential makes the clusters ask for no credential, and Config return NoCredential.
+	NoCredential bool
+	// PathPrefix is what the API's paths begin with; "" is /kafka and "/" is none, as in mirror.Config.
+	PathPrefix string
+	// TLS makes the endpoints speak https, with a certificate that only Config's TLS trusts. It does not go
+	// with InMemory.
+	TLS bool
 	// InMemory puts the endpoints on a network in memory in place of loopback.
 	InMemory bool
 }
@@ -44,8 +54,10 @@ type Options struct {
 // Topic is a mirror topic as it is at first.
 type Topic struct {
 	Name string
-	// Status is the mirror's; "" is Active.
-	Status Status
+	// Status is the mirror's; "" is ACTIVE.
+	Status mirror.Status
+	// Remote is the status of the topic on the remote cluster; "" if it is not a mirror.
+	Remote mirror.Status
 	// Partitions are numbered from 0.
 	Partitions []Partition
 }
@@ -81,8 +93,10 @@ type Pair struct {
 
 	mu      sync.Mutex // for all state, of both clusters
 	journal []Request
-	closed  chan struct{}
 	close   func() error
+
+	certificate tls.Certificate // with Options.TLS
+	roots       *x509.CertPool
 }
 
 // NewPair starts a pair for the length of a test. At its end the pair is closed, and the test fails
@@ -110,7 +124,7 @@ func Start(o Options) (*Pair, error) {
 	if o.Topics == nil {
 		o.Topics = []Topic{{Name: "topic-1"}, {Name: "topic-2"}}
 	}
-	p := &Pair{link: o.Link, opts: o, closed: make(chan struct{})}
+	p := &Pair{link: o.Link, opts: o}
 	p.Local = newCluster(p, "lkc-local")
 	p.Remote = newCluster(p, "lkc-remote")
 	p.Local.peer, p.Remote.peer = p.Remote, p.Local
@@ -120,7 +134,7 @@ func Start(o Options) (*Pair, error) {
 			return nil, fmt.Errorf("topic %q is without a name or there twice", t.Name)
 		}
 		if t.Status == "" {
-			t.Status = Active
+			t.Status = mirror.StatusActive
 		}
 		if t.Partitions == nil {
 			for range 3 {
@@ -128,22 +142,27 @@ func Start(o Options) (*Pair, error) {
 				t.Partitions = append(t.Partitions, Partition{Lag: draw.Int64N(1000), LastSourceFetchOffset: offset})
 			}
 		}
-		p.Local.topics[t.Name] = &topic{status: t.Status, partitions: t.Partitions}
-		p.Remote.topics[t.Name] = &topic{partitions: make([]Partition, len(t.Partitions))}
+		p.Local.topics[t.Name] = newTopic(t.Status, t.Partitions)
+		p.Remote.topics[t.Name] = newTopic(t.Remote, make([]Partition, len(t.Partitions)))
+	}
+	if o.TLS && o.InMemory {
+		return nil, errors.New("Options.TLS does not go with InMemory, whose connections have no buffers")
+	}
+	if o.TLS {
+		if err := p.makeCertificate(); err != nil {
+			return nil, err
+		}
 	}
 	var network memory
-	stopLocal, err := p.Local.serve(o.InMemory, &network)
+	stopLocal, err := p.Local.serve(&network)
 	if err != nil {
 		return nil, err
 	}
-	stopRemote, err := p.Remote.serve(o.InMemory, &network)
+	stopRemote, err := p.Remote.serve(&network)
 	if err != nil {
 		return nil, errors.Join(err, stopLocal())
 	}
-	p.close = sync.OnceValue(func() error {
-		close(p.closed)
-		return errors.Join(stopLocal(), stopRemote())
-	})
+	p.close = sync.OnceValue(func() error { return errors.Join(stopLocal(), stopRemote()) })
 	return p, nil
 }
 
@@ -184,15 +203,23 @@ func newCluster(p *Pair, id string) *Cluster {
 	}
 }
 
-// Config returns a Config that is ready to use with the cluster: its endpoint, id and API key, and
-// for a network in memory the DialContext that gets there.
+// Config returns a Config that is ready to use with the cluster: its endpoint, id and API key, and what
+// else the Options ask for.
 func (c *Cluster) Config() mirror.Config {
-	return mirror.Config{
+	cfg := mirror.Config{
 		Endpoint:    c.Endpoint,
 		ClusterID:   c.ID,
 		Credential:  mirror.APIKey(c.key(), c.secret()),
+		PathPrefix:  c.pair.opts.PathPrefix,
 		DialContext: c.dial,
 	}
+	if c.pair.opts.NoCredential {
+		cfg.Credential = mirror.NoCredential()
+	}
+	if c.pair.opts.TLS {
+		cfg.TLS = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: c.pair.roots}
+	}
+	return cfg
 }
 
 // key and secret are the API key that may do everything on this cluster, and only there.
@@ -202,7 +229,7 @@ func (c *Cluster) secret() string { return c.ID + "-secret" }
 // APIKey returns the cluster's API key and secret, for clients that are not in Go.
 func (c *Cluster) APIKey() (key, secret string) { return c.key(), c.secret() }
 
-// Forbidden returns a credential that the cluster knows and that has no right to reverse: it gets a
+// Forbidden returns a credential that the cluster knows and that has no right to change anything: it gets a
 // 403 with 40301.
 func (c *Cluster) Forbidden() mirror.Credential { return mirror.APIKey("forbidden-key", c.secret()) }
 
@@ -223,22 +250,24 @@ func (c *Cluster) RevokeToken(token string) {
 
 // serve starts the cluster's endpoint. The function that it returns stops it and waits for all of it
 // to end.
-func (c *Cluster) serve(inMemory bool, network *memory) (stop func() error, err error) {
+func (c *Cluster) serve(network *memory) (stop func() error, err error) {
 	var listener net.Listener
-	if inMemory {
+	if c.pair.opts.InMemory {
 		listener = network.listen()
-		c.Endpoint = "http://" + listener.Addr().String()
 		c.dial = network.dial
-	} else {
-		listener, err = net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it does not wait
-		if err != nil {
-			return nil, err
-		}
-		c.Endpoint = "http://" + listener.Addr().String()
+	} else if listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil { //nolint:noctx // it does not wait
+		return nil, err
+	}
+	c.Endpoint = "http://" + listener.Addr().String()
+	if c.pair.opts.TLS {
+		c.Endpoint = "https://" + listener.Addr().String()
+		own := tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{c.pair.certificate}}
+		listener = tls.NewListener(listener, &own)
 	}
 	var running sync.WaitGroup
 	server := &http.Server{
 		Handler:           c,
+		ErrorLog:          slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), // such as a client without TLS
 		ReadHeaderTimeout: time.Minute,
 		ConnState: func(_ net.Conn, s http.ConnState) {
 			switch s {

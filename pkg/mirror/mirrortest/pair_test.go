@@ -32,6 +32,11 @@ func client(t testing.TB, c *mirrortest.Cluster, edit ...func(*mirror.Config)) *
 	return m
 }
 
+// hang sends nothing, and keeps the connection until the client or the pair closes it.
+func hang() mirrortest.Action {
+	return mirrortest.Handle(func(_ http.ResponseWriter, r *http.Request, _ http.Handler) { <-r.Context().Done() })
+}
+
 // once makes a client retry nothing.
 func once(c *mirror.Config) { c.RetryFor = -1 }
 
@@ -77,8 +82,8 @@ func TestReversal_MovesBothSides(t *testing.T) {
 		require.NoError(t, err)
 		p.Local.AssertReport(t, report)
 		require.Equal(t, "PENDING_STOPPED/PENDING_MIRROR", statuses(), "accepted, not done")
-		require.Equal(t, []mirrortest.Status{mirrortest.PendingStopped, mirrortest.PendingMirror},
-			[]mirrortest.Status{p.Local.Status("topic-1"), p.Remote.Status("topic-1")})
+		require.Equal(t, []mirror.Status{mirror.StatusPendingStopped, mirror.StatusPendingMirror},
+			[]mirror.Status{p.Local.Status("topic-1"), p.Remote.Status("topic-1")})
 		require.Equal(t, "ACTIVE", string(p.Local.Status("topic-2")))
 
 		_, err = reverse(t, p.Local, "topic-1")
@@ -87,7 +92,7 @@ func TestReversal_MovesBothSides(t *testing.T) {
 		time.Sleep(time.Minute - 1)
 		require.Equal(t, "PENDING_STOPPED/PENDING_MIRROR", statuses())
 		_, err = reverse(t, p.Remote, "topic-1")
-		require.ErrorContains(t, err, "cannot be reversed while its mirror is PENDING_MIRROR")
+		require.ErrorContains(t, err, "does not allow reverse-and-pause-mirror while its mirror is PENDING_MIRROR")
 		time.Sleep(time.Nanosecond)
 		require.Equal(t, "STOPPED/PAUSED", statuses())
 
@@ -103,8 +108,8 @@ func TestReversal_MovesBothSides(t *testing.T) {
 
 func TestReversal_RefusesByRow(t *testing.T) {
 	p := mirrortest.NewPair(t, mirrortest.Options{Link: "dr-link", Topics: []mirrortest.Topic{
-		{Name: "active"}, {Name: "paused", Status: mirrortest.Paused}, {Name: "stopped", Status: mirrortest.Stopped},
-		{Name: "failed", Status: "LINK_FAILED"}, {Name: "pending", Status: mirrortest.PendingStopped},
+		{Name: "active"}, {Name: "paused", Status: mirror.StatusPaused}, {Name: "stopped", Status: mirror.StatusStopped},
+		{Name: "failed", Status: "LINK_FAILED"}, {Name: "pending", Status: mirror.StatusPendingStopped},
 		{Name: "lagging", Partitions: []mirrortest.Partition{
 			{Lag: 7, LastSourceFetchOffset: 3}, {LastSourceFetchOffset: -1},
 		}},
@@ -112,7 +117,9 @@ func TestReversal_RefusesByRow(t *testing.T) {
 	for _, dryRun := range []bool{true, false} {
 		call := client(t, p.Local).ReverseAndPause
 		if dryRun {
-			call = client(t, p.Local).ValidateReverseAndPause
+			call = func(ctx context.Context, link string, s mirror.Selection) (*mirror.Report, error) {
+				return client(t, p.Local).Validate(ctx, mirror.VerbReverseAndPause, link, s)
+			}
 		}
 		report, err := call(ctx, "dr-link",
 			mirror.Topics("active", "paused", "stopped", "failed", "pending", "lagging", "nowhere"))
@@ -132,13 +139,13 @@ func TestReversal_RefusesByRow(t *testing.T) {
 		require.Nil(t, lagging.MessagesTruncated)
 		p.Local.AssertReport(t, report)
 		if dryRun {
-			require.Equal(t, mirrortest.Active, p.Local.Status("active"), "a dry run changes nothing")
+			require.Equal(t, mirror.StatusActive, p.Local.Status("active"), "a dry run changes nothing")
 			require.Zero(t, p.Local.Applied("active")+p.Local.Requests("active"))
 		}
 	}
-	require.Equal(t, mirrortest.Stopped, p.Local.Status("active"))
-	require.Equal(t, mirrortest.Paused, p.Remote.Status("active"))
-	require.Equal(t, mirrortest.Status("LINK_FAILED"), p.Local.Status("failed"))
+	require.Equal(t, mirror.StatusStopped, p.Local.Status("active"))
+	require.Equal(t, mirror.StatusPaused, p.Remote.Status("active"))
+	require.Equal(t, mirror.Status("LINK_FAILED"), p.Local.Status("failed"))
 	require.Zero(t, p.Local.Applied("failed"))
 	require.Empty(t, p.Remote.Status("failed"), "a refused topic changes on neither side")
 	_, err := reverse(t, p.Remote, "failed")
@@ -318,7 +325,7 @@ func TestServer_RateLimiter(t *testing.T) {
 		p := mirrortest.NewPair(t, mirrortest.Options{InMemory: true, Rate: mirrortest.Rate{PerSecond: 2, Burst: 3}})
 		through := func() (n int) {
 			for range 10 {
-				_, err := client(t, p.Local, once).ValidateReverseAndPause(ctx, "dr-link", mirror.Topics("topic-1"))
+				_, err := client(t, p.Local, once).Validate(ctx, mirror.VerbReverseAndPause, "dr-link", mirror.Topics("topic-1"))
 				if err == nil {
 					n++
 					continue
@@ -397,7 +404,15 @@ func TestFault_BeforeAndAfterApply(t *testing.T) {
 			mirror.Unknown, "HTTP 500 Internal Server Error, code 50003: timed out"},
 		{"answer", mirrortest.Answer(503, "<title>busy</title>", "Content-Type", "text/html", "Retry-After", "3"),
 			mirror.Unknown, "busy (retry after 3s)"},
-		{"raw", mirrortest.Raw("HTTP/1.1 999 What\r\nContent-Length: 0\r\n\r\n"), mirror.Unknown, "HTTP 999"},
+		{"handled", mirrortest.Handle(func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+			w.WriteHeader(999)
+		}), mirror.Unknown, "HTTP 999"},
+		{"handled, with the proper answer", mirrortest.Handle(
+			func(w http.ResponseWriter, r *http.Request, proper http.Handler) {
+				w.Header().Set("X-Request-Id", "r")
+				proper.ServeHTTP(w, r)
+			},
+		), mirror.Accepted, ""},
 		{"filtered", mirrortest.RateLimited(), mirror.Untouched, "429"},
 	} {
 		for _, after := range []bool{false, true} {
@@ -418,7 +433,7 @@ func TestFault_BeforeAndAfterApply(t *testing.T) {
 				require.Equal(t, applied, p.Local.Requests("topic-2"))
 				lies := c.want == mirror.Accepted && !after || c.want == mirror.Untouched && after
 				require.Equal(t, lies, p.Local.CheckReport(report) != nil)
-				_, err = m.ValidateReverseAndPause(ctx, "dr-link", mirror.Topics("topic-1"))
+				_, err = m.Validate(ctx, mirror.VerbReverseAndPause, "dr-link", mirror.Topics("topic-1"))
 				require.Equal(t, after, err != nil, "it acts once")
 			})
 		}
@@ -428,7 +443,7 @@ func TestFault_BeforeAndAfterApply(t *testing.T) {
 func TestFault_WhichRequest(t *testing.T) {
 	p := mirrortest.NewPair(t, mirrortest.Options{})
 	fails := func(topic string) bool {
-		_, err := client(t, p.Local).ValidateReverseAndPause(ctx, "dr-link", mirror.Topics(topic))
+		_, err := client(t, p.Local).Validate(ctx, mirror.VerbReverseAndPause, "dr-link", mirror.Topics(topic))
 		return err != nil
 	}
 	p.Local.Inject(mirrortest.Fault{Nth: 3, Do: mirrortest.Error(400, 400, "x")})
@@ -457,7 +472,7 @@ func TestFault_OfOneTopic(t *testing.T) {
 		})
 		report, err := reverse(t, p.Local, "a", "b", "c")
 		require.EqualError(t, errors.Join(err),
-			`link "dr-link": 2 accepted, 1 failed, 0 unknown, 0 untouched: b: code 50003, no message`)
+			`reverse-and-pause-mirror, link "dr-link": 2 accepted, 1 failed, 0 unknown, 0 untouched: b: code 50003, no message`)
 		require.Equal(t, map[bool]int{true: 1}[after], p.Local.Applied("b"))
 		require.Equal(t, 1, p.Local.Applied("c"))
 		p.Local.AssertReport(t, report)
@@ -472,7 +487,7 @@ func TestFault_OfOneTopic(t *testing.T) {
 func TestHang_EndsWithTheClientOrThePair(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := mirrortest.NewPair(t, mirrortest.Options{InMemory: true})
-		p.Local.Inject(mirrortest.Fault{AfterApply: true, Do: mirrortest.Hang()})
+		p.Local.Inject(mirrortest.Fault{AfterApply: true, Do: hang()})
 		start := time.Now()
 		report, err := reverse(t, p.Local, "topic-1")
 		require.ErrorIs(t, err, context.DeadlineExceeded)
@@ -481,7 +496,7 @@ func TestHang_EndsWithTheClientOrThePair(t *testing.T) {
 		require.Equal(t, []string{"topic-1"}, report.Topics(mirror.Unknown))
 		p.Local.AssertReport(t, report)
 
-		p.Local.Inject(mirrortest.Fault{Do: mirrortest.Hang()})
+		p.Local.Inject(mirrortest.Fault{Do: hang()})
 		go func() {
 			synctest.Wait()
 			_ = p.Close()
@@ -493,7 +508,7 @@ func TestHang_EndsWithTheClientOrThePair(t *testing.T) {
 
 func TestClose_LeavesNothingRunning(t *testing.T) {
 	p := mirrortest.NewPair(t, mirrortest.Options{})
-	p.Local.Inject(mirrortest.Fault{Every: true, Do: mirrortest.Hang()})
+	p.Local.Inject(mirrortest.Fault{Every: true, Do: hang()})
 	var all sync.WaitGroup
 	for range 50 {
 		all.Go(func() { _, _ = client(t, p.Local).ReverseAndPause(ctx, "dr-link", mirror.Topics("topic-1")) })
@@ -524,7 +539,7 @@ func TestClose_WaitsForWhatIsUnderWay(t *testing.T) {
 
 func TestOracle_Journal(t *testing.T) {
 	p := mirrortest.NewPair(t, mirrortest.Options{})
-	_, err := client(t, p.Local).ValidateReverseAndPause(ctx, "dr-link", mirror.Topics("topic-1"))
+	_, err := client(t, p.Local).Validate(ctx, mirror.VerbReverseAndPause, "dr-link", mirror.Topics("topic-1"))
 	require.NoError(t, err)
 	p.Local.Inject(mirrortest.Fault{AfterApply: true})
 	_, err = reverse(t, p.Local, "topic-2", "topic-1")
@@ -580,22 +595,23 @@ func TestOracle_Assertions(t *testing.T) {
 	_, err = reverse(t, p.Local, "topic-1")
 	require.Error(t, err)
 	p.Local.AssertSentOnce(r)
-	require.Equal(t, []string{"mirrortest: the reversal of topic-1 was sent to lkc-local 2 times"}, r.errors)
+	require.Equal(t, []string{"mirrortest: reverse-and-pause-mirror of topic-1 was sent to lkc-local 2 times"}, r.errors)
 
 	for _, c := range []struct {
 		lie  mirror.Report
 		want string
 	}{
 		{mirror.Report{Results: []mirror.Result{{Topic: "topic-2", Outcome: mirror.Accepted}}},
-			"topic-2: the report says accepted, and the topic was not reversed"},
+			"topic-2: the report says accepted, and the topic was not changed"},
 		{mirror.Report{Results: []mirror.Result{{Topic: "nowhere", Outcome: mirror.Accepted}}},
-			"nowhere: the report says accepted, and the topic was not reversed"},
+			"nowhere: the report says accepted, and the topic was not changed"},
 		{mirror.Report{Results: []mirror.Result{{Topic: "topic-1", Outcome: mirror.Untouched}}},
-			"topic-1: the report says untouched, and the topic was reversed"},
+			"topic-1: the report says untouched, and the topic was changed"},
 		{mirror.Report{DryRun: true, Results: []mirror.Result{{Topic: "topic-1"}}},
-			"topic-1: the report is of a dry run, and the topic was reversed"},
+			"topic-1: the report is of a dry run, and the topic was changed"},
 	} {
 		r.errors = nil
+		c.lie.Verb = mirror.VerbReverseAndPause
 		p.Local.AssertReport(r, &c.lie)
 		require.Equal(t, []string{"mirrortest: " + c.want}, r.errors)
 	}
@@ -661,4 +677,87 @@ func TestPair_IsSafeForConcurrentUse(t *testing.T) {
 	all.Wait()
 	p.Local.AssertSentOnce(t)
 	require.Len(t, p.Journal(), 50)
+}
+
+// Each verb starts from the statuses that are known for it, and refuses the others by row.
+func TestVerbs_StartFromTheirStatuses(t *testing.T) {
+	statuses := []mirror.Status{
+		mirror.StatusActive, mirror.StatusPaused, mirror.StatusStopped, mirror.StatusPendingStopped,
+		mirror.StatusPendingMirror, mirror.StatusPendingSynchronize, mirror.StatusPendingSetupForRestore,
+		mirror.StatusPendingRestore, mirror.StatusFailed, mirror.StatusLinkFailed, mirror.StatusLinkPaused,
+		mirror.StatusSourceUnavailable,
+	}
+	const mirroring = "ACTIVE PAUSED"
+	for verb, want := range map[mirror.Verb]string{
+		mirror.VerbReverseAndPause:    mirroring,
+		mirror.VerbReverseAndStart:    mirroring,
+		mirror.VerbPromote:            mirroring,
+		mirror.VerbFailover:           mirroring + " FAILED LINK_FAILED LINK_PAUSED SOURCE_UNAVAILABLE",
+		mirror.VerbPause:              mirroring,
+		mirror.VerbResume:             mirroring,
+		mirror.VerbTruncateAndRestore: "STOPPED",
+	} {
+		var topics []mirrortest.Topic
+		var names, accepted []string
+		for _, s := range statuses {
+			topics = append(topics, mirrortest.Topic{Name: string(s), Status: s, Remote: mirror.StatusStopped})
+			names = append(names, string(s))
+		}
+		p := mirrortest.NewPair(t, mirrortest.Options{Topics: topics})
+		report, _ := client(t, p.Local).Validate(ctx, verb, p.Link(), mirror.Topics(names...))
+		for _, r := range report.Results {
+			if r.Outcome == mirror.Accepted {
+				accepted = append(accepted, r.Topic)
+			}
+			var refusal *mirror.TopicError
+			stopped := r.Topic == string(mirror.StatusStopped) || r.Topic == string(mirror.StatusPendingStopped)
+			if errors.As(r.Err(), &refusal) {
+				require.Equal(t, stopped, refusal.AlreadyStopped(), "%s of %s", verb, r.Topic)
+			}
+		}
+		require.Equal(t, want, strings.Join(accepted, " "), verb)
+	}
+}
+
+// A topic is restored only where the one on the other cluster is a stopped mirror.
+func TestTruncateAndRestore_NeedsAStoppedCounterpart(t *testing.T) {
+	p := mirrortest.NewPair(t, mirrortest.Options{})
+	report, err := client(t, p.Remote).Validate(ctx, mirror.VerbTruncateAndRestore, p.Link(), mirror.Topics("topic-1"))
+	require.ErrorContains(t, err, "topic-1: 400: The mirror of topic 'topic-1' on the other cluster has not stopped")
+	require.Equal(t, mirror.VerbTruncateAndRestore, report.Verb)
+
+	_, err = client(t, p.Local).Promote(ctx, p.Link(), mirror.Topics("topic-1"))
+	require.NoError(t, err)
+	report, err = client(t, p.Remote).Validate(ctx, mirror.VerbTruncateAndRestore, p.Link(), mirror.Topics("topic-1"))
+	require.NoError(t, err)
+	require.Zero(t, report.Truncation().Reported, "a promote loses nothing")
+	require.Equal(t, mirror.VerbTruncateAndRestore, p.Journal()[2].Verb)
+}
+
+// A Config of every kind gets through to a pair that is made for it.
+func TestOptions_ForAConfigOfTheUsers(t *testing.T) {
+	for name, o := range map[string]mirrortest.Options{
+		"no credential":        {NoCredential: true},
+		"no path prefix":       {PathPrefix: "/"},
+		"a path prefix":        {PathPrefix: "/a/b"},
+		"TLS":                  {TLS: true},
+		"all but a key, TLS":   {TLS: true, NoCredential: true, PathPrefix: "/"},
+		"in memory, no prefix": {InMemory: true, PathPrefix: "/"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := mirrortest.NewPair(t, o)
+			_, err := reverse(t, p.Local, "topic-1")
+			require.NoError(t, err)
+			require.Equal(t, o.TLS, strings.HasPrefix(p.Local.Endpoint, "https://"))
+			wrong := p.Local.Config()
+			wrong.PathPrefix, wrong.TLS, wrong.RetryFor = "/elsewhere", nil, -1
+			m, err := mirror.NewClient(wrong)
+			require.NoError(t, err)
+			report, err := m.Pause(ctx, p.Link(), mirror.Topics("topic-2"))
+			require.Error(t, err)
+			require.Equal(t, []string{"topic-2"}, report.Topics(mirror.Untouched))
+		})
+	}
+	_, err := mirrortest.Start(mirrortest.Options{TLS: true, InMemory: true})
+	require.ErrorContains(t, err, "TLS does not go with InMemory")
 }

@@ -2,6 +2,7 @@ package mirrortest
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/subtle"
 	"encoding/json"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"github.com/seed25095279/clusterlink-go/gen"
+	"github.com/seed25095279/clusterlink-go/pkg/mirror"
 )
 
 const maxBody = 16 << 20
@@ -36,7 +38,8 @@ func (c *Cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if fault != nil {
 		do = &fault.Do
 	}
-	a.send(w, r, do, c.pair.closed)
+	r.Body = io.NopCloser(bytes.NewReader(body)) // for a handler that was injected
+	a.send(w, r, do)
 }
 
 // answer does what the request asks for, with the fault that acts on it, and notes it in the
@@ -79,7 +82,7 @@ func (c *Cluster) answer(r *http.Request, body []byte) (a response, fault *Fault
 	if refused != nil {
 		return *refused, fault, 0
 	}
-	entry.ValidateOnly, entry.Topics = q.validateOnly, q.topics
+	entry.Verb, entry.ValidateOnly, entry.Topics = q.verb, q.validateOnly, q.topics
 	a, entry.Applied = c.alter(q, fault)
 	return a, fault, len(q.topics)
 }
@@ -115,6 +118,9 @@ func redacted(h http.Header) http.Header {
 
 // authenticate checks the credential; nil lets the request in.
 func (c *Cluster) authenticate(h http.Header) *response {
+	if c.pair.opts.NoCredential {
+		return nil
+	}
 	scheme, value, _ := strings.Cut(h.Get("Authorization"), " ")
 	switch {
 	case strings.EqualFold(scheme, "Basic"):
@@ -140,12 +146,19 @@ func (c *Cluster) authenticate(h http.Header) *response {
 
 // query is a request that could be read.
 type query struct {
+	verb         mirror.Verb
 	validateOnly bool
+	partitions   bool     // whether to say what is cut off each partition
 	topics       []string // selected, in the order of the answer
 }
 
-// operationPath is the path of the one operation: cluster and link.
-var operationPath = regexp.MustCompile(`^/kafka/v3/clusters/([^/]+)/links/([^/]+)/mirrors:reverse-and-pause-mirror$`)
+// operationPath is the path of an operation after the prefix: cluster, link and verb.
+var operationPath = regexp.MustCompile(`^/v3/clusters/([^/]+)/links/([^/]+)/mirrors:([a-z-]+)$`)
+
+// prefix is what the paths begin with.
+func (c *Cluster) prefix() string {
+	return strings.TrimSuffix(cmp.Or(c.pair.opts.PathPrefix, "/kafka"), "/")
+}
 
 // read makes out what the request asks for, or why it is refused. The pair's mu is held.
 func (c *Cluster) read(r *http.Request, body []byte) (query, *response) {
@@ -153,9 +166,11 @@ func (c *Cluster) read(r *http.Request, body []byte) (query, *response) {
 		a := errorAnswer(status, code, fmt.Sprintf(format, args...))
 		return query{}, &a
 	}
-	parts := operationPath.FindStringSubmatch(r.URL.EscapedPath())
+	path, ours := strings.CutPrefix(r.URL.EscapedPath(), c.prefix())
+	parts := operationPath.FindStringSubmatch(path)
 	switch {
-	case parts == nil || parts[1] != url.PathEscape(c.ID):
+	case !ours || parts == nil || parts[1] != url.PathEscape(c.ID),
+		!slices.Contains(mirror.Verbs(), mirror.Verb(parts[3])):
 		return refuse(http.StatusNotFound, 404, "HTTP 404 Not Found")
 	case r.Method != http.MethodPost:
 		return refuse(http.StatusMethodNotAllowed, 405, "HTTP 405 Method Not Allowed")
@@ -163,12 +178,16 @@ func (c *Cluster) read(r *http.Request, body []byte) (query, *response) {
 		link, _ := url.PathUnescape(parts[2]) // what does not unescape is not a URL
 		return refuse(http.StatusNotFound, 404, "The cluster link doesn't exist: %s", link)
 	}
-	var q query
-	switch v := r.URL.Query().Get("validate_only"); v {
-	case "true", "false", "":
-		q.validateOnly = v == "true"
-	default:
-		return refuse(http.StatusBadRequest, 400, "validate_only is not a boolean: '%s'", v)
+	q := query{verb: mirror.Verb(parts[3])}
+	for name, flag := range map[string]*bool{
+		"validate_only": &q.validateOnly, "include_partition_level_truncation_data": &q.partitions,
+	} {
+		switch v := r.URL.Query().Get(name); v {
+		case "true", "false", "":
+			*flag = v == "true"
+		default:
+			return refuse(http.StatusBadRequest, 400, "%s is not a boolean: '%s'", name, v)
+		}
 	}
 	var data gen.AlterMirrorsRequestData
 	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
@@ -204,23 +223,23 @@ func (c *Cluster) read(r *http.Request, body []byte) (query, *response) {
 	return q, nil
 }
 
-// alter reverses the selected topics that it can and may, and answers with a row for each. The
+// alter changes the selected topics that it can and may, and answers with a row for each. The
 // pair's mu is held.
 func (c *Cluster) alter(q query, fault *Fault) (a response, applied []string) {
-	self := c.Endpoint + "/kafka/v3/clusters/" + url.PathEscape(c.ID) +
-		"/links/" + url.PathEscape(c.pair.link) + "/mirrors"
+	cluster, link := url.PathEscape(c.ID), url.PathEscape(c.pair.link)
+	self := c.Endpoint + c.prefix() + "/v3/clusters/" + cluster + "/links/" + link + "/mirrors"
 	rows := [][]byte{}
 	topics := slices.Clone(q.topics)
 	if c.pair.opts.Shuffle {
 		c.draw.Shuffle(len(topics), func(i, j int) { topics[i], topics[j] = topics[j], topics[i] })
 	}
 	for _, name := range topics {
-		row := c.row(self, name)
+		row := c.row(q, self, name)
 		spared := fault != nil && !fault.AfterApply && (!fault.Do.onRow() || fault.Topic == name)
 		if t := c.topics[name]; t != nil && !q.validateOnly && !spared {
-			t.requests++
+			t.requests[q.verb]++
 			if row.ErrorCode == nil {
-				c.reverse(name)
+				c.apply(q.verb, name)
 				applied = append(applied, name)
 			}
 		}
@@ -231,7 +250,7 @@ func (c *Cluster) alter(q query, fault *Fault) (a response, applied []string) {
 		if fault != nil && fault.Topic == name {
 			switch fault.Do.kind {
 			case doRow:
-				text = []byte(fault.Do.text)
+				text = []byte(fault.Do.row)
 			case doLeaveOut:
 				continue
 			}
@@ -247,7 +266,7 @@ func (c *Cluster) alter(q query, fault *Fault) (a response, applied []string) {
 }
 
 // row is the answer's row for a topic as it is before anything is done to it. The pair's mu is held.
-func (c *Cluster) row(self, name string) gen.AlterMirrorStatusResponseData {
+func (c *Cluster) row(q query, self, name string) gen.AlterMirrorStatusResponseData {
 	notApplicable := int64(-1)
 	crn := "crn:///kafka=" + c.ID
 	row := gen.AlterMirrorStatusResponseData{
@@ -258,16 +277,37 @@ func (c *Cluster) row(self, name string) gen.AlterMirrorStatusResponseData {
 		MessagesTruncated:            &notApplicable,
 		PartitionLevelTruncationData: &gen.PartitionLevelTruncationDataList{},
 	}
-	if no := c.refuse(name); no != nil {
+	if no := c.refuse(q.verb, name); no != nil {
 		row.ErrorCode, row.ErrorMessage = &no.code, &no.message
+	} else if q.verb == mirror.VerbTruncateAndRestore {
+		c.truncation(name, q.partitions, &row)
 	}
 	if t := c.topics[name]; t != nil {
 		for i, p := range t.partitions {
-			row.MirrorLags = append(row.MirrorLags,
-				gen.MirrorLag{Partition: i, Lag: p.Lag, LastSourceFetchOffset: p.LastSourceFetchOffset})
+			row.MirrorLags = append(row.MirrorLags, gen.MirrorLag{
+				Partition: i, Lag: p.Lag, LastSourceFetchOffset: p.LastSourceFetchOffset,
+			})
 		}
 	}
 	return row
+}
+
+// truncation fills in what is cut off a topic to restore it. The pair's mu is held.
+func (c *Cluster) truncation(name string, partitions bool, row *gen.AlterMirrorStatusResponseData) {
+	here, there := c.topics[name], c.peer.topics[name]
+	list, total := gen.PartitionLevelTruncationDataList{}, int64(0)
+	for i := range here.partitions {
+		cut := gen.PartitionLevelTruncationData{PartitionID: i, OffsetTruncatedTo: there.partitions[i].LastSourceFetchOffset}
+		if i < len(here.ahead) {
+			cut.MessagesTruncated = here.ahead[i]
+		}
+		total += cut.MessagesTruncated
+		list = append(list, cut)
+	}
+	row.MessagesTruncated = &total
+	if partitions {
+		row.PartitionLevelTruncationData = &list
+	}
 }
 
 // withoutTruncationData leaves out of a row what older servers do not send.

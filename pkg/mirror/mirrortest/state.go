@@ -4,48 +4,50 @@ import (
 	"fmt"
 	"slices"
 	"time"
-)
 
-// Status is a mirror topic's status. The set is open: Options may set any other.
-type Status string
-
-// The statuses that a reversal comes through.
-const (
-	// Active mirrors are kept up to date by their link.
-	Active Status = "ACTIVE"
-	// Paused mirrors are not; the former source of a reversed topic becomes one.
-	Paused Status = "PAUSED"
-	// PendingStopped mirrors are being reversed: accepted, not done.
-	PendingStopped Status = "PENDING_STOPPED"
-	// PendingMirror topics are former sources that are becoming mirrors.
-	PendingMirror Status = "PENDING_MIRROR"
-	// Stopped mirrors are ordinary, writable topics.
-	Stopped Status = "STOPPED"
+	"github.com/seed25095279/clusterlink-go/pkg/mirror"
 )
 
 // topic is a topic on one of the clusters. Its status is "" if it never was a mirror.
 type topic struct {
-	status     Status
-	then       Status    // what status becomes
-	when       time.Time // at this time; zero if the status is not about to change
+	status     mirror.Status
+	since      time.Time       // when status began
+	next       []mirror.Status // what status becomes, one after the other
+	every      time.Duration   // each of them after this time
 	partitions []Partition
-	requests   int
-	applied    int
+	// ahead is, for each partition of a former source, how many messages it has that its former mirror
+	// never got; nil for none.
+	ahead []int64
+
+	requests, applied map[mirror.Verb]int
 }
 
-func (t *topic) statusNow() Status {
-	if !t.when.IsZero() && !time.Now().Before(t.when) {
-		t.status, t.when = t.then, time.Time{}
+func newTopic(s mirror.Status, partitions []Partition) *topic {
+	return &topic{
+		status: s, since: time.Now(), partitions: partitions,
+		requests: map[mirror.Verb]int{}, applied: map[mirror.Verb]int{},
+	}
+}
+
+// statusNow returns the status after all the changes that have fallen due.
+func (t *topic) statusNow() mirror.Status {
+	for len(t.next) > 0 && time.Since(t.since) >= t.every {
+		t.status, t.since, t.next = t.next[0], t.since.Add(t.every), t.next[1:]
 	}
 	return t.status
 }
 
-func (t *topic) move(through, to Status, settle time.Duration) {
-	t.status, t.then, t.when = through, to, time.Now().Add(settle)
+// goThrough begins with the first of the statuses, and comes to the last after the given time.
+func (t *topic) goThrough(statuses []mirror.Status, settle time.Duration) {
+	if len(statuses) == 0 {
+		return
+	}
+	t.status, t.since, t.next = statuses[0], time.Now(), statuses[1:]
+	t.every = settle / time.Duration(max(1, len(t.next)))
 }
 
 // Status returns the mirror status that a topic has now; "" if it is not a mirror, or not there.
-func (c *Cluster) Status(name string) Status {
+func (c *Cluster) Status(name string) mirror.Status {
 	c.pair.mu.Lock()
 	defer c.pair.mu.Unlock()
 	if t := c.topics[name]; t != nil {
@@ -54,37 +56,92 @@ func (c *Cluster) Status(name string) Status {
 	return ""
 }
 
-// refusal is why one topic cannot be reversed.
+// transition is what a verb does to a topic.
+type transition struct {
+	// from are the statuses that it starts from; "" is that of a topic that never was a mirror.
+	from []mirror.Status
+	// counterpart is the status that the topic on the other cluster must have; "" for any.
+	counterpart mirror.Status
+	// here and there are the statuses that the topic, and the one on the other cluster, go through; none
+	// if it stays as it is.
+	here, there []mirror.Status
+	// also is what else it does; nil for nothing.
+	also func(here, there *topic)
+}
+
+var (
+	mirroring = []mirror.Status{mirror.StatusActive, mirror.StatusPaused}
+	stopping  = []mirror.Status{mirror.StatusPendingStopped, mirror.StatusStopped}
+)
+
+// transitions is what is known of the verbs, and assumed: see the package documentation.
+var transitions = map[mirror.Verb]transition{
+	mirror.VerbReverseAndPause: {
+		from: mirroring, here: stopping, there: []mirror.Status{mirror.StatusPendingMirror, mirror.StatusPaused},
+	},
+	mirror.VerbReverseAndStart: {
+		from: mirroring, here: stopping, there: []mirror.Status{mirror.StatusPendingMirror, mirror.StatusActive},
+	},
+	mirror.VerbPromote: {from: mirroring, here: stopping},
+	mirror.VerbFailover: {
+		from: append(slices.Clone(mirroring), mirror.StatusFailed, mirror.StatusLinkFailed, mirror.StatusLinkPaused,
+			mirror.StatusSourceUnavailable),
+		here: stopping,
+		also: func(here, there *topic) { there.ahead = lags(here.partitions) },
+	},
+	mirror.VerbPause:  {from: mirroring, here: []mirror.Status{mirror.StatusPaused}},
+	mirror.VerbResume: {from: mirroring, here: []mirror.Status{mirror.StatusActive}},
+	mirror.VerbTruncateAndRestore: {
+		from: []mirror.Status{"", mirror.StatusStopped}, counterpart: mirror.StatusStopped,
+		here: []mirror.Status{mirror.StatusPendingSetupForRestore, mirror.StatusPendingRestore, mirror.StatusActive},
+		also: func(here, _ *topic) { here.ahead = nil },
+	},
+}
+
+func lags(partitions []Partition) []int64 {
+	all := make([]int64, len(partitions))
+	for i, p := range partitions {
+		all[i] = p.Lag
+	}
+	return all
+}
+
+// refusal is why a verb cannot be done to one topic.
 type refusal struct {
 	code    int
 	message string
 }
 
-// refuse returns why a topic cannot be reversed now; nil if it can. The pair's mu is held.
-func (c *Cluster) refuse(name string) *refusal {
-	t := c.topics[name]
+// refuse returns why a verb cannot be done to a topic now; nil if it can. The pair's mu is held.
+func (c *Cluster) refuse(verb mirror.Verb, name string) *refusal {
+	t, how := c.topics[name], transitions[verb]
 	if t == nil {
-		return &refusal{40403, fmt.Sprintf("Topic '%s' is not on cluster '%s'", name, c.ID)}
+		return &refusal{mirror.CodeUnknownTopic, fmt.Sprintf("Topic '%s' is not on cluster '%s'", name, c.ID)}
 	}
-	switch s := t.statusNow(); s {
-	case Active, Paused:
+	s := t.statusNow()
+	other := c.peer.topics[name].statusNow()
+	switch {
+	case slices.Contains(how.from, s) && (how.counterpart == "" || other == how.counterpart):
 		return nil
-	case Stopped, PendingStopped:
+	case slices.Contains(how.from, s):
+		return &refusal{400, fmt.Sprintf("The mirror of topic '%s' on the other cluster has not stopped", name)}
+	case s == mirror.StatusStopped, s == mirror.StatusPendingStopped:
 		return &refusal{400, fmt.Sprintf("Topic '%s' has already stopped its mirror from '%s'", name, c.pair.link)}
-	case "":
+	case s == "":
 		return &refusal{404, "The mirror topic doesn't exist: " + name}
-	default:
-		return &refusal{400, fmt.Sprintf("Topic '%s' cannot be reversed while its mirror is %s", name, s)}
 	}
+	return &refusal{400, fmt.Sprintf("Topic '%s' does not allow %s while its mirror is %s", name, verb, s)}
 }
 
-// reverse does it: the topic here becomes writable, and the one on the peer a paused mirror. The
-// pair's mu is held.
-func (c *Cluster) reverse(name string) {
-	here, there := c.topics[name], c.peer.topics[name]
-	here.applied++
-	here.move(PendingStopped, Stopped, c.pair.opts.Settle)
-	there.move(PendingMirror, Paused, c.pair.opts.Settle)
+// apply does it. The pair's mu is held.
+func (c *Cluster) apply(verb mirror.Verb, name string) {
+	here, there, how := c.topics[name], c.peer.topics[name], transitions[verb]
+	here.applied[verb]++
+	here.goThrough(how.here, c.pair.opts.Settle)
+	there.goThrough(how.there, c.pair.opts.Settle)
+	if how.also != nil {
+		how.also(here, there)
+	}
 }
 
 // names returns the cluster's topics that are or were mirrors, sorted: those that a pattern can

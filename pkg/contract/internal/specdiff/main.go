@@ -1,6 +1,6 @@
 // Specdiff compares another OpenAPI document with the contract and says, in plain words, what it would
-// mean for this library: what is breaking, what is harmless, and what is known already. It looks at the
-// one operation that the library calls, however many the other document has.
+// mean for this library: what is breaking, what is harmless, and what is known already. It looks at
+// the operations of the contract, however many the other document has.
 //
 // It exits with 0 if nothing is breaking, with 1 if something is, and with 2 if the documents could not
 // be compared.
@@ -30,11 +30,7 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
 )
 
-const (
-	path        = "/kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:reverse-and-pause-mirror"
-	operationID = "updateKafkaMirrorTopicsReverseAndPauseMirror"
-	maxSpec     = 64 << 20 // bytes
-)
+const maxSpec = 64 << 20 // bytes
 
 func main() {
 	oasdiff := flag.String("oasdiff", "", "the command line of oasdiff")
@@ -60,6 +56,7 @@ type change struct {
 	ID    string `json:"id"`
 	Text  string `json:"text"`
 	Level int    `json:"level"` // 3 is an error, 2 a warning, 1 information
+	Path  string `json:"path"`  // of the operation; "" for a change of the whole document
 }
 
 func run(ctx context.Context, w io.Writer, oasdiff []string, spec string) (breaking bool, err error) {
@@ -79,11 +76,16 @@ func run(ctx context.Context, w io.Writer, oasdiff []string, spec string) (break
 			return false, err
 		}
 	}
-	changes, err := guards(text)
+	contract, err := load(api.Spec())
 	if err != nil {
 		return false, err
 	}
-	reported, err := diff(ctx, oasdiff, ours, theirs, levels)
+	other, err := load(text)
+	if err != nil {
+		return false, err
+	}
+	changes := guards(contract, other)
+	reported, err := diff(ctx, oasdiff, ours, theirs, levels, contract.Paths.Keys())
 	if err != nil {
 		return false, err
 	}
@@ -123,11 +125,14 @@ func fetch(ctx context.Context, spec string) ([]byte, error) {
 	return text, err
 }
 
-// diff has oasdiff compare the two files.
-func diff(ctx context.Context, oasdiff []string, ours, theirs, levels string) ([]change, error) {
+// diff has oasdiff compare the paths in the two files.
+func diff(ctx context.Context, oasdiff []string, ours, theirs, levels string, paths []string) ([]change, error) {
+	for i := range paths {
+		paths[i] = regexp.QuoteMeta(paths[i])
+	}
 	args := slices.Concat(oasdiff[1:], []string{
-		"changelog", ours, theirs, "--flatten-allof", "--allow-external-refs=false",
-		"--match-path", "^" + regexp.QuoteMeta(path) + "$", "--severity-levels", levels, "--format", "json",
+		"changelog", ours, theirs, "--flatten-allof", "--flatten-params", "--allow-external-refs=false",
+		"--match-path", "^(?:" + strings.Join(paths, "|") + ")$", "--severity-levels", levels, "--format", "json",
 	})
 	var out, trouble bytes.Buffer
 	cmd := exec.CommandContext(ctx, oasdiff[0], args...) //nolint:gosec // the command is the user's own
@@ -145,66 +150,102 @@ func diff(ctx context.Context, oasdiff []string, ours, theirs, levels string) ([
 	return changes, nil
 }
 
-// guards finds what this library depends on and no comparison counts as breaking: answers and
-// credentials that are not declared any more, and the names that generated code is called by.
-func guards(text []byte) ([]change, error) {
+func load(text []byte) (*openapi3.T, error) {
 	doc, err := openapi3.NewLoader().LoadFromData(text)
 	if err != nil {
 		return nil, fmt.Errorf("the document cannot be loaded: %s", printable.Line(err.Error(), 512))
 	}
-	item := doc.Paths.Find(path)
-	if item == nil || item.Post == nil {
-		return []change{{"guard-operation", "the operation is gone", 3}}, nil
-	}
-	op := item.Post
+	return doc, nil
+}
+
+// guards finds what this library depends on and no comparison counts as breaking: operations, answers
+// and credentials that are not declared any more, and the names that generated code is called by.
+func guards(ours, theirs *openapi3.T) []change {
 	var changes []change
-	guard := func(ok bool, id, text string) {
-		if !ok {
-			changes = append(changes, change{id, text, 3})
+	for _, path := range ours.Paths.Keys() {
+		guard := func(ok bool, id, text string) {
+			if !ok {
+				changes = append(changes, change{ID: id, Text: text, Level: 3, Path: path})
+			}
+		}
+		for method, own := range ours.Paths.Value(path).Operations() {
+			var op *openapi3.Operation
+			if item := theirs.Paths.Value(path); item != nil {
+				op = item.GetOperation(method)
+			}
+			if guard(op != nil, "guard-operation", "the operation is gone"); op != nil {
+				guardOperation(theirs, own, op, guard)
+			}
 		}
 	}
-	guard(op.OperationID == operationID, "guard-operation-id", "the operationId is another, and with it the name of the generated method")
+	return changes
+}
+
+func guardOperation(theirs *openapi3.T, own, op *openapi3.Operation, guard func(ok bool, id, text string)) {
+	guard(op.OperationID == own.OperationID, "guard-operation-id",
+		"the operationId is another, and with it the name of the generated method")
 	for _, answer := range []struct {
 		status    int
 		mediaType string
-	}{{200, "application/json"}, {400, "application/json"}, {401, "application/json"}, {429, "text/html"}, {500, "application/json"}, {503, "application/json"}} {
+	}{
+		{200, "application/json"}, {400, "application/json"}, {401, "application/json"}, {429, "text/html"},
+		{500, "application/json"}, {503, "application/json"},
+	} {
 		response := op.Responses.Status(answer.status)
 		ok := response != nil && response.Value.Content[answer.mediaType] != nil
-		guard(ok, "guard-answer", fmt.Sprintf("the answer %d as %s is not declared any more", answer.status, answer.mediaType))
+		text := fmt.Sprintf("the answer %d as %s is not declared any more", answer.status, answer.mediaType)
+		guard(ok, "guard-answer", text)
+	}
+	security := op.Security
+	if security == nil {
+		security = &theirs.Security
 	}
 	for _, scheme := range []string{"resource-api-key", "external-access-token"} {
-		ok := false
-		security := op.Security
-		if security == nil {
-			security = &doc.Security
-		}
-		for _, alternative := range *security {
-			if _, has := alternative[scheme]; has && len(alternative) == 1 {
-				ok = true
-			}
-		}
+		ok := slices.ContainsFunc(*security, func(alternative openapi3.SecurityRequirement) bool {
+			_, has := alternative[scheme]
+			return has && len(alternative) == 1
+		})
 		guard(ok, "guard-security", fmt.Sprintf("the credential %s alone does not do any more", scheme))
 	}
-	return changes, nil
 }
 
-// report writes the changes, the worst first, and tells whether any is breaking.
+// report writes the changes, the worst first, and tells whether any is breaking. A change that many
+// operations share is there once.
 func report(w io.Writer, changes []change) (breaking bool) {
 	var b strings.Builder
 	counts := map[string]int{}
-	said := map[string]bool{}
 	for _, kind := range []string{"BREAKING", "harmless", "known"} {
+		var lines []string
+		paths, reasons := map[string][]string{}, map[string]string{}
 		for _, c := range changes {
 			verdict, reason := verdictOf(c)
-			line := fmt.Sprintf("%-8s  %s [%s]%s\n", verdict, printable.Line(c.Text, 512), c.ID, reason)
-			if verdict == kind && !said[line] {
-				said[line] = true
-				counts[kind]++
-				b.WriteString(line)
+			if verdict != kind {
+				continue
+			}
+			line := fmt.Sprintf("%-8s  %s [%s]", verdict, printable.Line(c.Text, 512), c.ID)
+			reasons[line] = reason
+			if _, said := paths[line]; !said {
+				lines = append(lines, line)
+			}
+			if last := c.Path[strings.LastIndex(c.Path, "/")+1:]; !slices.Contains(paths[line], last) {
+				paths[line] = append(paths[line], last)
 			}
 		}
+		counts[kind] = len(lines)
+		for _, line := range lines {
+			where := fmt.Sprintf("%d operations", len(paths[line]))
+			if len(paths[line]) == 1 {
+				where = paths[line][0]
+			}
+			b.WriteString(line)
+			if where != "" {
+				b.WriteString(" in " + printable.Line(where, 256))
+			}
+			b.WriteString(reasons[line] + "\n")
+		}
 	}
-	fmt.Fprintf(&b, "%d breaking, %d harmless, %d known differences\n", counts["BREAKING"], counts["harmless"], counts["known"])
+	fmt.Fprintf(&b, "%d breaking, %d harmless, %d known differences\n",
+		counts["BREAKING"], counts["harmless"], counts["known"])
 	_, _ = io.WriteString(w, b.String()) // the exit code says it too
 	return counts["BREAKING"] > 0
 }

@@ -39,7 +39,7 @@ var partitions = []mirrortest.Partition{
 func run(ctx context.Context, w io.Writer) (err error) {
 	pair, err := mirrortest.Start(mirrortest.Options{Link: link, Topics: append(bulk(), []mirrortest.Topic{
 		{Name: "topic-1"},
-		{Name: "topic-2", Partitions: partitions, Status: mirrortest.Stopped},
+		{Name: "topic-2", Partitions: partitions, Status: mirror.StatusStopped},
 		{Name: "topic-sb", Partitions: partitions},
 		{Name: "orders.eu"}, {Name: "orders.us"}, {Name: "payments"}, {Name: "refunds"},
 	}...)})
@@ -55,8 +55,8 @@ func run(ctx context.Context, w io.Writer) (err error) {
 	contracts := mirrortest.Answer(200, example, "Content-Type", "application/json")
 
 	d.step("1. A dry run. The server checks, and changes nothing.",
-		`client.ValidateReverseAndPause(ctx, link, mirror.Topics("topic-sb", "topic-2"))`)
-	d.show(client.ValidateReverseAndPause(ctx, link, mirror.Topics("topic-sb", "topic-2")))
+		`client.Validate(ctx, mirror.VerbReverseAndPause, link, mirror.Topics("topic-sb", "topic-2"))`)
+	d.show(client.Validate(ctx, mirror.VerbReverseAndPause, link, mirror.Topics("topic-sb", "topic-2")))
 
 	d.step("2. The call. One HTTP 200 carries a success and a failure: the contract's own example.",
 		`client.ReverseAndPause(ctx, link, mirror.Topics("topic-sb", "topic-2"))`)
@@ -74,8 +74,8 @@ func run(ctx context.Context, w io.Writer) (err error) {
 	d.show(client.ReverseAndPause(ctx, link, mirror.Topics("topic-1", "topic-2")))
 
 	d.step("4. A pattern, first as a dry run.",
-		`client.ValidateReverseAndPause(ctx, link, mirror.Prefix("orders."))`)
-	plan := d.show(client.ValidateReverseAndPause(ctx, link, mirror.Prefix("orders.")))
+		`client.Validate(ctx, mirror.VerbReverseAndPause, link, mirror.Prefix("orders."))`)
+	plan := d.show(client.Validate(ctx, mirror.VerbReverseAndPause, link, mirror.Prefix("orders.")))
 	d.step("   Then what it showed, by name.",
 		`client.ReverseAndPause(ctx, link, mirror.Topics(plan.Topics(mirror.Accepted)...))`)
 	d.show(client.ReverseAndPause(ctx, link, mirror.Topics(plan.Topics(mirror.Accepted)...)))
@@ -85,8 +85,8 @@ func run(ctx context.Context, w io.Writer) (err error) {
 	pair.Local.Inject(mirrortest.Fault{AfterApply: true, Do: mirrortest.Cut(0)})
 	report = d.show(client.ReverseAndPause(ctx, link, mirror.Topics("payments", "refunds")))
 	d.step("   Look before you send again: a dry run says that they have stopped already, so the call very likely did it.",
-		`client.ValidateReverseAndPause(ctx, link, mirror.Topics(report.Topics(mirror.Unknown)...))`)
-	d.show(client.ValidateReverseAndPause(ctx, link, mirror.Topics(report.Topics(mirror.Unknown)...)))
+		`client.Validate(ctx, mirror.VerbReverseAndPause, link, mirror.Topics(report.Topics(mirror.Unknown)...))`)
+	d.show(client.Validate(ctx, mirror.VerbReverseAndPause, link, mirror.Topics(report.Topics(mirror.Unknown)...)))
 
 	d.step("6. Many topics, in batches. The rate limiter rejects one batch, and it is retried; nothing else is.",
 		`client.ReverseAndPause(ctx, link, mirror.Topics(many...)) // BatchSize: 10, AfterBatch: progress`)

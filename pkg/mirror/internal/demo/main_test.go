@@ -18,13 +18,13 @@ func TestDemo(t *testing.T) {
 	require.Len(t, steps, 9)
 	for step, lines := range [][]string{
 		1: {
-			"dry run: nothing was changed", "1 accepted, 1 failed, 0 unknown, 0 untouched", "lag        100000 messages",
+			"dry run: nothing was changed", "1 accepted, 1 failed, 0 unknown, 0 untouched", "lag              100000 messages",
 		},
 		2: {
 			"1 accepted, 1 failed, 0 unknown, 0 untouched",
 			"topic-2  failed   50000  400: Topic 'topic-2' has already stopped its mirror from 'my-new-link-1'",
-			"lag        100000 messages in 6 partitions; the largest is 40000, topic-sb partition 2",
-			"truncated  84060 messages, by the rows of 6 partitions of 2 topics; the server gives no total",
+			"lag              100000 messages in 6 partitions; the largest is 40000, topic-sb partition 2",
+			"truncated        84060 messages, by the rows of 6 partitions of 2 topics; the server gives no total",
 			"topic-sb: lag 50000, truncated 42030 messages in 3 partitions by its rows",
 			"topic-2: lag 50000, truncated 42030 messages in 3 partitions by its rows",
 		},
@@ -34,7 +34,8 @@ func TestDemo(t *testing.T) {
 			"topic-sb    accepted  this topic was not asked for",
 		},
 		4: {
-			`dry run: nothing was changed; link "my-new-link-1", pattern "^(?:orders\..*)$": 2 accepted, 0 failed`, "err: <nil>",
+			`dry run: nothing was changed; reverse-and-pause-mirror, link "my-new-link-1", ` +
+				`pattern "^(?:orders\..*)$": 2 accepted, 0 failed`, "err: <nil>",
 		},
 		5: {
 			"2 accepted, 0 failed, 0 unknown, 0 untouched", "err: <nil>",

@@ -1,4 +1,4 @@
-// The dry run asks a real cluster what reversing mirror topics would do, and changes nothing. The
+// The dry run asks a real cluster what a verb would do to mirror topics, and changes nothing. The
 // cluster comes from the environment, as mirror.ConfigFromEnv reads it.
 package main
 
@@ -15,19 +15,20 @@ import (
 )
 
 func main() {
+	verb := flag.String("verb", string(mirror.VerbReverseAndPause), "the verb, as in the API's path")
 	link := flag.String("link", "", "the cluster link")
 	topics := flag.String("topics", "", "the mirror topics, separated by commas or white space")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, os.Stdout, *link, *topics); err != nil {
+	if err := run(ctx, os.Stdout, mirror.Verb(*verb), *link, *topics); err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		stop()
 		os.Exit(1) //nolint:gocritic // stop has been called
 	}
 }
 
-func run(ctx context.Context, w io.Writer, link, topics string) error {
+func run(ctx context.Context, w io.Writer, verb mirror.Verb, link, topics string) error {
 	cfg, err := mirror.ConfigFromEnv()
 	if err != nil {
 		return err
@@ -37,7 +38,7 @@ func run(ctx context.Context, w io.Writer, link, topics string) error {
 		return err
 	}
 	names := strings.FieldsFunc(topics, func(r rune) bool { return r == ',' || r <= ' ' })
-	report, err := client.ValidateReverseAndPause(ctx, link, mirror.Topics(names...))
+	report, err := client.Validate(ctx, verb, link, mirror.Topics(names...))
 	if tableErr := report.Table(w); tableErr != nil {
 		return tableErr
 	}

@@ -21,16 +21,16 @@ func TestDryRun_ChangesNothing(t *testing.T) {
 	t.Setenv("KAFKA_API_SECRET", secret)
 
 	var b strings.Builder
-	require.NoError(t, run(context.Background(), &b, pair.Link(), "topic-1, topic-2"))
+	require.NoError(t, run(context.Background(), &b, mirror.VerbReverseAndPause, pair.Link(), "topic-1, topic-2"))
 	require.Contains(t, b.String(), "dry run: nothing was changed")
 	require.Contains(t, b.String(), "2 accepted")
 	for _, r := range pair.Journal() {
 		require.True(t, r.ValidateOnly)
 		require.Equal(t, []string{"topic-1", "topic-2"}, r.Topics)
 	}
-	require.Equal(t, mirrortest.Active, pair.Local.Status("topic-1"))
+	require.Equal(t, mirror.StatusActive, pair.Local.Status("topic-1"))
 
-	require.ErrorIs(t, run(context.Background(), &b, "", ""), mirror.ErrNoTopics)
+	require.ErrorIs(t, run(context.Background(), &b, "reverse", "", ""), mirror.ErrNoTopics)
 	t.Setenv("KAFKA_API_KEY", "")
-	require.ErrorContains(t, run(context.Background(), &b, "l", "a"), "KAFKA_API_KEY")
+	require.ErrorContains(t, run(context.Background(), &b, mirror.VerbPause, "l", "a"), "KAFKA_API_KEY")
 }

@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"strings"
 
+	"github.com/seed25095279/clusterlink-go/pkg/mirror"
 	"github.com/seed25095279/clusterlink-go/pkg/mirror/mirrortest"
 )
 
@@ -27,7 +28,7 @@ func main() {
 func run(ctx context.Context, w io.Writer) error {
 	pair, err := mirrortest.Start(mirrortest.Options{Topics: []mirrortest.Topic{
 		{Name: "topic-1"}, {Name: "topic-2"}, {Name: "orders.eu"}, {Name: "orders.us"},
-		{Name: "stopped", Status: mirrortest.Stopped},
+		{Name: "stopped", Status: mirror.StatusStopped},
 		{Name: "error-429"}, {Name: "error-500"},
 	}})
 	if err != nil {
@@ -53,12 +54,16 @@ func run(ctx context.Context, w io.Writer) error {
 	fmt.Fprintf(&b, `
 link           %s
 mirror topics  topic-1, topic-2, orders.eu, orders.us (on local)
-special        stopped has been reversed already; error-429 and error-500 answer like that
+special        stopped has stopped already; error-429 and error-500 answer like that
 
-curl -s -u %s:%s -H 'Content-Type: application/json' \
-  -d '{"mirror_topic_names":["topic-1","stopped"]}' \
-  '%s/kafka/v3/clusters/%s/links/%s/mirrors:reverse-and-pause-mirror?validate_only=true'
-`, pair.Link(), key, secret, pair.Local.Endpoint, pair.Local.ID, pair.Link())
+A dry run of each verb; without validate_only=true it is done.
+
+`, pair.Link())
+	for _, verb := range mirror.Verbs() {
+		fmt.Fprintf(&b, "curl -s -u %s:%s --json '{\"mirror_topic_names\":[\"topic-1\",\"stopped\"]}' "+
+			"'%s/kafka/v3/clusters/%s/links/%s/mirrors:%s?validate_only=true'\n",
+			key, secret, pair.Local.Endpoint, pair.Local.ID, pair.Link(), verb)
+	}
 	if _, err := io.WriteString(w, b.String()); err != nil {
 		return errors.Join(err, pair.Close())
 	}

@@ -1,0 +1,276 @@
+package mirror
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/seed25095279/clusterlink-go/gen"
+	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
+)
+
+// Verb is an operation that changes mirror topics. Its text is what the API's path has after
+// "mirrors:".
+type Verb string
+
+// The verbs. Each has a method of the Client, which says what it does.
+const (
+	VerbReverseAndPause    Verb = "reverse-and-pause-mirror"
+	VerbReverseAndStart    Verb = "reverse-and-start-mirror"
+	VerbPromote            Verb = "promote"
+	VerbFailover           Verb = "failover"
+	VerbPause              Verb = "pause"
+	VerbResume             Verb = "resume"
+	VerbTruncateAndRestore Verb = "truncate-and-restore"
+)
+
+// verb is what differs from one Verb to the next.
+type verb struct {
+	name Verb
+	// done is the status with which an accepted topic is done, and doneThere that of its counterpart on
+	// the other cluster; "" if the verb leaves that as it is.
+	done, doneThere Status
+	past            string // what may have been done to a topic
+	notAll          string // the decision while not every topic is accepted
+	// proofOnly says that a request is not retried after a 429 that is a strong sign of the rate
+	// limiter, but no proof.
+	proofOnly  bool
+	newRequest func(server, cluster, link string, dryRun bool, body io.Reader) (*http.Request, error)
+}
+
+// doNotMove is the decision about a verb that makes topics writable.
+const doNotMove = "do not move clients"
+
+// verbs is the table of verbs, in the order in which they are told.
+var verbs = []verb{
+	{
+		name: VerbReverseAndPause, done: StatusStopped, doneThere: StatusPaused, past: "reversed", notAll: doNotMove,
+		newRequest: func(server, cluster, link string, dryRun bool, body io.Reader) (*http.Request, error) {
+			p := gen.UpdateKafkaMirrorTopicsReverseAndPauseMirrorParams{ValidateOnly: &dryRun}
+			return gen.NewUpdateKafkaMirrorTopicsReverseAndPauseMirrorRequestWithBody(server, cluster, link, &p, jsonType, body)
+		},
+	},
+	{
+		name: VerbReverseAndStart, done: StatusStopped, doneThere: StatusActive, past: "reversed", notAll: doNotMove,
+		newRequest: func(server, cluster, link string, dryRun bool, body io.Reader) (*http.Request, error) {
+			p := gen.UpdateKafkaMirrorTopicsReverseAndStartMirrorParams{ValidateOnly: &dryRun}
+			return gen.NewUpdateKafkaMirrorTopicsReverseAndStartMirrorRequestWithBody(server, cluster, link, &p, jsonType, body)
+		},
+	},
+	{
+		name: VerbPromote, done: StatusStopped, past: "promoted", notAll: doNotMove,
+		newRequest: func(server, cluster, link string, dryRun bool, body io.Reader) (*http.Request, error) {
+			p := gen.UpdateKafkaMirrorTopicsPromoteParams{ValidateOnly: &dryRun}
+			return gen.NewUpdateKafkaMirrorTopicsPromoteRequestWithBody(server, cluster, link, &p, jsonType, body)
+		},
+	},
+	{
+		name: VerbFailover, done: StatusStopped, past: "failed over", notAll: doNotMove,
+		newRequest: func(server, cluster, link string, dryRun bool, body io.Reader) (*http.Request, error) {
+			p := gen.UpdateKafkaMirrorTopicsFailoverParams{ValidateOnly: &dryRun}
+			return gen.NewUpdateKafkaMirrorTopicsFailoverRequestWithBody(server, cluster, link, &p, jsonType, body)
+		},
+	},
+	{
+		name: VerbPause, done: StatusPaused, past: "paused", notAll: "not all will be paused",
+		newRequest: func(server, cluster, link string, dryRun bool, body io.Reader) (*http.Request, error) {
+			p := gen.UpdateKafkaMirrorTopicsPauseParams{ValidateOnly: &dryRun}
+			return gen.NewUpdateKafkaMirrorTopicsPauseRequestWithBody(server, cluster, link, &p, jsonType, body)
+		},
+	},
+	{
+		name: VerbResume, done: StatusActive, past: "resumed", notAll: "not all will be resumed",
+		newRequest: func(server, cluster, link string, dryRun bool, body io.Reader) (*http.Request, error) {
+			p := gen.UpdateKafkaMirrorTopicsResumeParams{ValidateOnly: &dryRun}
+			return gen.NewUpdateKafkaMirrorTopicsResumeRequestWithBody(server, cluster, link, &p, jsonType, body)
+		},
+	},
+	{
+		name: VerbTruncateAndRestore, done: StatusActive, past: "truncated and restored", notAll: "not all will be restored",
+		proofOnly: true,
+		newRequest: func(server, cluster, link string, dryRun bool, body io.Reader) (*http.Request, error) {
+			p := gen.UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorParams{ValidateOnly: &dryRun}
+			p.IncludePartitionLevelTruncationData = new(true)
+			return gen.NewUpdateKafkaMirrorTopicsTruncateAndRestoreMirrorRequestWithBody(
+				server, cluster, link, &p, jsonType, body)
+		},
+	},
+}
+
+// Verbs returns all verbs that the library has.
+func Verbs() []Verb {
+	names := make([]Verb, len(verbs))
+	for i, v := range verbs {
+		names[i] = v.name
+	}
+	return names
+}
+
+// find returns the verb's row of the table, and whether it has one; if not, a row with words that fit
+// any.
+func (v Verb) find() (verb, bool) {
+	i := slices.IndexFunc(verbs, func(row verb) bool { return row.name == v })
+	if i < 0 {
+		return verb{name: v, past: "changed", notAll: "not all are accepted"}, false
+	}
+	return verbs[i], true
+}
+
+// waitFor says which statuses end the wait for an accepted topic.
+func (v verb) waitFor() string {
+	switch {
+	case v.done == "":
+		return "done"
+	case v.doneThere == "":
+		return string(v.done)
+	}
+	return string(v.done) + " here and " + string(v.doneThere) + " on the other cluster"
+}
+
+// checkTo notes in bad if the library does not have the verb.
+func (v Verb) checkTo(bad *argumentError) {
+	if _, known := v.find(); !known {
+		names := make([]string, len(verbs))
+		for i, v := range verbs {
+			names[i] = string(v.name)
+		}
+		bad.add("Verb", "%s is none of %s", printable.Quote(string(v)), strings.Join(names, ", "))
+	}
+}
+
+// ReverseAndPause makes the selected local mirror topics writable and leaves their former sources
+// as paused mirrors. It is called on the cluster that holds the mirror topics now, and needs both
+// clusters. To let data flow back, call Resume on the other cluster.
+//
+// This and what follows holds for every verb. Names are sent in batches (Config.BatchSize); the
+// library retries a request only if the server provably did not process it (Config.RetryFor). The
+// Report is never nil, and accounts for every topic selected by name. The error is nil only if all
+// of them were accepted, which is not yet done; otherwise it is an *IncompleteError. It matches
+// ErrInvalidArgument or ErrNoTopics if nothing was sent because the call was wrong,
+// ErrOutcomeUnknown if a topic may have been changed and the outcome is not known,
+// ErrUnauthenticated, ErrRateLimited, *TopicError and *APIError for what the server said, and the
+// context's error and cause if that ended the call.
+func (c *Client) ReverseAndPause(ctx context.Context, link string, s Selection) (*Report, error) {
+	return c.alter(ctx, VerbReverseAndPause, link, s, false)
+}
+
+// ReverseAndStart is like ReverseAndPause, but the mirrors on the other cluster start at once: there is
+// no moment at which the former source is an intact copy.
+func (c *Client) ReverseAndStart(ctx context.Context, link string, s Selection) (*Report, error) {
+	return c.alter(ctx, VerbReverseAndStart, link, s, false)
+}
+
+// Promote stops the selected mirror topics once they have caught up, and makes them writable. Their
+// sources must be reachable (observed). It stalls while producers write to the source or consumer
+// groups are active on the mirror (reported by users). Report and error are as for ReverseAndPause.
+func (c *Client) Promote(ctx context.Context, link string, s Selection) (*Report, error) {
+	return c.alter(ctx, VerbPromote, link, s, false)
+}
+
+// Failover stops the selected mirror topics as they are, whether their sources can be reached or not,
+// and makes them writable. What they lag behind is lost to them. Report and error are as for
+// ReverseAndPause.
+func (c *Client) Failover(ctx context.Context, link string, s Selection) (*Report, error) {
+	return c.alter(ctx, VerbFailover, link, s, false)
+}
+
+// Pause pauses the mirroring of the selected mirror topics. What a server answers for one that is
+// paused already is not known. Report and error are as for ReverseAndPause.
+func (c *Client) Pause(ctx context.Context, link string, s Selection) (*Report, error) {
+	return c.alter(ctx, VerbPause, link, s, false)
+}
+
+// Resume goes on with the mirroring of the selected paused mirror topics. After ReverseAndPause it is
+// called on the other cluster, with that cluster's endpoint, id and credential. It does not end the
+// pause of a whole link (assumed), and an ACTIVE mirror has not caught up yet. What a server answers for
+// one that is not paused is not known. Report and error are as for ReverseAndPause.
+func (c *Client) Resume(ctx context.Context, link string, s Selection) (*Report, error) {
+	return c.alter(ctx, VerbResume, link, s, false)
+}
+
+// TruncateAndRestore deletes records: it cuts off the topics of the plan what their counterparts on the
+// other cluster do not have, and makes them mirrors of those. It is called on the old source after a
+// failover or a promote, under its side of the bidirectional link.
+//
+// The plan is the report of a dry run of it by the same client, Validate with VerbTruncateAndRestore and
+// Topics. It must have been accepted for every topic, and say for each how many messages are cut off,
+// which must be at most maxMessages. Otherwise nothing is sent, and the error matches
+// ErrInvalidArgument and names the topics. The limit holds for what the plan says: the number may have
+// grown since, if somebody has written to the topic. The report of the call has the numbers of the call.
+//
+// A request is retried only after proof that it was not processed; a 429 without the rate limiter's
+// header is none. Report and error are otherwise as for ReverseAndPause. Confluent Platform 7.9.0 to
+// 7.9.2 and 8.0.0 lose data with tiered storage here (observed: the vendor's notes).
+func (c *Client) TruncateAndRestore(ctx context.Context, plan *Report, maxMessages int64) (*Report, error) {
+	bad := &argumentError{}
+	if plan == nil {
+		bad.add("plan", "there is none: it is the report of the dry run, Validate with %s", VerbTruncateAndRestore)
+		plan = &Report{}
+	} else {
+		c.checkPlan(bad, plan, maxMessages)
+	}
+	if maxMessages < 0 {
+		bad.add("maxMessages", "%d is negative", maxMessages)
+	}
+	names := make([]string, len(plan.Results))
+	for i := range plan.Results {
+		names[i] = plan.Results[i].Topic
+	}
+	s := Topics(names...)
+	if bad.err() != nil {
+		s.check = func(all *argumentError) { all.problems = append(all.problems, bad.problems...) }
+	}
+	return c.alter(ctx, VerbTruncateAndRestore, plan.Link, s, false)
+}
+
+// checkPlan notes in bad why the plan does not allow to truncate.
+func (c *Client) checkPlan(bad *argumentError, plan *Report, maxMessages int64) {
+	if plan.Verb != VerbTruncateAndRestore || !plan.DryRun {
+		bad.add("plan", "it is not the report of a dry run of %s", VerbTruncateAndRestore)
+		return
+	}
+	if c != nil && plan.ClusterID != c.clusterID {
+		bad.add("plan", "it is about cluster %s", printable.Quote(plan.ClusterID))
+	}
+	if plan.Pattern != "" {
+		bad.add("plan", "it is of a pattern: truncate topics by name only")
+	}
+	var refused, notKnown, tooMany []string
+	for i := range plan.Results {
+		r := &plan.Results[i]
+		name := printable.Quote(r.Topic)
+		unknown := func(p PartitionTruncation) bool { return p.MessagesTruncated < 0 }
+		switch t := r.Truncation(); {
+		case r.Outcome != Accepted:
+			refused = append(refused, name)
+		case t.ReportedTopics == 0 || slices.ContainsFunc(r.Truncations, unknown):
+			notKnown = append(notKnown, name)
+		case max(t.Reported, t.Messages) > max(0, maxMessages):
+			tooMany = append(tooMany, name)
+		}
+	}
+	for _, c := range []struct {
+		why    string
+		topics []string
+	}{
+		{"the dry run was not accepted for", refused},
+		{"it does not say how many messages are cut off", notKnown},
+		{"more messages are cut off than maxMessages allows:", tooMany},
+	} {
+		if len(c.topics) > 0 {
+			bad.add("plan", "%s %s", c.why, strings.Join(c.topics, ", "))
+		}
+	}
+	if err := plan.Err(); err != nil && bad.err() == nil {
+		bad.add("plan", "%s", clean(err.Error()))
+	}
+}
+
+// Validate asks the server what a verb would do, and changes nothing: it is the dry run. The Report
+// says so in every form; its outcomes are those that the server foresees. Report and error are as for
+// ReverseAndPause.
+func (c *Client) Validate(ctx context.Context, v Verb, link string, s Selection) (*Report, error) {
+	return c.alter(ctx, v, link, s, true)
+}
