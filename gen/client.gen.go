@@ -81,6 +81,104 @@ type Error struct {
 	Title *string `json:"title,omitempty"`
 }
 
+// LinkCategory How many mirror topics of a link are in a kind of state.
+type LinkCategory struct {
+	// Count Example: 123
+	Count         int32  `json:"count"`
+	StateCategory string `json:"state_category"`
+}
+
+// LinkTask Something that a cluster link does.
+type LinkTask struct {
+	Errors   []LinkTaskError `json:"errors"`
+	State    string          `json:"state"`
+	TaskName string          `json:"task_name"`
+}
+
+// LinkTaskError Why a task, or a change of a mirror topic, did not succeed.
+type LinkTaskError struct {
+	// ErrorCode A name, such as CONSUMER_GROUP_IN_USE_ERROR. A server may give others than are known.
+	ErrorCode    string `json:"error_code"`
+	ErrorMessage string `json:"error_message"`
+}
+
+// ListLinkConfigsResponseData One config of a cluster link.
+type ListLinkConfigsResponseData struct {
+	ClusterID   string `json:"cluster_id"`
+	IsDefault   bool   `json:"is_default"`
+	IsReadOnly  bool   `json:"is_read_only"`
+	IsSensitive bool   `json:"is_sensitive"`
+	Kind        string `json:"kind"`
+	LinkName    string `json:"link_name"`
+
+	// Metadata Where a resource lies.
+	Metadata ResourceMetadata `json:"metadata"`
+	Name     string           `json:"name"`
+	Source   string           `json:"source"`
+	Synonyms []string         `json:"synonyms"`
+	Value    *string          `json:"value"`
+}
+
+// ListLinkConfigsResponseDataList The configs of a cluster link.
+type ListLinkConfigsResponseDataList struct {
+	Data []ListLinkConfigsResponseData `json:"data"`
+	Kind string                        `json:"kind"`
+
+	// Metadata Where a collection lies, and where it goes on.
+	Metadata ResourceCollectionMetadata `json:"metadata"`
+}
+
+// ListLinksResponseData A cluster link as it is.
+type ListLinksResponseData struct {
+	CategoryCounts       []LinkCategory `json:"category_counts,omitempty"`
+	ClusterLinkID        string         `json:"cluster_link_id"`
+	DestinationClusterID *string        `json:"destination_cluster_id,omitempty"`
+	Kind                 string         `json:"kind"`
+	LinkError            *string        `json:"link_error,omitempty"`
+	LinkErrorMessage     *string        `json:"link_error_message,omitempty"`
+	// Deprecated: this property has been marked as deprecated upstream, but no `x-deprecated-reason` was set
+	LinkID    *string `json:"link_id,omitempty"`
+	LinkName  string  `json:"link_name"`
+	LinkState *string `json:"link_state,omitempty"`
+
+	// Metadata Where a resource lies.
+	Metadata        ResourceMetadata `json:"metadata"`
+	RemoteClusterID *string          `json:"remote_cluster_id,omitempty"`
+	SourceClusterID *string          `json:"source_cluster_id,omitempty"`
+	Tasks           []LinkTask       `json:"tasks,omitempty"`
+	TopicNames      []string         `json:"topic_names"`
+}
+
+// ListMirrorTopicsResponseData A mirror topic as it is.
+type ListMirrorTopicsResponseData struct {
+	Kind     string `json:"kind"`
+	LinkName string `json:"link_name"`
+
+	// Metadata Where a resource lies.
+	Metadata ResourceMetadata `json:"metadata"`
+
+	// MirrorLags How far a mirror topic is behind its source, partition by partition.
+	MirrorLags                  MirrorLags      `json:"mirror_lags"`
+	MirrorStateTransitionErrors []LinkTaskError `json:"mirror_state_transition_errors,omitempty"`
+
+	// MirrorStatus The status of a mirror topic. A server may give others.
+	MirrorStatus     MirrorTopicStatus `json:"mirror_status"`
+	MirrorTopicError *string           `json:"mirror_topic_error,omitempty"`
+	MirrorTopicName  string            `json:"mirror_topic_name"`
+	NumPartitions    int               `json:"num_partitions"`
+	SourceTopicName  string            `json:"source_topic_name"`
+	StateTimeMs      int64             `json:"state_time_ms"`
+}
+
+// ListMirrorTopicsResponseDataList The mirror topics of a link.
+type ListMirrorTopicsResponseDataList struct {
+	Data []ListMirrorTopicsResponseData `json:"data"`
+	Kind string                         `json:"kind"`
+
+	// Metadata Where a collection lies, and where it goes on.
+	Metadata ResourceCollectionMetadata `json:"metadata"`
+}
+
 // MirrorLag How far one partition is behind its source.
 type MirrorLag struct {
 	Lag                   int64 `json:"lag"`
@@ -90,6 +188,9 @@ type MirrorLag struct {
 
 // MirrorLags How far a mirror topic is behind its source, partition by partition.
 type MirrorLags = []MirrorLag
+
+// MirrorTopicStatus The status of a mirror topic. A server may give others.
+type MirrorTopicStatus = string
 
 // PartitionLevelTruncationData What was cut off one partition.
 type PartitionLevelTruncationData struct {
@@ -135,8 +236,20 @@ type ClusterID = string
 // IncludePartitionLevelTruncationData defines model for IncludePartitionLevelTruncationData.
 type IncludePartitionLevelTruncationData = bool
 
+// IncludeStateTransitionErrors defines model for IncludeStateTransitionErrors.
+type IncludeStateTransitionErrors = bool
+
+// IncludeTasks defines model for IncludeTasks.
+type IncludeTasks = bool
+
 // LinkName defines model for LinkName.
 type LinkName = string
+
+// MirrorStatus The status of a mirror topic. A server may give others.
+type MirrorStatus = MirrorTopicStatus
+
+// MirrorTopicName defines model for MirrorTopicName.
+type MirrorTopicName = string
 
 // ValidateOnly defines model for ValidateOnly.
 type ValidateOnly = bool
@@ -155,6 +268,24 @@ type Unauthorized = Error
 
 // AlterMirrorsRequest Which mirror topics to change.
 type AlterMirrorsRequest = AlterMirrorsRequestData
+
+// GetKafkaLinkParams defines parameters for GetKafkaLink.
+type GetKafkaLinkParams struct {
+	// IncludeTasks Whether the answer has the tasks of the link. The default is false.
+	IncludeTasks *IncludeTasks `form:"include_tasks,omitempty" json:"include_tasks,omitempty"`
+}
+
+// ListKafkaMirrorTopicsUnderLinkParams defines parameters for ListKafkaMirrorTopicsUnderLink.
+type ListKafkaMirrorTopicsUnderLinkParams struct {
+	// MirrorStatus The status of the mirror topics to list. Without it they are all listed.
+	MirrorStatus *MirrorStatus `form:"mirror_status,omitempty" json:"mirror_status,omitempty"`
+}
+
+// ReadKafkaMirrorTopicParams defines parameters for ReadKafkaMirrorTopic.
+type ReadKafkaMirrorTopicParams struct {
+	// IncludeStateTransitionErrors Whether the answer says why a change of the topic did not succeed. The default is false.
+	IncludeStateTransitionErrors *IncludeStateTransitionErrors `form:"include_state_transition_errors,omitempty" json:"include_state_transition_errors,omitempty"`
+}
 
 // UpdateKafkaMirrorTopicsFailoverParams defines parameters for UpdateKafkaMirrorTopicsFailover.
 type UpdateKafkaMirrorTopicsFailoverParams struct {
@@ -296,6 +427,34 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 // The interface specification for the client above.
 type ClientInterface interface {
 
+	// GetKafkaLink Read a cluster link
+	//
+	// Reads a cluster link, and its tasks if asked for.
+	//
+	// Corresponds with GET /kafka/v3/clusters/{cluster_id}/links/{link_name} (the `GetKafkaLink` operationId).
+	GetKafkaLink(ctx context.Context, clusterID ClusterID, linkName LinkName, params *GetKafkaLinkParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListKafkaLinkConfigs List the configs of a cluster link
+	//
+	// Lists the configs of a cluster link.
+	//
+	// Corresponds with GET /kafka/v3/clusters/{cluster_id}/links/{link_name}/configs (the `ListKafkaLinkConfigs` operationId).
+	ListKafkaLinkConfigs(ctx context.Context, clusterID ClusterID, linkName LinkName, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListKafkaMirrorTopicsUnderLink List the mirror topics of a link
+	//
+	// Lists every mirror topic of the link, those that have stopped included, with status and lag.
+	//
+	// Corresponds with GET /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors (the `ListKafkaMirrorTopicsUnderLink` operationId).
+	ListKafkaMirrorTopicsUnderLink(ctx context.Context, clusterID ClusterID, linkName LinkName, params *ListKafkaMirrorTopicsUnderLinkParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReadKafkaMirrorTopic Read one mirror topic
+	//
+	// Reads one mirror topic. Only this operation can say why a change of it did not succeed.
+	//
+	// Corresponds with GET /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors/{mirror_topic_name} (the `ReadKafkaMirrorTopic` operationId).
+	ReadKafkaMirrorTopic(ctx context.Context, clusterID ClusterID, linkName LinkName, mirrorTopicName MirrorTopicName, params *ReadKafkaMirrorTopicParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// UpdateKafkaMirrorTopicsFailoverWithBody Fail over mirror topics
 	//
 	// Stops mirror topics as they are, whether their sources can be reached or not, and makes them writable. What had not been mirrored is lost to them.
@@ -421,6 +580,74 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:truncate-and-restore (the `UpdateKafkaMirrorTopicsTruncateAndRestoreMirror` operationId).
 	UpdateKafkaMirrorTopicsTruncateAndRestoreMirror(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorParams, body UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+}
+
+// GetKafkaLink Read a cluster link
+//
+// Reads a cluster link, and its tasks if asked for.
+//
+// Corresponds with GET /kafka/v3/clusters/{cluster_id}/links/{link_name} (the `GetKafkaLink` operationId).
+func (c *Client) GetKafkaLink(ctx context.Context, clusterID ClusterID, linkName LinkName, params *GetKafkaLinkParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetKafkaLinkRequest(c.Server, clusterID, linkName, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListKafkaLinkConfigs List the configs of a cluster link
+//
+// Lists the configs of a cluster link.
+//
+// Corresponds with GET /kafka/v3/clusters/{cluster_id}/links/{link_name}/configs (the `ListKafkaLinkConfigs` operationId).
+func (c *Client) ListKafkaLinkConfigs(ctx context.Context, clusterID ClusterID, linkName LinkName, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListKafkaLinkConfigsRequest(c.Server, clusterID, linkName)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListKafkaMirrorTopicsUnderLink List the mirror topics of a link
+//
+// Lists every mirror topic of the link, those that have stopped included, with status and lag.
+//
+// Corresponds with GET /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors (the `ListKafkaMirrorTopicsUnderLink` operationId).
+func (c *Client) ListKafkaMirrorTopicsUnderLink(ctx context.Context, clusterID ClusterID, linkName LinkName, params *ListKafkaMirrorTopicsUnderLinkParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListKafkaMirrorTopicsUnderLinkRequest(c.Server, clusterID, linkName, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReadKafkaMirrorTopic Read one mirror topic
+//
+// Reads one mirror topic. Only this operation can say why a change of it did not succeed.
+//
+// Corresponds with GET /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors/{mirror_topic_name} (the `ReadKafkaMirrorTopic` operationId).
+func (c *Client) ReadKafkaMirrorTopic(ctx context.Context, clusterID ClusterID, linkName LinkName, mirrorTopicName MirrorTopicName, params *ReadKafkaMirrorTopicParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReadKafkaMirrorTopicRequest(c.Server, clusterID, linkName, mirrorTopicName, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
 }
 
 // UpdateKafkaMirrorTopicsFailoverWithBody Fail over mirror topics
@@ -687,6 +914,258 @@ func (c *Client) UpdateKafkaMirrorTopicsTruncateAndRestoreMirror(ctx context.Con
 		return nil, err
 	}
 	return c.Client.Do(req)
+}
+
+// NewGetKafkaLinkRequest constructs an http.Request for the GetKafkaLink method
+func NewGetKafkaLinkRequest(server string, clusterID ClusterID, linkName LinkName, params *GetKafkaLinkParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "cluster_id", clusterID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "link_name", linkName, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/kafka/v3/clusters/%s/links/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.IncludeTasks != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include_tasks", *params.IncludeTasks, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListKafkaLinkConfigsRequest constructs an http.Request for the ListKafkaLinkConfigs method
+func NewListKafkaLinkConfigsRequest(server string, clusterID ClusterID, linkName LinkName) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "cluster_id", clusterID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "link_name", linkName, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/kafka/v3/clusters/%s/links/%s/configs", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListKafkaMirrorTopicsUnderLinkRequest constructs an http.Request for the ListKafkaMirrorTopicsUnderLink method
+func NewListKafkaMirrorTopicsUnderLinkRequest(server string, clusterID ClusterID, linkName LinkName, params *ListKafkaMirrorTopicsUnderLinkParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "cluster_id", clusterID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "link_name", linkName, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/kafka/v3/clusters/%s/links/%s/mirrors", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.MirrorStatus != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "mirror_status", *params.MirrorStatus, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewReadKafkaMirrorTopicRequest constructs an http.Request for the ReadKafkaMirrorTopic method
+func NewReadKafkaMirrorTopicRequest(server string, clusterID ClusterID, linkName LinkName, mirrorTopicName MirrorTopicName, params *ReadKafkaMirrorTopicParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "cluster_id", clusterID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "link_name", linkName, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam2 string
+
+	pathParam2, err = runtime.StyleParamWithOptions("simple", false, "mirror_topic_name", mirrorTopicName, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/kafka/v3/clusters/%s/links/%s/mirrors/%s", pathParam0, pathParam1, pathParam2)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.IncludeStateTransitionErrors != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include_state_transition_errors", *params.IncludeStateTransitionErrors, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
 }
 
 // NewUpdateKafkaMirrorTopicsFailoverRequest calls the generic UpdateKafkaMirrorTopicsFailover builder with application/json body
@@ -1312,6 +1791,42 @@ func WithBaseURL(baseURL string) ClientOption {
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
 
+	// GetKafkaLinkWithResponse Read a cluster link
+	//
+	// Reads a cluster link, and its tasks if asked for.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /kafka/v3/clusters/{cluster_id}/links/{link_name} (the `GetKafkaLink` operationId).
+	GetKafkaLinkWithResponse(ctx context.Context, clusterID ClusterID, linkName LinkName, params *GetKafkaLinkParams, reqEditors ...RequestEditorFn) (*GetKafkaLinkResponse, error)
+
+	// ListKafkaLinkConfigsWithResponse List the configs of a cluster link
+	//
+	// Lists the configs of a cluster link.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /kafka/v3/clusters/{cluster_id}/links/{link_name}/configs (the `ListKafkaLinkConfigs` operationId).
+	ListKafkaLinkConfigsWithResponse(ctx context.Context, clusterID ClusterID, linkName LinkName, reqEditors ...RequestEditorFn) (*ListKafkaLinkConfigsResponse, error)
+
+	// ListKafkaMirrorTopicsUnderLinkWithResponse List the mirror topics of a link
+	//
+	// Lists every mirror topic of the link, those that have stopped included, with status and lag.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors (the `ListKafkaMirrorTopicsUnderLink` operationId).
+	ListKafkaMirrorTopicsUnderLinkWithResponse(ctx context.Context, clusterID ClusterID, linkName LinkName, params *ListKafkaMirrorTopicsUnderLinkParams, reqEditors ...RequestEditorFn) (*ListKafkaMirrorTopicsUnderLinkResponse, error)
+
+	// ReadKafkaMirrorTopicWithResponse Read one mirror topic
+	//
+	// Reads one mirror topic. Only this operation can say why a change of it did not succeed.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors/{mirror_topic_name} (the `ReadKafkaMirrorTopic` operationId).
+	ReadKafkaMirrorTopicWithResponse(ctx context.Context, clusterID ClusterID, linkName LinkName, mirrorTopicName MirrorTopicName, params *ReadKafkaMirrorTopicParams, reqEditors ...RequestEditorFn) (*ReadKafkaMirrorTopicResponse, error)
+
 	// UpdateKafkaMirrorTopicsFailoverWithBodyWithResponse Fail over mirror topics
 	//
 	// Stops mirror topics as they are, whether their sources can be reached or not, and makes them writable. What had not been mirrored is lost to them.
@@ -1437,6 +1952,154 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:truncate-and-restore (the `UpdateKafkaMirrorTopicsTruncateAndRestoreMirror` operationId).
 	UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorWithResponse(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorParams, body UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorResponse, error)
+}
+
+type GetKafkaLinkResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ListLinksResponseData
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON5XX the response for an HTTP 5XX `application/json` response
+	JSON5XX *ServerError
+}
+
+// Status returns HTTPResponse.Status
+func (r GetKafkaLinkResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetKafkaLinkResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetKafkaLinkResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListKafkaLinkConfigsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ListLinkConfigsResponseDataList
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON5XX the response for an HTTP 5XX `application/json` response
+	JSON5XX *ServerError
+}
+
+// Status returns HTTPResponse.Status
+func (r ListKafkaLinkConfigsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListKafkaLinkConfigsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListKafkaLinkConfigsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListKafkaMirrorTopicsUnderLinkResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ListMirrorTopicsResponseDataList
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON5XX the response for an HTTP 5XX `application/json` response
+	JSON5XX *ServerError
+}
+
+// Status returns HTTPResponse.Status
+func (r ListKafkaMirrorTopicsUnderLinkResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListKafkaMirrorTopicsUnderLinkResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListKafkaMirrorTopicsUnderLinkResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ReadKafkaMirrorTopicResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ListMirrorTopicsResponseData
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON5XX the response for an HTTP 5XX `application/json` response
+	JSON5XX *ServerError
+}
+
+// Status returns HTTPResponse.Status
+func (r ReadKafkaMirrorTopicResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReadKafkaMirrorTopicResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReadKafkaMirrorTopicResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
 }
 
 type UpdateKafkaMirrorTopicsFailoverResponse struct {
@@ -1698,6 +2361,66 @@ func (r UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorResponse) ContentType() s
 	return ""
 }
 
+// GetKafkaLinkWithResponse Read a cluster link
+//
+// Reads a cluster link, and its tasks if asked for.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /kafka/v3/clusters/{cluster_id}/links/{link_name} (the `GetKafkaLink` operationId).
+func (c *ClientWithResponses) GetKafkaLinkWithResponse(ctx context.Context, clusterID ClusterID, linkName LinkName, params *GetKafkaLinkParams, reqEditors ...RequestEditorFn) (*GetKafkaLinkResponse, error) {
+	rsp, err := c.GetKafkaLink(ctx, clusterID, linkName, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetKafkaLinkResponse(rsp)
+}
+
+// ListKafkaLinkConfigsWithResponse List the configs of a cluster link
+//
+// Lists the configs of a cluster link.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /kafka/v3/clusters/{cluster_id}/links/{link_name}/configs (the `ListKafkaLinkConfigs` operationId).
+func (c *ClientWithResponses) ListKafkaLinkConfigsWithResponse(ctx context.Context, clusterID ClusterID, linkName LinkName, reqEditors ...RequestEditorFn) (*ListKafkaLinkConfigsResponse, error) {
+	rsp, err := c.ListKafkaLinkConfigs(ctx, clusterID, linkName, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListKafkaLinkConfigsResponse(rsp)
+}
+
+// ListKafkaMirrorTopicsUnderLinkWithResponse List the mirror topics of a link
+//
+// Lists every mirror topic of the link, those that have stopped included, with status and lag.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors (the `ListKafkaMirrorTopicsUnderLink` operationId).
+func (c *ClientWithResponses) ListKafkaMirrorTopicsUnderLinkWithResponse(ctx context.Context, clusterID ClusterID, linkName LinkName, params *ListKafkaMirrorTopicsUnderLinkParams, reqEditors ...RequestEditorFn) (*ListKafkaMirrorTopicsUnderLinkResponse, error) {
+	rsp, err := c.ListKafkaMirrorTopicsUnderLink(ctx, clusterID, linkName, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListKafkaMirrorTopicsUnderLinkResponse(rsp)
+}
+
+// ReadKafkaMirrorTopicWithResponse Read one mirror topic
+//
+// Reads one mirror topic. Only this operation can say why a change of it did not succeed.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors/{mirror_topic_name} (the `ReadKafkaMirrorTopic` operationId).
+func (c *ClientWithResponses) ReadKafkaMirrorTopicWithResponse(ctx context.Context, clusterID ClusterID, linkName LinkName, mirrorTopicName MirrorTopicName, params *ReadKafkaMirrorTopicParams, reqEditors ...RequestEditorFn) (*ReadKafkaMirrorTopicResponse, error) {
+	rsp, err := c.ReadKafkaMirrorTopic(ctx, clusterID, linkName, mirrorTopicName, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReadKafkaMirrorTopicResponse(rsp)
+}
+
 // UpdateKafkaMirrorTopicsFailoverWithBodyWithResponse Fail over mirror topics
 //
 // Stops mirror topics as they are, whether their sources can be reached or not, and makes them writable. What had not been mirrored is lost to them.
@@ -1906,6 +2629,194 @@ func (c *ClientWithResponses) UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorWit
 		return nil, err
 	}
 	return ParseUpdateKafkaMirrorTopicsTruncateAndRestoreMirrorResponse(rsp)
+}
+
+// ParseGetKafkaLinkResponse parses an HTTP response from a GetKafkaLinkWithResponse call
+func ParseGetKafkaLinkResponse(rsp *http.Response) (*GetKafkaLinkResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetKafkaLinkResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ListLinksResponseData
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode/100 == 5:
+		var dest ServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON5XX = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListKafkaLinkConfigsResponse parses an HTTP response from a ListKafkaLinkConfigsWithResponse call
+func ParseListKafkaLinkConfigsResponse(rsp *http.Response) (*ListKafkaLinkConfigsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListKafkaLinkConfigsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ListLinkConfigsResponseDataList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode/100 == 5:
+		var dest ServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON5XX = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListKafkaMirrorTopicsUnderLinkResponse parses an HTTP response from a ListKafkaMirrorTopicsUnderLinkWithResponse call
+func ParseListKafkaMirrorTopicsUnderLinkResponse(rsp *http.Response) (*ListKafkaMirrorTopicsUnderLinkResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListKafkaMirrorTopicsUnderLinkResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ListMirrorTopicsResponseDataList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode/100 == 5:
+		var dest ServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON5XX = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseReadKafkaMirrorTopicResponse parses an HTTP response from a ReadKafkaMirrorTopicWithResponse call
+func ParseReadKafkaMirrorTopicResponse(rsp *http.Response) (*ReadKafkaMirrorTopicResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReadKafkaMirrorTopicResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ListMirrorTopicsResponseData
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode/100 == 5:
+		var dest ServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON5XX = &dest
+
+	}
+
+	return response, nil
 }
 
 // ParseUpdateKafkaMirrorTopicsFailoverResponse parses an HTTP response from a UpdateKafkaMirrorTopicsFailoverWithResponse call
