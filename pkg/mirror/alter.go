@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"io"
 	"log/slog"
+	"net/http"
 	"time"
 )
 
@@ -34,6 +36,25 @@ func (c *Client) alter(ctx context.Context, v Verb, link string, s Selection, dr
 		c.logger.InfoContext(ctx, "mirror topics accepted", slog.Any("report", report))
 	}
 	return report, err
+}
+
+// request returns the batch's request, whose answer is read into the part.
+func (b Batch) request(p *part) *request {
+	v, _ := b.Verb.find()
+	return &request{
+		link: b.Link, path: "/mirrors:" + string(b.Verb), body: b.body(),
+		make: func(server, clusterID, link string, body io.Reader) (*http.Request, error) {
+			return v.newRequest(server, clusterID, link, b.DryRun, body)
+		},
+		safe: b.DryRun, proofOnly: v.proofOnly && !b.DryRun,
+		read: func(_ http.Header, body io.Reader) (rows int, err error) {
+			list, err := readAnswer(body, p.add)
+			p.next = clean(p.hide.text(list.next))
+			return list.rows, err
+		},
+		reset: p.forget,
+		told:  Attempt{Run: b.Run, Batch: b.Index, Topics: len(b.Topics)},
+	}
 }
 
 // batchDone is a batch that needs no further request.
@@ -111,7 +132,7 @@ func (c *Client) run(ctx context.Context, l *ledger, batches []Batch) {
 		go func() {
 			defer func() { done <- d }()
 			defer d.end()
-			if d.endsRun = c.send(requests, waits, d.part); d.endsRun {
+			if d.endsRun = c.send(requests, waits, d.part.request); d.endsRun {
 				endWaits(d.part.verdict.err)
 			}
 			d.returned = true

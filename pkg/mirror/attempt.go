@@ -18,23 +18,35 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
 )
 
-// request is what a batch sends, and what is known of earlier attempts at it.
+// request is an HTTP request of a call, and what is known of the attempts at it.
 type request struct {
-	verb  verb
-	batch Batch
-	body  []byte
+	link string
+	path string // after the link's
+	body []byte // nil for a read
+	// make makes the request with the given body.
+	make func(server, clusterID, link string, body io.Reader) (*http.Request, error)
+	// safe says that it changes nothing, so that it may be sent again whatever came of it; single, that it
+	// is sent once all the same; and proofOnly, that a 429 is no reason to send it again without proof.
+	safe, single, proofOnly bool
+	// read reads the body of a 200, and returns how many rows it had; reset forgets what it read.
+	read  func(header http.Header, body io.Reader) (rows int, err error)
+	reset func()
+
+	told     Attempt // what every attempt says: run, batch, topics
+	attempts []Attempt
+	verdict  verdict // of the last attempt
+	hide     *redactor
+	doubt    string // why a refusal may have come after the request was processed; "" if it cannot have
 
 	credential http.Header   // what the credential wrote for the latest attempt
 	refused    http.Header   // what it had written when the server answered 401; nil if it has not
 	written    []http.Header // what it wrote for all attempts
 }
 
-// attempt sends the request once, and gives the part the rows of the answer.
-func (c *Client) attempt(ctx context.Context, q *request, p *part) (v verdict) {
-	a := Attempt{
-		Run: q.batch.Run, Batch: q.batch.Index, Number: len(p.attempts) + 1,
-		Topics: len(q.batch.Topics), Start: time.Now(),
-	}
+// attempt sends the request once, and has the answer read.
+func (c *Client) attempt(ctx context.Context, q *request) (v verdict) {
+	a := q.told
+	a.Number, a.Start = len(q.attempts)+1, time.Now()
 	w := &tracker{body: bytes.NewReader(q.body)}
 	var header http.Header
 	finished := false
@@ -44,25 +56,25 @@ func (c *Client) attempt(ctx context.Context, q *request, p *part) (v verdict) {
 			if w.seal() {
 				v.outcome, v.err = Unknown, cause("middleware panicked, and the request may have been carried out", nil)
 			}
-			p.verdict = v
+			q.verdict = v
 		}
 		a.Duration = time.Since(a.Start)
-		a.Outcome, a.Assumed, a.Unexpected = v.outcome, v.assumed, p.unexpectedCount
+		a.Outcome, a.Assumed = v.outcome, v.assumed
 		if v.err == nil {
 			a.Outcome = Accepted
 		} else {
 			a.Error = v.err.Error()
 		}
 		a.Sends = w.state().sends
-		p.attempts = append(p.attempts, a)
+		q.attempts = append(q.attempts, a)
 	}()
-	v, header = c.exchange(ctx, q, p, w, &a)
+	v, header = c.exchange(ctx, q, w, &a)
 	if sends := w.state().sends; sends > 1 {
 		v.sentTwice = fmt.Sprintf("the request was sent %d times by the middleware", sends)
 	} else if n := gatewayAttempts(header); n != "" {
 		v.sentTwice = "a gateway sent the request more than once (x-envoy-attempt-count " + n + ")"
 	}
-	if !q.batch.DryRun && v.sentTwice != "" {
+	if !q.safe && v.sentTwice != "" {
 		v.doubt(v.sentTwice)
 	}
 	finished = true
@@ -70,7 +82,7 @@ func (c *Client) attempt(ctx context.Context, q *request, p *part) (v verdict) {
 }
 
 // exchange is one HTTP exchange: it sends the request, and reads the response as far as it matters.
-func (c *Client) exchange(ctx context.Context, q *request, p *part, w *tracker, a *Attempt) (verdict, http.Header) {
+func (c *Client) exchange(ctx context.Context, q *request, w *tracker, a *Attempt) (verdict, http.Header) {
 	if ctx.Err() != nil {
 		return verdict{outcome: Untouched, err: stopped(ctx, "nothing was sent", nil)}, nil
 	}
@@ -97,43 +109,52 @@ func (c *Client) exchange(ctx context.Context, q *request, p *part, w *tracker, 
 		err := stopped(ctx, "nothing was sent", cause("the credential returned too late", nil))
 		return verdict{outcome: Untouched, err: err, retry: notSent}, nil
 	}
-	p.hide = newRedactor(q.written...)
+	q.hide = newRedactor(q.written...)
 	resp, err := c.roundTripper.RoundTrip(r) //nolint:bodyclose // the contextReader closes it
 	if err == nil && resp == nil {
 		err = errors.New("the middleware returned neither a response nor an error")
 	}
 	if err == nil {
-		return c.respond(ctx, p, w, a, resp), resp.Header
+		return c.respond(ctx, q, w, a, resp), resp.Header
 	}
 	if resp != nil && resp.Body != nil {
 		go closeQuietly(resp.Body)
 	}
-	taken, blamed := w.seal(), c.blame(ctx, w.state(), q, err)
-	if taken {
+	taken, said := w.seal(), w.state()
+	blamed := c.blame(ctx, said, q, err)
+	hadConn := said.hasConn && said.failedWith(err)
+	switch {
+	case taken:
 		err = stopped(ctx, "the request may have been carried out, and no response came", blamed)
 		return verdict{outcome: Unknown, err: err, retry: maybeDone}, nil
+	case q.body == nil && hadConn && isPassing(err, true): // of what has no body it is not known
+		return verdict{outcome: Unknown, err: stopped(ctx, "no response came", blamed), retry: maybeDone}, nil
 	}
 	v := verdict{outcome: Untouched, err: stopped(ctx, "the request was not sent", blamed)}
-	if said := w.state(); isPassing(err, said.hasConn && said.failedWith(err)) || timedOut() {
+	if isPassing(err, hadConn) || timedOut() {
 		v.retry = notSent
 	}
 	return v, nil
 }
 
-// respond says what a response comes to, and gives the part the rows of an answer.
-func (c *Client) respond(ctx context.Context, p *part, w *tracker, a *Attempt, resp *http.Response) verdict {
+// respond says what a response comes to, and has an answer read.
+func (c *Client) respond(ctx context.Context, q *request, w *tracker, a *Attempt, resp *http.Response) verdict {
 	if resp.Body == nil {
 		resp.Body = http.NoBody
 	}
 	body := newContextReader(ctx, resp.Body)
 	defer body.Close() //nolint:errcheck // it was read as far as it matters
 	a.HTTPStatus = resp.StatusCode
-	a.RequestID = requestID(resp.Header, p.hide)
+	a.RequestID = requestID(resp.Header, q.hide)
 
-	another := resp.Request != nil && resp.Request.Method != http.MethodPost
+	method := http.MethodPost
+	if q.body == nil {
+		method = http.MethodGet
+	}
+	another := resp.Request != nil && resp.Request.Method != method
 	if another || resp.StatusCode != http.StatusOK || !isJSON(resp.Header) {
-		taken := w.seal()
-		v := classify(resp, body, p.hide)
+		taken := w.seal() || q.body == nil
+		v := classify(resp, body, q.hide)
 		switch {
 		case !taken && resp.StatusCode != http.StatusOK:
 			// It came before the request's body, such as a 408 on a connection just made.
@@ -148,11 +169,10 @@ func (c *Client) respond(ctx context.Context, p *part, w *tracker, a *Attempt, r
 		}
 		return v
 	}
-	if coding := contentCoding(resp.Header, p.hide); coding != "" {
+	if coding := contentCoding(resp.Header, q.hide); coding != "" {
 		return verdict{outcome: Unknown, err: cause("the answer has "+coding, nil), retry: maybeDone}
 	}
-	list, err := readAnswer(http.MaxBytesReader(nil, body, c.maxAnswer), p.add)
-	p.next = clean(p.hide.text(list.next))
+	rows, err := q.read(resp.Header, http.MaxBytesReader(nil, body, c.maxAnswer))
 	var tooLong *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLong):
@@ -161,8 +181,8 @@ func (c *Client) respond(ctx context.Context, p *part, w *tracker, a *Attempt, r
 		err = ctx.Err() // the reader says the same
 	}
 	if err != nil {
-		where := fmt.Sprintf("the answer could not be read to its end (%s read)", count(list.rows, "row"))
-		return verdict{outcome: Unknown, err: stopped(ctx, where, p.hide.foreign(err)), retry: maybeDone}
+		where := fmt.Sprintf("the answer could not be read to its end (%s read)", count(rows, "row"))
+		return verdict{outcome: Unknown, err: stopped(ctx, where, q.hide.foreign(err)), retry: maybeDone}
 	}
 	return verdict{outcome: Unknown}
 }
@@ -210,13 +230,16 @@ func checkHeader(h http.Header) error {
 
 // newRequest makes the request that the attempt sends, credential and all.
 func (c *Client) newRequest(ctx context.Context, q *request, w *tracker) (*http.Request, error) {
-	r, err := q.verb.newRequest(c.server, c.clusterID, q.batch.Link, q.batch.DryRun, w)
+	var body io.Reader
+	if q.body != nil {
+		body = w
+	}
+	r, err := q.make(c.server, c.clusterID, q.link, body)
 	if err != nil {
 		return nil, cause("the request could not be made", err)
 	}
 	// The names of cluster and link must have stayed what they were, each in its own segment.
-	cluster, link := url.PathEscape(c.clusterID), url.PathEscape(q.batch.Link)
-	path := "/v3/clusters/" + cluster + "/links/" + link + "/mirrors:" + string(q.verb.name)
+	path := "/v3/clusters/" + url.PathEscape(c.clusterID) + "/links/" + url.PathEscape(q.link) + q.path
 	if got := r.URL.EscapedPath(); got != "/kafka"+path {
 		return nil, cause("the request's path came out as "+printable.Quote(got), nil)
 	}

@@ -46,12 +46,13 @@ func newLedger(r *Report, s Selection) *ledger {
 // part opens the part of the ledger that a batch may write in.
 func (l *ledger) part(b Batch) *part {
 	p := &part{batch: b, ledger: l}
+	p.request = b.request(p)
 	if b.Pattern == "" {
 		end := b.first + len(b.Topics)
 		p.results = l.report.Results[b.first:end:end]
 		p.rows = make([]int, len(p.results))
 	}
-	p.reset()
+	p.forget()
 	l.parts = append(l.parts, p)
 	return p
 }
@@ -148,12 +149,9 @@ func (l *ledger) batchReport(p *part) *Report {
 // part holds the outcome of one batch. For a selection by name its results are those of the ledger's
 // report, which no other part touches.
 type part struct {
-	batch    Batch
-	ledger   *ledger // of it, only what does not change during a call
-	attempts []Attempt
-	verdict  verdict // of the last attempt
-	hide     *redactor
-	doubt    string // why a refusal may have come after the request was processed; "" if it cannot have
+	*request
+	batch  Batch
+	ledger *ledger // of it, only what does not change during a call
 
 	// What the rows of the last attempt's answer say.
 	results         []Result
@@ -172,11 +170,8 @@ type part struct {
 	problem     error
 }
 
-// reset forgets the rows of an earlier attempt.
-func (p *part) reset() {
-	if n := len(p.attempts); n > 0 {
-		p.attempts[n-1].Unexpected = 0
-	}
+// forget forgets the rows of an earlier attempt.
+func (p *part) forget() {
 	p.unexpected, p.unexpectedCount, p.strays, p.illegible, p.next = nil, 0, nil, false, ""
 	if p.batch.Pattern != "" {
 		p.results, p.rows, p.index = nil, nil, map[string]int{}
@@ -307,6 +302,9 @@ func (p *part) addStray(place int, r *row) {
 // close gives every topic its outcome, and the reason for it, once no further request is sent.
 func (p *part) close() {
 	v := &p.verdict
+	if n := len(p.attempts); n > 0 {
+		p.attempts[n-1].Unexpected = p.unexpectedCount
+	}
 	if p.doubt != "" {
 		v.doubt(p.doubt)
 		for i := range p.results {

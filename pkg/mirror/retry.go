@@ -18,8 +18,8 @@ const (
 	limiterWindow = time.Second
 	// notSentFor is how long a request is retried that could not be sent.
 	notSentFor = 10 * time.Second
-	// dryRunAttempts is how often a dry run is attempted that gets no certain response.
-	dryRunAttempts = 3
+	// safeAttempts is how often a dry run or a read is attempted that gets no certain response.
+	safeAttempts = 3
 )
 
 // retries decides on the retries of one batch.
@@ -28,7 +28,7 @@ type retries struct {
 	notSent    time.Time // when the present row of attempts that were not sent began; zero if it is over
 	rejections int       // the present row of rejections by the rate limiter
 	attempts   int
-	uncertain  int // attempts at a dry run without a certain response
+	uncertain  int // attempts at a dry run or a read without a certain response
 	renewed    bool
 }
 
@@ -41,7 +41,7 @@ type decision struct {
 
 // next decides what follows an attempt that began at the given time and came to v. The times bound
 // it: retryFor, which is negative for never, and when the client last got through.
-func (s *retries) next(v verdict, began time.Time, through time.Time, retryFor time.Duration, dryRun bool) decision {
+func (s *retries) next(v verdict, began time.Time, through time.Time, retryFor time.Duration, safe bool) decision {
 	if s.attempts++; s.attempts == 1 {
 		s.first = began
 	}
@@ -76,7 +76,7 @@ func (s *retries) next(v verdict, began time.Time, through time.Time, retryFor t
 	case maybeDone:
 		s.uncertain++
 		d := decision{wait: cmp.Or(v.retryAfter(), backoff(s.attempts))}
-		d.again = dryRun && s.uncertain < dryRunAttempts && d.wait <= left
+		d.again = safe && s.uncertain < safeAttempts && d.wait <= left
 		return d
 	}
 	return decision{}
@@ -102,49 +102,44 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// send sends the part's batch until it has a response, or may not be sent again. The requests end with
-// ctx; the waits between them also with waits. It tells whether the run must end.
-func (c *Client) send(ctx, waits context.Context, p *part) (endsRun bool) {
-	b := p.batch
-	log := c.logger.With(slog.String("run", b.Run.ID), slog.Int("batch", b.Index))
-	body, err := b.body()
-	if err != nil {
-		p.verdict = verdict{outcome: Untouched, err: cause("the request could not be encoded", err)}
-		return false
+// send sends the request until it has a response, or may not be sent again. The requests end with ctx;
+// the waits between them also with waits. It tells whether the run must end.
+func (c *Client) send(ctx, waits context.Context, q *request) (endsRun bool) {
+	log := c.logger.With(slog.String("run", q.told.Run.ID), slog.Int("batch", q.told.Batch))
+	if q.body == nil {
+		log = c.logger.With(slog.String("read", q.path))
 	}
-	q := request{batch: b, body: body}
-	q.verb, _ = b.Verb.find()
 	var state retries
 	last := verdict{outcome: Untouched} // of the attempt before
 	for {
 		if err := c.throttle.acquire(waits, state.until(c.throttle.lastThrough(), c.retryFor)); err != nil {
-			p.verdict = interrupted(ctx, waits, "waiting for the rate limiter", last, err)
+			q.verdict = interrupted(ctx, waits, "waiting for the rate limiter", last, err)
 			return true
 		}
-		p.reset()
-		v, d := c.inTurn(ctx, &q, &state, p)
+		q.reset()
+		v, d := c.inTurn(ctx, q, &state)
 		if v.sameCredential {
-			p.attempts = p.attempts[:len(p.attempts)-1] // it sent nothing, and there is nothing to tell
-			p.verdict = last
+			q.attempts = q.attempts[:len(q.attempts)-1] // it sent nothing, and there is nothing to tell
+			q.verdict = last
 			return false
 		}
-		if !b.DryRun && v.sentTwice != "" {
-			p.doubt, d.again = v.sentTwice, false
+		if !q.safe && v.sentTwice != "" {
+			q.doubt, d.again = v.sentTwice, false
 		}
-		p.verdict = v
-		a := p.attempts[len(p.attempts)-1]
+		q.verdict = v
+		a := q.attempts[len(q.attempts)-1]
 		log.LogAttrs(ctx, slog.LevelDebug, "attempt", slog.Int("attempt", a.Number), slog.Int("http_status", a.HTTPStatus),
 			slog.Duration("took", a.Duration), slog.String("error", a.Error))
 		if !d.again {
 			return d.endsRun
 		}
-		if !b.DryRun && v.outcome == Unknown {
-			p.doubt = "an earlier attempt got a 429 that may have come after the request was processed"
+		if !q.safe && v.outcome == Unknown {
+			q.doubt = "an earlier attempt got a 429 that may have come after the request was processed"
 		}
 		log.LogAttrs(ctx, slog.LevelInfo, "waiting before a retry",
 			slog.Duration("wait", d.wait), slog.String("error", a.Error))
 		if err := sleep(waits, d.wait); err != nil {
-			p.verdict = interrupted(ctx, waits, "waiting before a retry", v, err)
+			q.verdict = interrupted(ctx, waits, "waiting before a retry", v, err)
 			return v.retry == rejected
 		}
 		if v.retry == unauthenticated {
@@ -155,13 +150,13 @@ func (c *Client) send(ctx, waits context.Context, p *part) (endsRun bool) {
 }
 
 // inTurn makes an attempt, in the turn that was waited for, and decides what follows.
-func (c *Client) inTurn(ctx context.Context, q *request, state *retries, p *part) (v verdict, d decision) {
+func (c *Client) inTurn(ctx context.Context, q *request, state *retries) (v verdict, d decision) {
 	r, pause := noResponse, time.Duration(0)
 	defer func() { c.throttle.release(r, pause) }()
 	began := time.Now()
-	v = c.attempt(ctx, q, p)
-	d = state.next(v, began, c.throttle.lastThrough(), c.retryFor, q.batch.DryRun)
-	if v.retry == rejected && v.outcome == Unknown && q.verb.proofOnly && !q.batch.DryRun {
+	v = c.attempt(ctx, q)
+	d = state.next(v, began, c.throttle.lastThrough(), c.retryFor, q.safe)
+	if q.single || q.proofOnly && v.retry == rejected && v.outcome == Unknown {
 		d.again = false
 	}
 	switch {

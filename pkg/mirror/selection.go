@@ -314,9 +314,11 @@ func (s Selection) batches(b Batch, size int) []Batch {
 }
 
 // body is the request's body: names or a pattern, never both.
-func (b Batch) body() ([]byte, error) {
+func (b Batch) body() []byte {
+	data := gen.AlterMirrorsRequestData{MirrorTopicNames: b.Topics}
 	if b.Pattern != "" {
-		return json.Marshal(gen.AlterMirrorsRequestData{MirrorTopicNamePattern: &b.Pattern})
+		data.MirrorTopicNamePattern = &b.Pattern
 	}
-	return json.Marshal(gen.AlterMirrorsRequestData{MirrorTopicNames: b.Topics})
+	body, _ := json.Marshal(data) // texts always marshal
+	return body
 }
