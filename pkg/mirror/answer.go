@@ -24,12 +24,18 @@ type listMeta struct {
 // costs one topic. Only what breaks the syntax of JSON ends the walk.
 func readAnswer(body io.Reader, add func(row)) (listMeta, error) {
 	w := answerWalk{walk: newWalk(body), add: add}
-	err := w.document()
-	var syntax *jsontext.SyntacticError
-	if errors.As(err, &syntax) { // its text quotes the names of members
-		err = fmt.Errorf("%w, at byte %d", syntax.Err, syntax.ByteOffset)
-	}
+	w.element = w.row
+	err := withoutNames(w.document())
 	return w.meta, err
+}
+
+// withoutNames returns an error of the walk without the names of members that its text would quote.
+func withoutNames(err error) error {
+	var syntax *jsontext.SyntacticError
+	if errors.As(err, &syntax) {
+		return fmt.Errorf("%w, at byte %d", syntax.Err, syntax.ByteOffset)
+	}
+	return err
 }
 
 // row is one element of the answer's data.
@@ -42,8 +48,9 @@ type row struct {
 // answerWalk is one walk through an answer.
 type answerWalk struct {
 	walk
-	add  func(row)
-	meta listMeta
+	element func() error // reads one element of data
+	add     func(row)
+	meta    listMeta
 
 	// What a row's lists are gathered in, before they are copied at their exact length.
 	lags        []PartitionLag
@@ -61,16 +68,38 @@ var (
 	errTrailing     = errors.New("it has bytes after its end")
 )
 
+// begin fails if what begins is not an object.
+func (w *answerWalk) begin() error {
+	if w.dec.PeekKind() == '{' {
+		return nil
+	}
+	switch err := w.dec.SkipValue(); err {
+	case nil:
+		return errNotObject
+	case io.EOF: //nolint:errorlint // jsontext returns this very error at an end
+		return errEmpty
+	default:
+		return err
+	}
+}
+
+// end fails if there is something after the document.
+func (w *answerWalk) end() error {
+	_, err := w.dec.ReadToken()
+	var syntax *jsontext.SyntacticError
+	switch {
+	case err == io.EOF: //nolint:errorlint // jsontext returns this very error at an end
+		return nil
+	case err == nil || errors.As(err, &syntax):
+		return errTrailing
+	}
+	return err
+}
+
+// document reads a list: an object with the elements in its data.
 func (w *answerWalk) document() error {
-	if w.dec.PeekKind() != '{' {
-		switch err := w.dec.SkipValue(); err {
-		case nil:
-			return errNotObject
-		case io.EOF: //nolint:errorlint // jsontext returns this very error at an end
-			return errEmpty
-		default:
-			return err
-		}
+	if err := w.begin(); err != nil {
+		return err
 	}
 	shape := errNoData
 	seen, ownError := false, false
@@ -87,7 +116,13 @@ func (w *answerWalk) document() error {
 			}
 			seen = true
 			if w.dec.PeekKind() == '[' {
-				return w.array(w.row)
+				return w.array(func() error {
+					err := w.element()
+					if err == nil {
+						w.meta.rows++
+					}
+					return err
+				})
 			}
 		case memberCode:
 			v, err := w.dec.ReadValue()
@@ -103,11 +138,7 @@ func (w *answerWalk) document() error {
 	if err != nil {
 		return err
 	}
-	if _, err := w.dec.ReadToken(); err != io.EOF { //nolint:errorlint // jsontext returns this very error at an end
-		var syntax *jsontext.SyntacticError
-		if err == nil || errors.As(err, &syntax) {
-			return errTrailing
-		}
+	if err := w.end(); err != nil {
 		return err
 	}
 	if shape == nil && ownError {
@@ -153,7 +184,6 @@ func (s *memberState) give(now memberState) {
 }
 
 func (w *answerWalk) row() error {
-	w.meta.rows++
 	w.in.step(w.dec.InputOffset())
 	if w.dec.PeekKind() != '{' {
 		if err := w.dec.SkipValue(); err != nil {

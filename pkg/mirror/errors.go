@@ -26,7 +26,18 @@ var (
 	// was processed: nothing was done. Only the header DoSFilter: unavailable proves that; another
 	// 429 does not match.
 	ErrRateLimited = errors.New("rate limited")
+	// ErrNoLink says that the server knows no such link (observed: the text of a 404). One that was just
+	// made may be unknown to it for up to 30 s.
+	ErrNoLink = errors.New("no such link")
+	// ErrNoMirror says that the server knows no such mirror topic (observed: the text of a 404).
+	ErrNoMirror = errors.New("no such mirror topic")
 )
+
+// says404 tells whether a text with the code or status 404 is the server's for the target.
+func says404(message string, target error) bool {
+	return target == ErrNoLink && strings.Contains(message, "cluster link doesn't exist") ||
+		target == ErrNoMirror && strings.Contains(message, "mirror topic doesn't exist")
+}
 
 // Codes that a server is known to send, as APIError.Code or TopicError.Code.
 const (
@@ -56,6 +67,11 @@ func (e *TopicError) Error() string {
 // Retriable tells whether the code is Kafka's for a passing error (contract: 50003). It is no proof
 // that nothing was done: time-outs have that code too.
 func (e *TopicError) Retriable() bool { return e.Code == CodeRetriable }
+
+// Is makes a row with code 404 match ErrNoMirror if that is what it says.
+func (e *TopicError) Is(target error) bool {
+	return e.Code == http.StatusNotFound && says404(e.Message, target)
+}
 
 // AlreadyStopped tells whether the server says that the topic's mirror has stopped already (contract: the
 // text of its example). After a lost answer, or when a job is taken up again, an earlier call may have
@@ -203,9 +219,12 @@ func (e *APIError) Error() string {
 	return b.String()
 }
 
-// Is makes a 401 match ErrUnauthenticated, and a 429 of the rate limiter ErrRateLimited.
+// Is makes a 401 match ErrUnauthenticated, a 429 of the rate limiter ErrRateLimited, and a 404 ErrNoLink or
+// ErrNoMirror if that is what it says.
 func (e *APIError) Is(target error) bool {
 	switch target {
+	case ErrNoLink, ErrNoMirror:
+		return e.Status == http.StatusNotFound && says404(e.Message, target)
 	case ErrUnauthenticated:
 		return e.Status == http.StatusUnauthorized
 	case ErrRateLimited:

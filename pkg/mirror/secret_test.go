@@ -44,6 +44,12 @@ func TestNoSecrets_EveryTypeInEveryForm(t *testing.T) {
 	_, argument := mirror.NewClient(refused)
 	require.Error(t, argument)
 
+	reader := newClient(t, serve(t, ok("")).config())
+	listing, err := reader.Mirrors(t.Context(), "link")
+	require.NoError(t, err)
+	link, err := reader.Link(t.Context(), "link")
+	require.NoError(t, err)
+
 	values := map[string][]any{
 		"Config":              {cfg, &cfg},
 		"Client":              {client},
@@ -53,6 +59,11 @@ func TestNoSecrets_EveryTypeInEveryForm(t *testing.T) {
 		"Run":                 {batch.Run},
 		"Verb":                {report.Verb},
 		"Status":              {mirror.StatusActive},
+		"Mirror":              {listing.Mirrors[0]},
+		"Listing":             {listing, *listing},
+		"LinkInfo":            {link},
+		"LinkTask":            {link.Tasks[0]},
+		"Reason":              {mirror.Reason{}},
 		"Number":              {mirror.NotKnown},
 		"Unaccounted":         {report.Unaccounted},
 		"Report":              {*report, report, batch.Unanswered()},

@@ -31,7 +31,7 @@ type LagSummary struct {
 func (r *Report) Lag() LagSummary {
 	var s LagSummary
 	for i := range r.Results {
-		s.add(&r.Results[i])
+		s.add(r.Results[i].Topic, r.Results[i].Lags)
 	}
 	return s
 }
@@ -39,13 +39,13 @@ func (r *Report) Lag() LagSummary {
 // Lag adds up the lags of the topic's partitions.
 func (r Result) Lag() LagSummary {
 	var s LagSummary
-	s.add(&r)
+	s.add(r.Topic, r.Lags)
 	return s
 }
 
-func (s *LagSummary) add(r *Result) {
+func (s *LagSummary) add(topic string, lags []PartitionLag) {
 	before := s.Partitions
-	for _, p := range r.Lags {
+	for _, p := range lags {
 		if p.LastSourceFetchOffset == -1 {
 			s.NeverFetched++
 		}
@@ -54,13 +54,13 @@ func (s *LagSummary) add(r *Result) {
 			continue
 		}
 		if s.Partitions == 0 || int64(p.Lag) > s.Largest {
-			s.Largest, s.Topic, s.Partition = int64(p.Lag), r.Topic, p.Partition
+			s.Largest, s.Topic, s.Partition = int64(p.Lag), topic, p.Partition
 		}
 		s.Partitions++
 		s.Total = addSaturating(s.Total, int64(p.Lag))
 	}
 	if s.Partitions == before {
-		s.Without = append(s.Without, r.Topic)
+		s.Without = append(s.Without, topic)
 	}
 }
 

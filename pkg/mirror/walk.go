@@ -72,6 +72,12 @@ const (
 	memberFetchOffset = "last_source_fetch_offset"
 	memberPartitionID = "partition_id"
 	memberTruncatedTo = "offset_truncated_to"
+	memberSource      = "source_topic_name"
+	memberStatus      = "mirror_status"
+	memberMirrorError = "mirror_topic_error"
+	memberPartitions  = "num_partitions"
+	memberStateTime   = "state_time_ms"
+	memberReasons     = "mirror_state_transition_errors"
 )
 
 // memberNames holds each of them under itself.
@@ -80,6 +86,7 @@ var memberNames = func() map[string]string {
 	for _, name := range []string{
 		memberData, memberMetadata, memberNext, memberTopic, memberCode, memberMessage, memberLags, memberTruncated,
 		memberTruncations, memberPartition, memberLag, memberFetchOffset, memberPartitionID, memberTruncatedTo,
+		memberSource, memberStatus, memberMirrorError, memberPartitions, memberStateTime, memberReasons,
 	} {
 		names[name] = name
 	}

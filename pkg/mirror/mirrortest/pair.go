@@ -34,6 +34,8 @@ type Options struct {
 	// all requests.
 	Latency  [2]time.Duration
 	PerTopic time.Duration
+	// Clocks say by how much the clock of the local and of the remote cluster differs from this process's.
+	Clocks [2]time.Duration
 	// Shuffle makes the rows of an answer come in another order than they were asked for, drawn from
 	// Seed, as they do from real servers (observed).
 	Shuffle bool
@@ -128,6 +130,7 @@ func Start(o Options) (*Pair, error) {
 	p.Local = newCluster(p, "lkc-local")
 	p.Remote = newCluster(p, "lkc-remote")
 	p.Local.peer, p.Remote.peer = p.Remote, p.Local
+	p.Local.clock, p.Remote.clock = o.Clocks[0], o.Clocks[1]
 	draw := rand.New(rand.NewPCG(o.Seed, 0)) //nolint:gosec // it draws lags
 	for _, t := range o.Topics {
 		if t.Name == "" || p.Local.topics[t.Name] != nil {
@@ -184,8 +187,12 @@ type Cluster struct {
 	peer *Cluster
 	dial dialFunc // of the network in memory; nil on loopback
 
+	clock time.Duration // by how much it is ahead
+
 	// Under the pair's mu.
 	topics map[string]*topic
+	onList func([]mirror.Mirror) []mirror.Mirror
+	onLink func(mirror.LinkInfo) mirror.LinkInfo
 	faults []*armed
 	tokens map[string]string // bearer token to the identity pool it needs
 	bucket bucket

@@ -38,6 +38,7 @@ func (c *Cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if fault != nil {
 		do = &fault.Do
 	}
+	w.Header().Set("Date", c.now().UTC().Format(http.TimeFormat))
 	r.Body = io.NopCloser(bytes.NewReader(body)) // for a handler that was injected
 	a.send(w, r, do)
 }
@@ -67,7 +68,7 @@ func (c *Cluster) answer(r *http.Request, body []byte) (a response, fault *Fault
 		return *refused, nil, 0
 	}
 	q, refused := c.read(r, body)
-	fault = c.trigger(q.topics)
+	fault = c.trigger(q.topics, r.Method == http.MethodGet)
 	over := fault == nil && !c.bucket.take(time.Now())
 	rate := c.pair.opts.Rate
 	if over && !rate.Delays {
@@ -81,6 +82,9 @@ func (c *Cluster) answer(r *http.Request, body []byte) (a response, fault *Fault
 	}()
 	if refused != nil {
 		return *refused, fault, 0
+	}
+	if r.Method == http.MethodGet {
+		return c.tell(q, fault), fault, 0
 	}
 	entry.Verb, entry.ValidateOnly, entry.Topics = q.verb, q.validateOnly, q.topics
 	a, entry.Applied = c.alter(q, fault)
@@ -150,6 +154,11 @@ type query struct {
 	validateOnly bool
 	partitions   bool     // whether to say what is cut off each partition
 	topics       []string // selected, in the order of the answer
+
+	// Of a request that reads.
+	reads          string // the path after the link; "/mirrors/" for one mirror topic
+	reasons, tasks bool   // whether to say them
+	status         mirror.Status
 }
 
 // operationPath is the path of an operation after the prefix: cluster, link and verb.
@@ -162,21 +171,19 @@ func (c *Cluster) prefix() string {
 
 // read makes out what the request asks for, or why it is refused. The pair's mu is held.
 func (c *Cluster) read(r *http.Request, body []byte) (query, *response) {
-	refuse := func(status, code int, format string, args ...any) (query, *response) {
-		a := errorAnswer(status, code, fmt.Sprintf(format, args...))
-		return query{}, &a
-	}
 	path, ours := strings.CutPrefix(r.URL.EscapedPath(), c.prefix())
+	if r.Method == http.MethodGet && ours && !operationPath.MatchString(path) {
+		return c.readable(r, path)
+	}
 	parts := operationPath.FindStringSubmatch(path)
 	switch {
 	case !ours || parts == nil || parts[1] != url.PathEscape(c.ID),
 		!slices.Contains(mirror.Verbs(), mirror.Verb(parts[3])):
-		return refuse(http.StatusNotFound, 404, "HTTP 404 Not Found")
+		return query{}, failure(http.StatusNotFound, 404, "HTTP 404 Not Found")
 	case r.Method != http.MethodPost:
-		return refuse(http.StatusMethodNotAllowed, 405, "HTTP 405 Method Not Allowed")
+		return query{}, failure(http.StatusMethodNotAllowed, 405, "HTTP 405 Method Not Allowed")
 	case parts[2] != url.PathEscape(c.pair.link):
-		link, _ := url.PathUnescape(parts[2]) // what does not unescape is not a URL
-		return refuse(http.StatusNotFound, 404, "The cluster link doesn't exist: %s", link)
+		return query{}, noLink(parts[2])
 	}
 	q := query{verb: mirror.Verb(parts[3])}
 	for name, flag := range map[string]*bool{
@@ -186,23 +193,23 @@ func (c *Cluster) read(r *http.Request, body []byte) (query, *response) {
 		case "true", "false", "":
 			*flag = v == "true"
 		default:
-			return refuse(http.StatusBadRequest, 400, "%s is not a boolean: '%s'", name, v)
+			return query{}, failure(http.StatusBadRequest, 400, "%s is not a boolean: '%s'", name, v)
 		}
 	}
 	var data gen.AlterMirrorsRequestData
 	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || mediaType != "application/json" {
-		return refuse(http.StatusUnsupportedMediaType, 415, "HTTP 415 Unsupported Media Type")
+		return query{}, failure(http.StatusUnsupportedMediaType, 415, "HTTP 415 Unsupported Media Type")
 	}
 	if err := json.Unmarshal(body, &data); err != nil {
-		return refuse(http.StatusBadRequest, 400, "Cannot deserialize the body: %v", err)
+		return query{}, failure(http.StatusBadRequest, 400, "Cannot deserialize the body: %v", err)
 	}
 	byName, byPattern := len(data.MirrorTopicNames) > 0, data.MirrorTopicNamePattern != nil
 	switch {
 	case byName && byPattern:
-		return refuse(http.StatusBadRequest, 400, "Only one of mirror_topic_names and mirror_topic_name_pattern may be given")
+		return query{}, failure(http.StatusBadRequest, 400, "Only one of mirror_topic_names and mirror_topic_name_pattern may be given")
 	case !byName && !byPattern:
-		return refuse(http.StatusBadRequest, 400, "One of mirror_topic_names and mirror_topic_name_pattern must be given")
+		return query{}, failure(http.StatusBadRequest, 400, "One of mirror_topic_names and mirror_topic_name_pattern must be given")
 	}
 	for _, name := range data.MirrorTopicNames {
 		if !slices.Contains(q.topics, name) {
@@ -212,7 +219,7 @@ func (c *Cluster) read(r *http.Request, body []byte) (query, *response) {
 	if byPattern {
 		re, err := compile(*data.MirrorTopicNamePattern)
 		if err != nil {
-			return refuse(http.StatusBadRequest, 400, "%v", err)
+			return query{}, failure(http.StatusBadRequest, 400, "%v", err)
 		}
 		for _, name := range c.names() {
 			if re.MatchString(name) {
@@ -226,15 +233,13 @@ func (c *Cluster) read(r *http.Request, body []byte) (query, *response) {
 // alter changes the selected topics that it can and may, and answers with a row for each. The
 // pair's mu is held.
 func (c *Cluster) alter(q query, fault *Fault) (a response, applied []string) {
-	cluster, link := url.PathEscape(c.ID), url.PathEscape(c.pair.link)
-	self := c.Endpoint + c.prefix() + "/v3/clusters/" + cluster + "/links/" + link + "/mirrors"
 	rows := [][]byte{}
 	topics := slices.Clone(q.topics)
 	if c.pair.opts.Shuffle {
 		c.draw.Shuffle(len(topics), func(i, j int) { topics[i], topics[j] = topics[j], topics[i] })
 	}
 	for _, name := range topics {
-		row := c.row(q, self, name)
+		row := c.row(q, name)
 		spared := fault != nil && !fault.AfterApply && (!fault.Do.onRow() || fault.Topic == name)
 		if t := c.topics[name]; t != nil && !q.validateOnly && !spared {
 			t.requests[q.verb]++
@@ -257,21 +262,16 @@ func (c *Cluster) alter(q query, fault *Fault) (a response, applied []string) {
 		}
 		rows = append(rows, text)
 	}
-	// The rows are joined by hand, for one that was injected need not be JSON.
-	head := mustJSON(gen.ResourceCollection{
-		Kind: "KafkaAlterMirrorsDataList", Metadata: gen.ResourceCollectionMetadata{Self: self},
-	})
-	body := fmt.Sprintf(`%s,"data":[%s]}`, bytes.TrimSuffix(head, []byte("}")), bytes.Join(rows, []byte(",")))
-	return jsonAnswer(http.StatusOK, []byte(body)), applied
+	return c.list("KafkaAlterMirrorsDataList", "/mirrors", rows), applied
 }
 
 // row is the answer's row for a topic as it is before anything is done to it. The pair's mu is held.
-func (c *Cluster) row(q query, self, name string) gen.AlterMirrorStatusResponseData {
+func (c *Cluster) row(q query, name string) gen.AlterMirrorStatusResponseData {
 	notApplicable := int64(-1)
 	crn := "crn:///kafka=" + c.ID
 	row := gen.AlterMirrorStatusResponseData{
 		Kind:                         "AlterMirrorsData",
-		Metadata:                     gen.ResourceMetadata{Self: self + "/" + url.PathEscape(name), ResourceName: &crn},
+		Metadata:                     gen.ResourceMetadata{Self: c.self() + "/mirrors/" + url.PathEscape(name), ResourceName: &crn},
 		MirrorTopicName:              name,
 		MirrorLags:                   gen.MirrorLags{},
 		MessagesTruncated:            &notApplicable,

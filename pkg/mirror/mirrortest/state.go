@@ -19,6 +19,9 @@ type topic struct {
 	// never got; nil for none.
 	ahead []int64
 
+	mirrorError string
+	reasons     []mirror.Reason
+
 	requests, applied map[mirror.Verb]int
 }
 
@@ -31,7 +34,7 @@ func newTopic(s mirror.Status, partitions []Partition) *topic {
 
 // statusNow returns the status after all the changes that have fallen due.
 func (t *topic) statusNow() mirror.Status {
-	for len(t.next) > 0 && time.Since(t.since) >= t.every {
+	for len(t.next) > 0 && len(t.reasons) == 0 && time.Since(t.since) >= t.every {
 		t.status, t.since, t.next = t.next[0], t.since.Add(t.every), t.next[1:]
 	}
 	return t.status

@@ -1,0 +1,327 @@
+package mirror
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/seed25095279/clusterlink-go/gen"
+	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
+)
+
+// Status is a mirror topic's status, as a cluster gives it. The set is open: a server may give others.
+type Status string
+
+// The statuses that are known (contract; what they mean is observed).
+const (
+	StatusActive                 Status = "ACTIVE"          // kept up to date by its link; not proof that it has caught up
+	StatusPaused                 Status = "PAUSED"          // not kept up to date until it is resumed
+	StatusStopped                Status = "STOPPED"         // no mirror any more: an ordinary, writable topic
+	StatusPendingStopped         Status = "PENDING_STOPPED" // being stopped: accepted, not done
+	StatusPendingMirror          Status = "PENDING_MIRROR"  // a former source that is becoming a mirror
+	StatusPendingSetupForRestore Status = "PENDING_SETUP_FOR_RESTORE"
+	StatusPendingRestore         Status = "PENDING_RESTORE" // being truncated and restored
+	StatusPendingSynchronize     Status = "PENDING_SYNCHRONIZE"
+	StatusFailed                 Status = "FAILED"             // the mirror has failed, or a change of it
+	StatusLinkFailed             Status = "LINK_FAILED"        // its link has failed
+	StatusLinkPaused             Status = "LINK_PAUSED"        // its link is paused
+	StatusSourceUnavailable      Status = "SOURCE_UNAVAILABLE" // its source cannot be reached
+)
+
+// Mirror is a mirror topic as its cluster gives it. Its texts are printable and shortened.
+type Mirror struct {
+	// Topic is its name, and Source that of its source on the other cluster.
+	Topic  string `json:"topic"`
+	Source string `json:"source,omitempty"`
+	// Status is its status; "" if it could not be read.
+	Status Status `json:"status"`
+	// Since is the server's state_time_ms, by that cluster's own clock: when the status began (assumed). It
+	// is the zero time if it is not known.
+	Since time.Time `json:"since,omitzero"`
+	// Error is the name of what is wrong with the mirror, such as SOURCE_TOPIC_MAY_BE_DELETED; "" if the
+	// server names nothing. The set is open.
+	Error string `json:"error,omitempty"`
+	// Partitions is how many the topic has; -1 if it is not known.
+	Partitions int `json:"partitions"`
+	// Lags are the partitions' lags as the server gave them: in any order, gaps and all. Those of a STOPPED
+	// mirror are left over from before (observed).
+	Lags []PartitionLag `json:"lags,omitzero"`
+	// Reasons say why a change of the topic did not succeed. Only Client.Mirror asks for them, and servers
+	// of mid-2024 and before do not know the question.
+	Reasons []Reason `json:"reasons,omitempty"`
+}
+
+// Reason is why something did not succeed.
+type Reason struct {
+	// Code is a name, such as CONSUMER_GROUP_IN_USE_ERROR. The set is open.
+	Code string `json:"code"`
+	// Message says it in words; it may be empty.
+	Message string `json:"message,omitempty"`
+}
+
+// String returns code and message on one printable line.
+func (r Reason) String() string {
+	if r.Message == "" {
+		return clean(r.Code)
+	}
+	return clean(r.Code + ": " + r.Message)
+}
+
+// Lag adds up the lags of the mirror's partitions.
+func (m Mirror) Lag() LagSummary {
+	var s LagSummary
+	s.add(m.Topic, m.Lags)
+	return s
+}
+
+// CaughtUp tells whether the mirror had everything of its source when the cluster wrote this: it is
+// ACTIVE, there is a lag for each of its partitions, and each is 0. A partition of which nothing was ever
+// fetched is not caught up, although its lag is 0; an empty one looks the same (Lag().NeverFetched counts
+// them). A server that has lost touch with the source may not know of newer messages, so look twice, at
+// least 10 s apart, with the producers stopped.
+func (m Mirror) CaughtUp() bool {
+	seen := map[int]bool{}
+	for _, p := range m.Lags {
+		if p.Lag != 0 || p.LastSourceFetchOffset < 0 || p.Partition < 0 || seen[p.Partition] {
+			return false
+		}
+		seen[p.Partition] = true
+	}
+	return m.Status == StatusActive && len(seen) > 0 && len(seen) == m.Partitions
+}
+
+// Listing is what a cluster says of the mirror topics of a link. It is plain data of the caller's.
+type Listing struct {
+	// ClusterID and Link are the call's own.
+	ClusterID string `json:"cluster_id"`
+	Link      string `json:"link"`
+	// At is the time of the answer by the server's clock, its Date header; the zero time if it had none.
+	At time.Time `json:"at,omitzero"`
+	// Mirrors are the mirror topics in the order of the answer, those that are STOPPED included.
+	Mirrors []Mirror `json:"mirrors"`
+	// Complete says that nothing is missing: the list was read to its end, no more is to come, and each row
+	// could be read. Where it is false, that a topic is not listed proves nothing.
+	Complete bool `json:"complete"`
+	// Next is the list's metadata.next; "" if it was not set, as it should be. If it is set, rows are
+	// missing.
+	Next string `json:"next,omitempty"`
+
+	index map[string]int // topic to place in Mirrors
+}
+
+// UnmarshalJSON reads a listing that was kept.
+func (l *Listing) UnmarshalJSON(data []byte) error {
+	type fields Listing // without the method
+	var in fields
+	if err := json.Unmarshal(data, &in); err != nil {
+		return err
+	}
+	*l = Listing(in)
+	l.index = make(map[string]int, len(l.Mirrors))
+	for i := range l.Mirrors {
+		l.index[l.Mirrors[i].Topic] = i
+	}
+	return nil
+}
+
+// Mirror returns the mirror topic with the name, and whether it is listed.
+func (l *Listing) Mirror(topic string) (Mirror, bool) {
+	i, known := l.index[topic]
+	if len(l.index) != len(l.Mirrors) || known && l.Mirrors[i].Topic != topic { // made or changed by hand
+		i = slices.IndexFunc(l.Mirrors, func(m Mirror) bool { return m.Topic == topic })
+		known = i >= 0
+	}
+	if !known {
+		return Mirror{}, false
+	}
+	return l.Mirrors[i], true
+}
+
+// Topics returns the names of the mirror topics with one of the statuses, in the order of Mirrors. Without
+// a status it is those that are not STOPPED, whatever else they are: what a failover starts from.
+func (l *Listing) Topics(statuses ...Status) []string {
+	var names []string
+	for i := range l.Mirrors {
+		m := &l.Mirrors[i]
+		if len(statuses) == 0 && m.Status != StatusStopped || slices.Contains(statuses, m.Status) {
+			names = append(names, m.Topic)
+		}
+	}
+	return names
+}
+
+// Lag adds up the lags of the mirror topics that are not STOPPED.
+func (l *Listing) Lag() LagSummary {
+	var s LagSummary
+	for i := range l.Mirrors {
+		if m := &l.Mirrors[i]; m.Status != StatusStopped {
+			s.add(m.Topic, m.Lags)
+		}
+	}
+	return s
+}
+
+// CaughtUp tells whether the topic is listed and has caught up, as Mirror.CaughtUp has it.
+func (l *Listing) CaughtUp(topic string) bool {
+	m, listed := l.Mirror(topic)
+	return listed && m.CaughtUp()
+}
+
+// Mirrors lists the mirror topics of a link, with one GET. The Listing is never nil, and holds what was
+// read also beside an error. The error is nil only if the Listing is Complete. It matches ErrNoLink where
+// the server says that there is no such link (a new one may be unknown to it for up to 30 s: observed),
+// ErrInvalidArgument, ErrUnauthenticated and ErrRateLimited as for a verb, and *APIError for what the
+// server said. A read changes nothing, and is retried as a dry run is.
+func (c *Client) Mirrors(ctx context.Context, link string) (*Listing, error) {
+	return c.list(ctx, link, false)
+}
+
+// list lists the mirror topics; single says that it makes one attempt.
+func (c *Client) list(ctx context.Context, link string, single bool) (*Listing, error) {
+	l := &Listing{Link: link, Mirrors: []Mirror{}}
+	if err := c.checkRead(link); err != nil {
+		return l, err
+	}
+	l.ClusterID = c.clusterID
+	var odd oddRows
+	q := reading(link, "/mirrors", func(server, clusterID, link string) (*http.Request, error) {
+		var params gen.ListKafkaMirrorTopicsUnderLinkParams
+		return gen.NewListKafkaMirrorTopicsUnderLinkRequest(server, clusterID, link, &params)
+	})
+	q.single = single
+	q.reset = func() {
+		*l = Listing{ClusterID: l.ClusterID, Link: l.Link, Mirrors: []Mirror{}, index: map[string]int{}}
+		odd = oddRows{}
+	}
+	q.read = func(header http.Header, body io.Reader) (rows int, err error) {
+		l.At = date(header)
+		meta, err := readMirrors(body, q.hide, &odd, l.add)
+		l.Next = clean(q.hide.text(meta.next))
+		return meta.rows, err
+	}
+	c.send(ctx, ctx, q)
+	err := q.verdict.err
+	if err == nil && l.Next != "" {
+		err = goesOn(l.Next)
+	}
+	if err == nil {
+		err = odd.err()
+	}
+	l.Complete = err == nil
+	if err != nil {
+		err = cause("the mirror topics of link "+printable.Quote(link)+" were not all read", err)
+	}
+	return l, err
+}
+
+// add takes in a mirror topic. Two rows that do not agree leave its status open.
+func (l *Listing) add(m Mirror) (twice bool) {
+	i, known := l.index[m.Topic]
+	if !known {
+		l.index[m.Topic] = len(l.Mirrors)
+		l.Mirrors = append(l.Mirrors, m)
+		return false
+	}
+	if l.Mirrors[i].Status != m.Status {
+		l.Mirrors[i].Status = ""
+	}
+	return true
+}
+
+// Mirror reads one mirror topic, with the reasons why a change of it did not succeed; servers that do not
+// know that question give none. The error matches ErrNoLink or ErrNoMirror where the server says so, and
+// is otherwise as for Mirrors.
+func (c *Client) Mirror(ctx context.Context, link, topic string) (Mirror, error) {
+	return c.readMirror(ctx, link, topic, false)
+}
+
+func (c *Client) readMirror(ctx context.Context, link, topic string, single bool) (Mirror, error) {
+	var m Mirror
+	if err := c.checkRead(link, topic); err != nil {
+		return m, err
+	}
+	var odd oddRows
+	q := reading(link, "/mirrors/"+url.PathEscape(topic), func(server, clusterID, link string) (*http.Request, error) {
+		params := gen.ReadKafkaMirrorTopicParams{IncludeStateTransitionErrors: new(true)}
+		return gen.NewReadKafkaMirrorTopicRequest(server, clusterID, link, topic, &params)
+	})
+	q.single = single
+	q.reset = func() { m, odd = Mirror{}, oddRows{} }
+	q.read = func(_ http.Header, body io.Reader) (rows int, err error) {
+		err = readMirror(body, q.hide, &odd, func(one Mirror) bool { m = one; return false })
+		return 1, err
+	}
+	c.send(ctx, ctx, q)
+	err := q.verdict.err
+	if err == nil {
+		err = odd.err()
+	}
+	if err == nil && m.Topic != topic {
+		err = cause("the answer is about "+printable.Quote(m.Topic), nil)
+	}
+	if err != nil {
+		err = cause("the mirror topic "+printable.Quote(topic)+" was not read", err)
+	}
+	return m, err
+}
+
+// checkRead returns what is wrong with the arguments of a read.
+func (c *Client) checkRead(link string, topics ...string) error {
+	bad := &argumentError{}
+	if c == nil || c.roundTripper == nil {
+		bad.add("Client", "it was not made by NewClient")
+	}
+	checkID(bad, "link", link)
+	if len(topics) > 0 {
+		checkTopics(bad, topics)
+	}
+	return bad.err()
+}
+
+// reading returns a request that reads. What it does with the answer is left to set.
+func reading(link, path string, newRequest func(server, clusterID, link string) (*http.Request, error)) *request {
+	return &request{
+		link: link, path: path, safe: true,
+		make: func(server, clusterID, link string, _ io.Reader) (*http.Request, error) {
+			return newRequest(server, clusterID, link)
+		},
+		reset: func() {},
+	}
+}
+
+// date reads the Date header.
+func date(h http.Header) time.Time {
+	at, err := http.ParseTime(h.Get("Date"))
+	if err != nil {
+		return time.Time{}
+	}
+	return at
+}
+
+// oddRows gathers what is wrong with the rows of a list.
+type oddRows struct {
+	n     int
+	first string
+}
+
+func (o *oddRows) add(format string, args ...any) {
+	if o.n++; o.n == 1 {
+		o.first = fmt.Sprintf(format, args...)
+	}
+}
+
+// err returns an error that says it; nil if nothing is wrong.
+func (o *oddRows) err() error {
+	switch o.n {
+	case 0:
+		return nil
+	case 1:
+		return cause(o.first, nil)
+	}
+	return cause(fmt.Sprintf("%d rows have something wrong, the first: %s", o.n, o.first), nil)
+}

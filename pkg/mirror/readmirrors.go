@@ -1,0 +1,180 @@
+package mirror
+
+import (
+	"io"
+	"slices"
+	"time"
+)
+
+// mirrorWalk is one walk through mirror topics as a cluster gives them.
+type mirrorWalk struct {
+	answerWalk // for the list, and for the lags of a row
+	hide       *redactor
+	odd        *oddRows
+	add        func(Mirror) (twice bool)
+	texts      map[string]string // names that come again and again, each once
+}
+
+func newMirrorWalk(body io.Reader, hide *redactor, odd *oddRows, add func(Mirror) bool) *mirrorWalk {
+	w := &mirrorWalk{hide: hide, odd: odd, add: add, texts: map[string]string{}}
+	w.walk = newWalk(body)
+	w.element = w.mirror
+	return w
+}
+
+// readMirrors walks through the body of a list and hands over each row that has a name, as soon as it is
+// read. What is wrong with a row is noted in odd. The error is nil only if the body was one well-formed list,
+// read to its end.
+func readMirrors(body io.Reader, hide *redactor, odd *oddRows, add func(Mirror) (twice bool)) (listMeta, error) {
+	w := newMirrorWalk(body, hide, odd, add)
+	err := withoutNames(w.document())
+	return w.meta, err
+}
+
+// readMirror reads a body that is one mirror topic.
+func readMirror(body io.Reader, hide *redactor, odd *oddRows, add func(Mirror) (twice bool)) error {
+	w := newMirrorWalk(body, hide, odd, add)
+	if err := w.begin(); err != nil {
+		return withoutNames(err)
+	}
+	if err := w.mirror(); err != nil {
+		return withoutNames(err)
+	}
+	return withoutNames(w.end())
+}
+
+// mirror reads one mirror topic.
+func (w *mirrorWalk) mirror() error {
+	number := w.meta.rows + 1
+	w.in.step(w.dec.InputOffset())
+	if w.dec.PeekKind() != '{' {
+		w.odd.add("row %d is not an object", number)
+		return w.dec.SkipValue()
+	}
+	m := Mirror{Partitions: -1}
+	partitions, since := NotKnown, NotKnown
+	readable, statusReadable := true, true
+	var lags row // takes in the lags, and what is wrong with them
+	seen := map[string]bool{}
+	twice := ""
+	err := w.object(func(member string) error {
+		if member != "" && seen[member] {
+			twice = member
+			return w.dec.SkipValue()
+		}
+		seen[member] = true
+		switch member {
+		case memberTopic:
+			return w.text(&m.Topic, &readable)
+		case memberSource:
+			return w.text(&m.Source, new(bool))
+		case memberStatus:
+			return w.text((*string)(&m.Status), &statusReadable)
+		case memberMirrorError:
+			return w.text(&m.Error, new(bool))
+		case memberPartitions:
+			return w.integer(&partitions, new(bool))
+		case memberStateTime:
+			return w.integer(&since, new(bool))
+		case memberLags:
+			return w.lagList(&lags)
+		case memberReasons:
+			return w.reasons(&m.Reasons)
+		}
+		return w.dec.SkipValue()
+	})
+	if err != nil {
+		return err
+	}
+	switch {
+	case !readable || m.Topic == "":
+		w.odd.add("row %d has no topic name that can be read", number)
+		return nil
+	case !isTopicName(m.Topic) || w.hide.inName(m.Topic):
+		w.odd.add("row %d has a name that no topic can have", number)
+		return nil
+	case twice != "":
+		w.odd.add("the row of %s has %s twice", m.Topic, twice)
+	}
+	if !statusReadable || m.Status == "" {
+		w.odd.add("the row of %s has no status that can be read", m.Topic)
+	}
+	if !isTopicName(m.Source) {
+		m.Source = clean(w.hide.text(m.Source))
+	}
+	m.Status = Status(w.known(string(m.Status)))
+	if m.Error = w.known(m.Error); m.Error == noError || m.Error == "NOT_SET" {
+		m.Error = ""
+	}
+	if m.Source == m.Topic {
+		m.Source = m.Topic // one text for both
+	}
+	if partitions >= 0 {
+		m.Partitions = int(min(partitions, 1<<31-1))
+	}
+	if since > 0 {
+		m.Since = time.UnixMilli(int64(since)).UTC()
+	}
+	m.Lags = slices.Clip(lags.Lags)
+	if w.add(m) {
+		w.odd.add("%s has more than one row", m.Topic)
+	}
+	return nil
+}
+
+// known makes a name safe to keep; the same one is kept once.
+func (w *mirrorWalk) known(text string) string {
+	shown, seen := w.texts[text]
+	if !seen {
+		shown = clean(w.hide.text(text))
+		if len(w.texts) < maxKnownTexts {
+			w.texts[text] = shown
+		}
+	}
+	return shown
+}
+
+// maxKnownTexts bounds how many names are kept to be used again.
+const maxKnownTexts = 1000
+
+// text reads a text; what is none leaves it empty, and clears readable.
+func (w *mirrorWalk) text(into *string, readable *bool) error {
+	v, err := w.dec.ReadValue()
+	if err != nil {
+		return err
+	}
+	if v.Kind() != '"' {
+		*readable = false
+		return nil
+	}
+	*into, *readable = unquote(v)
+	return nil
+}
+
+// reasons reads why a change did not succeed.
+func (w *mirrorWalk) reasons(into *[]Reason) error {
+	if w.dec.PeekKind() != '[' {
+		return w.dec.SkipValue()
+	}
+	return w.array(func() error {
+		w.in.step(w.dec.InputOffset())
+		if w.dec.PeekKind() != '{' || len(*into) >= maxReasons {
+			return w.dec.SkipValue()
+		}
+		var r Reason
+		err := w.object(func(member string) error {
+			switch member {
+			case memberCode:
+				return w.text(&r.Code, new(bool))
+			case memberMessage:
+				return w.text(&r.Message, new(bool))
+			}
+			return w.dec.SkipValue()
+		})
+		*into = append(*into, Reason{Code: clean(w.hide.text(r.Code)), Message: clean(w.hide.text(r.Message))})
+		return err
+	})
+}
+
+// maxReasons bounds how many reasons of one topic are kept.
+const maxReasons = 100
