@@ -30,10 +30,11 @@ func (c *Client) alter(ctx context.Context, v Verb, link string, s Selection, dr
 		c.run(ctx, l, s.batches(call, c.batchSize))
 	}
 	report, err := l.finish()
+	run := slog.String("run", call.Run.ID)
 	if err != nil {
-		c.logger.WarnContext(ctx, "mirror topics not all accepted", slog.Any("report", report), slog.Any("error", err))
+		c.logger.WarnContext(ctx, "mirror topics not all accepted", run, slog.Any("report", report), slog.Any("error", err))
 	} else {
-		c.logger.InfoContext(ctx, "mirror topics accepted", slog.Any("report", report))
+		c.logger.InfoContext(ctx, "mirror topics accepted", run, slog.Any("report", report))
 	}
 	return report, err
 }

@@ -384,5 +384,3 @@ func closeQuietly(body io.Closer) {
 	defer func() { _ = recover() }()
 	_ = body.Close()
 }
-
-const jsonType = "application/json"

@@ -519,8 +519,8 @@ func TestTheCauseIsNamedWhereItSeemsAnother(t *testing.T) {
 func TestReportsSurvive_ReadFromAnywhere(t *testing.T) {
 	row := `{"topic":"z","outcome":"accepted"}`
 	for _, text := range []string{
-		`{"version":2,"attempts":[{"unexpected":-1,"outcome":"unknown"}],"unexpected":[` + row + `]}`,
-		`{"version":2,"unexpected":[` + strings.Repeat(row+",", 1500) + row + `]}`,
+		`{"version":3,"attempts":[{"unexpected":-1,"outcome":"unknown"}],"unexpected":[` + row + `]}`,
+		`{"version":3,"unexpected":[` + strings.Repeat(row+",", 1500) + row + `]}`,
 	} {
 		var report mirror.Report
 		require.NoError(t, json.Unmarshal([]byte(text), &report))
@@ -528,7 +528,7 @@ func TestReportsSurvive_ReadFromAnywhere(t *testing.T) {
 		require.NoError(t, (&mirror.Report{}).Merge(&report))
 		require.Error(t, report.Err())
 	}
-	text := `{"version":2,"complete":true,"unaccounted":"unknown","pattern":"x","results":[` + row + `]}`
+	text := `{"version":3,"complete":true,"unaccounted":"unknown","pattern":"x","results":[` + row + `]}`
 	var report mirror.Report
 	require.NoError(t, json.Unmarshal([]byte(text), &report))
 	require.ErrorIs(t, report.Err(), mirror.ErrOutcomeUnknown)
@@ -565,7 +565,7 @@ func TestContentEncodingThatCannotBeUndone(t *testing.T) {
 
 func TestTextsReadBackFromJSONArePrintable(t *testing.T) {
 	evil := `\u001b[2J\nx\u202e`
-	text := strings.ReplaceAll(`{"version":2,"cluster_id":"c","link":"E","pattern":"E","next":"E","unexpected_count":1,
+	text := strings.ReplaceAll(`{"version":3,"cluster_id":"c","link":"E","pattern":"E","next":"E","unexpected_count":1,
 		"results":[{"topic":"E","outcome":"failed","message":"E","notes":["E"]},{"topic":"E2","outcome":"unknown","cause":0}],
 		"unexpected":[{"topic":"E","outcome":"failed","message":"E","notes":["E"]}],
 		"attempts":[{"error":"E","request_id":"E","outcome":"unknown"}],`+

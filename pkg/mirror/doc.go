@@ -1,5 +1,5 @@
-// Package mirror changes Cluster Linking mirror topics with the Kafka REST API v3. First of all it
-// reverses them: it makes local mirror topics writable and leaves their former sources as paused
+// Package mirror reads and changes Cluster Linking mirror topics with the Kafka REST API v3. Its main job
+// is to reverse them: it makes local mirror topics writable and leaves their former sources as paused
 // mirrors.
 //
 //	client, err := mirror.NewClient(mirror.Config{
@@ -18,21 +18,22 @@
 //
 // # The verbs
 //
-// Each verb goes to the cluster that holds the mirror topics now, and an accepted topic is done when it
-// has the status given here (observed):
+// An accepted topic is done when it has the status given here (observed):
 //
-//	ReverseAndPause     STOPPED: an ordinary, writable topic; on the other cluster PAUSED: a mirror of it
-//	ReverseAndStart     STOPPED; on the other cluster ACTIVE
+//	ReverseAndPause     STOPPED here (an ordinary, writable topic), PAUSED there (a mirror of it)
+//	ReverseAndStart     STOPPED here, ACTIVE there
 //	Promote             STOPPED, once it has caught up with its source
 //	Failover            STOPPED, whether it has caught up or not
 //	Pause               PAUSED
-//	Resume              ACTIVE, which is not caught up; after ReverseAndPause on the other cluster
-//	TruncateAndRestore  ACTIVE; deletes records of the former source, and makes it a mirror
+//	Resume              ACTIVE (not necessarily caught up); after a ReverseAndPause, call it there
+//	TruncateAndRestore  ACTIVE (not caught up); deletes records of the old source, and makes it a mirror
 //
-// The reversals need both clusters, and a bidirectional link of the same name on both, without a prefix
-// (observed). [Client.Validate] is the dry run of any verb.
+// Here is the cluster that the verb is called on, which holds the mirror topics now; TruncateAndRestore is
+// called on the old source instead. There is the other cluster. The reversals need both, and a
+// bidirectional link of the same name on both, without a prefix (observed). [Client.Validate] is the dry
+// run of any verb. [Client.Mirrors], [Client.Mirror] and [Client.Link] read what a cluster says.
 //
-// Accepted does not mean done. An accepted topic passes through PENDING_* statuses first (observed).
+// Accepted does not mean done. A topic may pass through PENDING_* statuses first (observed).
 //
 // # Outcomes
 //
@@ -57,9 +58,9 @@
 //     response is one of a short list. Where the list rests on an assumption, [Attempt].Assumed says so.
 //   - Retry only what was not processed: the library retries a request that was provably not sent, one
 //     that the rate limiter rejected, and once one that got a 401 ([Config].RetryFor). A 429 is proof of
-//     a rejection only with the header DoSFilter: unavailable; one with the limiter's page alone is
-//     retried, except for TruncateAndRestore, and Unknown if it ends there. Never a 5xx, and never after
-//     a lost response. A dry run changes nothing, and is retried after those too.
+//     a rejection only with the header DoSFilter: unavailable. One with the limiter's page alone is
+//     retried too, but not for TruncateAndRestore, and is Unknown if the call ends there. Never a 5xx, and
+//     never after a lost response. A dry run or a read changes nothing, and is retried after those too.
 //   - Sent once: the library follows no redirects and gives the transport no way to send a body again.
 //     Middleware or a gateway that is seen to have sent a request twice makes a refusal Unknown. One
 //     that is not seen is where this guarantee ends: switch retries off for this route.
@@ -84,7 +85,7 @@
 //
 // # The JSON form
 //
-// A report marshals to an object with a version, 2, which goes up when a reader of the old form would
+// A report marshals to an object with a version, 3, which goes up when a reader of the old form would
 // misread the new one. Its members:
 //
 //	version, note, dry_run           the form; note says that a dry run changed nothing

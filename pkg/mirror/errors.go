@@ -74,8 +74,8 @@ func (e *TopicError) Is(target error) bool {
 }
 
 // AlreadyStopped tells whether the server says that the topic's mirror has stopped already (contract: the
-// text of its example). After a lost answer, or when a job is taken up again, an earlier call may have
-// done it. Of a pause or a resume it is not known to be said.
+// text of its example). After a lost answer, or when a job is taken up again, an earlier reversal, promote
+// or failover may have done it. What the text means in answer to the other verbs is not known.
 func (e *TopicError) AlreadyStopped() bool {
 	return e.Code == CodeBadRequest && strings.Contains(e.Message, "has already stopped its mirror")
 }

@@ -10,7 +10,7 @@ import (
 
 // reportVersion is the version of the JSON form. It goes up when a reader of the old form would
 // misread the new one; new members alone do not do that.
-const reportVersion = 2
+const reportVersion = 3
 
 // reportJSON is the JSON form of a report: its own fields, and what stands beside them. The names are
 // a promise: reports are kept, and read again.

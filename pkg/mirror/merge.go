@@ -238,6 +238,9 @@ func mergeResults(a, b Result) Result {
 	if other.Outcome == Failed {
 		notes = append(notes, other.refusalNote())
 	}
+	if a.Outcome == Accepted && b.Outcome == Accepted && a.Truncation() != b.Truncation() {
+		notes = append(notes, "two calls say different things about what is truncated")
+	}
 	stands = stands.clone()
 	stands.Notes = nil
 	for _, n := range notes {

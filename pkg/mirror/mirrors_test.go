@@ -240,7 +240,7 @@ func TestMirrors_AreRetriedAsADryRunIs(t *testing.T) {
 				}
 				l, err := newClient(t, cfg).Mirrors(t.Context(), pair.Link())
 				require.Len(t, pair.Journal(), c.seen)
-				require.Equal(t, c.seen, strings.Count(log.String(), "read=/mirrors attempt="))
+				require.Equal(t, c.seen, strings.Count(log.String(), "path=/mirrors attempt="))
 				if c.err == "" {
 					require.NoError(t, err)
 					require.Equal(t, "topic-1 ACTIVE, topic-2 ACTIVE, complete", toldList(l))

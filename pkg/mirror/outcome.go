@@ -16,8 +16,8 @@ const (
 	// Unknown says that the request may have been carried out for this topic. Look at the cluster before
 	// sending it again.
 	Unknown Outcome = iota
-	// Accepted says that the server accepted the change. It is not done yet: the topic goes through
-	// PENDING_* statuses, until it is STOPPED after a reversal, say (observed). In a dry run: it would be
+	// Accepted says that the server accepted the change. It is not done yet: the topic may go through
+	// PENDING_* statuses until it has the status that the verb leads to (observed). In a dry run: it would be
 	// accepted.
 	Accepted
 	// Failed says that the server answered for this topic and said no.

@@ -67,7 +67,7 @@ func TestReport_Table(t *testing.T) {
 	require.Error(t, err)
 	var b strings.Builder
 	require.NoError(t, report.Table(&b))
-	require.Equal(t, `do not move clients: 2 unknown, 1 failed
+	require.Equal(t, `do not move clients: 2 unknown, 1 failed, 2 unexpected rows
 reverse-and-pause-mirror, link "link": 2 accepted, 1 failed, 2 unknown, 0 untouched, 2 unexpected rows
 
 TOPIC  OUTCOME  LAG        WHY
@@ -85,7 +85,7 @@ note       the answer has 2 unexpected rows, the first about "\x1b[1mstranger": 
 note       2 rows with something odd, the first odd: mirror_lags cannot be read
 accepted   the server accepted it; it is done when the topic is STOPPED here and PAUSED on the other cluster
 failed     the server refused it; see why
-unknown    it may have been reversed; look at the mirror topic before sending it again
+unknown    it may have been reversed; look at the topic before sending it again
 lag        0 messages in 1 partition; the largest is 0, fine partition 0; not known for 4 topics
 truncated  none reported; the server's own total is 3 for 1 topic
 `, strings.ReplaceAll(b.String(), "UNEXPECTED       ", "UNEXPECTED        "))
@@ -108,8 +108,8 @@ func TestReport_DryRunSaysSoInEveryForm(t *testing.T) {
 	var table, log strings.Builder
 	require.NoError(t, report.Table(&table))
 	require.Contains(t, table.String(), says)
-	require.Contains(t, table.String(), "accepted   the call would be accepted")
-	require.Contains(t, table.String(), "unknown    there is no verdict; run the dry run again")
+	require.Contains(t, table.String(), "accepted        the call would be accepted")
+	require.Contains(t, table.String(), "unknown         there is no verdict; run the dry run again")
 	text, err := json.Marshal(report)
 	require.NoError(t, err)
 	require.Contains(t, string(text), says)
@@ -134,7 +134,7 @@ func TestReport_JSON(t *testing.T) {
 	text, err := json.Marshal(report)
 	require.NoError(t, err)
 	require.JSONEq(t, `{
-		"version":2,"verb":"reverse-and-pause-mirror","dry_run":false,"cluster_id":"lkc-local","link":"link","complete":false,
+		"version":3,"verb":"reverse-and-pause-mirror","dry_run":false,"cluster_id":"lkc-local","link":"link","complete":false,
 		"counts":{"accepted":1,"failed":1,"unknown":2,"untouched":0},
 		"results":[
 			{"topic":"a","outcome":"accepted","lags":[{"partition":1,"lag":null,"last_source_fetch_offset":-1}],`+
@@ -219,7 +219,7 @@ func TestReport_JSONKeepsCauses(t *testing.T) {
 
 func TestReport_JSONThatCannotBeRead(t *testing.T) {
 	for _, text := range []string{
-		`{}`, `{"version":1}`, `{"version":3}`, `{"version":"1"}`, `[]`,
+		`{}`, `{"version":1}`, `{"version":2}, {"version":4}`, `{"version":"1"}`, `[]`,
 		`{"version":2,"problems":[0]}`, `{"version":2,"results":[{"topic":"a","cause":-1}]}`,
 		`{"version":2,"results":[{"topic":"a","outcome":"done"}]}`,
 	} {

@@ -105,9 +105,9 @@ func later(a, b time.Time) time.Time {
 // send sends the request until it has a response, or may not be sent again. The requests end with ctx;
 // the waits between them also with waits. It tells whether the run must end.
 func (c *Client) send(ctx, waits context.Context, q *request) (endsRun bool) {
-	log := c.logger.With(slog.String("run", q.told.Run.ID), slog.Int("batch", q.told.Batch))
-	if q.body == nil {
-		log = c.logger.With(slog.String("read", q.path))
+	log := c.logger.With(slog.String("path", q.path))
+	if q.body != nil {
+		log = log.With(slog.String("run", q.told.Run.ID), slog.Int("batch", q.told.Batch))
 	}
 	var state retries
 	last := verdict{outcome: Untouched} // of the attempt before
@@ -156,8 +156,11 @@ func (c *Client) inTurn(ctx context.Context, q *request, state *retries) (v verd
 	began := time.Now()
 	v = c.attempt(ctx, q)
 	d = state.next(v, began, c.throttle.lastThrough(), c.retryFor, q.safe)
-	if q.single || q.proofOnly && v.retry == rejected && v.outcome == Unknown {
+	if q.single {
 		d.again = false
+	}
+	if q.proofOnly && v.retry == rejected && v.outcome == Unknown {
+		d.again, d.endsRun = false, true
 	}
 	switch {
 	case v.retry == rejected:

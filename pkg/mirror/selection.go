@@ -171,19 +171,19 @@ func checkTopics(bad *argumentError, names []string) {
 	}
 	if len(illegal) > 0 {
 		bad.add("Topics", "not a topic name: %s (1 to %d characters of a-z, A-Z, 0-9, '.', '_' and '-', "+
-			"but not \".\" or \"..\")", shown(illegal), maxTopicName)
+			"but not \".\" or \"..\")", shown(illegal, maxShown), maxTopicName)
 	}
 	if len(twice) > 0 {
-		bad.add("Topics", "named twice: %s", shown(twice))
+		bad.add("Topics", "named twice: %s", shown(twice, maxShown))
 	}
 }
 
 // shown joins the first values and counts the others.
-func shown(values []string) string {
-	if len(values) <= maxShown {
+func shown(values []string, most int) string {
+	if len(values) <= most {
 		return strings.Join(values, ", ")
 	}
-	return fmt.Sprintf("%s and %d more", strings.Join(values[:maxShown], ", "), len(values)-maxShown)
+	return fmt.Sprintf("%s and %d more", strings.Join(values[:most], ", "), len(values)-most)
 }
 
 // maxTopicName is the length, in characters, of the longest topic name that Kafka allows.
@@ -262,7 +262,7 @@ func checkLiterals(bad *argumentError, field string, literals []string) {
 	}
 	if len(illegal) > 0 {
 		bad.add(field, "no part of a topic name: %s (1 to %d characters of a-z, A-Z, 0-9, '.', '_' and '-')",
-			shown(illegal), maxTopicName)
+			shown(illegal, maxShown), maxTopicName)
 	}
 }
 

@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -32,11 +33,8 @@ func (r Report) String() string {
 		fmt.Fprintf(&b, "%s%d %v", sep, r.Count(o), o)
 		sep = ", "
 	}
-	if r.Unaccounted != UnaccountedNone && r.Pattern != "" {
-		fmt.Fprintf(&b, ", topics without a row %v", r.Unaccounted)
-	}
-	if r.UnexpectedCount > 0 {
-		b.WriteString(", " + count(r.UnexpectedCount, "unexpected row"))
+	for _, text := range r.otherCounts() {
+		b.WriteString(", " + text)
 	}
 	return b.String()
 }
@@ -54,7 +52,7 @@ func (r *Report) advice(o Outcome) string {
 	case o == Unknown && r.DryRun:
 		return "there is no verdict; run the dry run again"
 	case o == Unknown:
-		return "it may have been " + v.past + "; look at the mirror topic before sending it again"
+		return "it may have been " + v.past + "; look at the topic before sending it again"
 	}
 	if r.assumed() {
 		return "nothing was done, as far as the HTTP status tells (assumed); fix the cause and send it again"
@@ -70,28 +68,37 @@ func (r *Report) decision() string {
 	switch {
 	case err == nil && r.DryRun:
 		return accepted + " would be accepted"
+	case err == nil && len(r.Results) == 1:
+		return accepted + " accepted: wait until it is " + v.waitFor()
 	case err == nil:
 		return accepted + " accepted: wait until they are " + v.waitFor()
 	}
-	var short []string
-	for _, o := range []Outcome{Unknown, Failed, Untouched} {
+	short := r.otherCounts()
+	for _, o := range []Outcome{Untouched, Failed, Unknown} {
 		if n := r.Count(o); n > 0 {
-			short = append(short, fmt.Sprintf("%d %v", n, o))
+			short = slices.Insert(short, 0, fmt.Sprintf("%d %v", n, o))
 		}
 	}
-	for _, p := range r.runProblems() {
-		if len(short) == 0 {
-			short = append(short, p.Error())
-		}
-	}
-	if len(short) == 0 {
-		short = append(short, err.Error())
+	var e *IncompleteError
+	if len(short) == 0 && errors.As(err, &e) {
+		short = append(short, e.causes[0].Error())
 	}
 	decision := v.notAll
 	if r.DryRun {
-		decision = "not all would be accepted"
+		decision = "the dry run is not clean"
 	}
 	return decision + ": " + strings.Join(short, ", ")
+}
+
+// otherCounts says how much there is beside the outcomes of the Results.
+func (r *Report) otherCounts() (texts []string) {
+	if r.Unaccounted != UnaccountedNone && r.Pattern != "" {
+		texts = append(texts, fmt.Sprintf("topics without a row %v", r.Unaccounted))
+	}
+	if r.UnexpectedCount > 0 {
+		texts = append(texts, count(r.UnexpectedCount, "unexpected row"))
+	}
+	return texts
 }
 
 // Table writes the report for people: first what it comes to and the counts, then every topic that is
@@ -143,6 +150,9 @@ func (r *Report) Table(w io.Writer) error {
 	line("")
 	told := map[error]bool{}
 	for i := range r.Results {
+		if refused, is := r.Results[i].cause.(*argumentError); is && !told[refused] { //nolint:errorlint // the very one
+			line("note\t%s", refused)
+		}
 		told[r.Results[i].cause] = true
 	}
 	for _, p := range r.runProblems() {
@@ -161,11 +171,19 @@ func (r *Report) Table(w io.Writer) error {
 		}
 	}
 	if n := r.alreadyStopped(); n > 0 {
-		line("already stopped\t%s: an earlier call may have done it; look at the topic before counting it as failed",
-			count(n, "failed topic"))
+		v, _ := r.Verb.find()
+		what := "the server says that the mirror has stopped, so it cannot be changed"
+		if v.done == StatusStopped {
+			what = "an earlier call may have done it; look at the topic before counting it as failed"
+		}
+		line("already stopped\t%s: %s", count(n, "failed topic"), what)
 	}
 	line("lag\t%s", r.Lag())
-	line("truncated\t%s", r.Truncation())
+	truncated := "truncated"
+	if r.DryRun {
+		truncated = "would truncate"
+	}
+	line("%s\t%s", truncated, r.Truncation())
 	if err := t.Flush(); err != nil {
 		return err
 	}
@@ -212,7 +230,9 @@ func (r *Result) lagCell() string {
 // why is the reason for the outcome, without the topic's name, which stands beside it.
 func (r *Result) why() string {
 	why := codeAndMessage(r.Code, r.Message)
-	if r.Outcome != Failed {
+	if _, refused := r.cause.(*argumentError); refused { //nolint:errorlint // the very one
+		why = "the call was refused; see the note"
+	} else if r.Outcome != Failed {
 		why = r.Err().Error()
 	}
 	if r.Outcome == Unknown && len(r.Notes) > 0 {

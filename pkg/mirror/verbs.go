@@ -2,7 +2,10 @@ package mirror
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"slices"
 	"strings"
@@ -40,6 +43,8 @@ type verb struct {
 	newRequest func(server, cluster, link string, dryRun bool, body io.Reader) (*http.Request, error)
 }
 
+const jsonType = "application/json"
+
 // doNotMove is the decision about a verb that makes topics writable.
 const doNotMove = "do not move clients"
 
@@ -74,21 +79,21 @@ var verbs = []verb{
 		},
 	},
 	{
-		name: VerbPause, done: StatusPaused, past: "paused", notAll: "not all will be paused",
+		name: VerbPause, done: StatusPaused, past: "paused", notAll: "do not count on the pause",
 		newRequest: func(server, cluster, link string, dryRun bool, body io.Reader) (*http.Request, error) {
 			p := gen.UpdateKafkaMirrorTopicsPauseParams{ValidateOnly: &dryRun}
 			return gen.NewUpdateKafkaMirrorTopicsPauseRequestWithBody(server, cluster, link, &p, jsonType, body)
 		},
 	},
 	{
-		name: VerbResume, done: StatusActive, past: "resumed", notAll: "not all will be resumed",
+		name: VerbResume, done: StatusActive, past: "resumed", notAll: "do not count on the resume",
 		newRequest: func(server, cluster, link string, dryRun bool, body io.Reader) (*http.Request, error) {
 			p := gen.UpdateKafkaMirrorTopicsResumeParams{ValidateOnly: &dryRun}
 			return gen.NewUpdateKafkaMirrorTopicsResumeRequestWithBody(server, cluster, link, &p, jsonType, body)
 		},
 	},
 	{
-		name: VerbTruncateAndRestore, done: StatusActive, past: "truncated and restored", notAll: "not all will be restored",
+		name: VerbTruncateAndRestore, done: StatusActive, past: "truncated and restored", notAll: "do not count on the restore",
 		proofOnly: true,
 		newRequest: func(server, cluster, link string, dryRun bool, body io.Reader) (*http.Request, error) {
 			p := gen.UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorParams{ValidateOnly: &dryRun}
@@ -113,7 +118,7 @@ func Verbs() []Verb {
 func (v Verb) find() (verb, bool) {
 	i := slices.IndexFunc(verbs, func(row verb) bool { return row.name == v })
 	if i < 0 {
-		return verb{name: v, past: "changed", notAll: "not all are accepted"}, false
+		return verb{name: v, past: "changed", notAll: "not all were accepted"}, false
 	}
 	return verbs[i], true
 }
@@ -144,10 +149,10 @@ func (v Verb) checkTo(bad *argumentError) {
 // as paused mirrors. It is called on the cluster that holds the mirror topics now, and needs both
 // clusters. To let data flow back, call Resume on the other cluster.
 //
-// This and what follows holds for every verb. Names are sent in batches (Config.BatchSize); the
-// library retries a request only if the server provably did not process it (Config.RetryFor). The
-// Report is never nil, and accounts for every topic selected by name. The error is nil only if all
-// of them were accepted, which is not yet done; otherwise it is an *IncompleteError. It matches
+// What follows holds for every verb. Names are sent in batches (Config.BatchSize). The library retries a
+// request only if the server did not process it (Config.RetryFor says what proves that). The Report is
+// never nil, and accounts for every topic selected by name. The error is nil only if all of them were
+// accepted. Accepted does not mean done. Any other error is an *IncompleteError. It matches
 // ErrInvalidArgument or ErrNoTopics if nothing was sent because the call was wrong,
 // ErrOutcomeUnknown if a topic may have been changed and the outcome is not known,
 // ErrUnauthenticated, ErrRateLimited, *TopicError and *APIError for what the server said, and the
@@ -156,14 +161,14 @@ func (c *Client) ReverseAndPause(ctx context.Context, link string, s Selection) 
 	return c.alter(ctx, VerbReverseAndPause, link, s, false)
 }
 
-// ReverseAndStart is like ReverseAndPause, but the mirrors on the other cluster start at once: there is
-// no moment at which the former source is an intact copy.
+// ReverseAndStart is like ReverseAndPause, but the mirrors on the other cluster start at once, so the former
+// sources do not stay as they are.
 func (c *Client) ReverseAndStart(ctx context.Context, link string, s Selection) (*Report, error) {
 	return c.alter(ctx, VerbReverseAndStart, link, s, false)
 }
 
 // Promote stops the selected mirror topics once they have caught up, and makes them writable. Their
-// sources must be reachable (observed). It stalls while producers write to the source or consumer
+// sources must be reachable. It stalls while producers write to the source or consumer
 // groups are active on the mirror (reported by users). Report and error are as for ReverseAndPause.
 func (c *Client) Promote(ctx context.Context, link string, s Selection) (*Report, error) {
 	return c.alter(ctx, VerbPromote, link, s, false)
@@ -176,33 +181,36 @@ func (c *Client) Failover(ctx context.Context, link string, s Selection) (*Repor
 	return c.alter(ctx, VerbFailover, link, s, false)
 }
 
-// Pause pauses the mirroring of the selected mirror topics. What a server answers for one that is
+// Pause pauses the mirroring of the selected mirror topics. What a server answers for a topic that is
 // paused already is not known. Report and error are as for ReverseAndPause.
 func (c *Client) Pause(ctx context.Context, link string, s Selection) (*Report, error) {
 	return c.alter(ctx, VerbPause, link, s, false)
 }
 
-// Resume goes on with the mirroring of the selected paused mirror topics. After ReverseAndPause it is
-// called on the other cluster, with that cluster's endpoint, id and credential. It does not end the
-// pause of a whole link (assumed), and an ACTIVE mirror has not caught up yet. What a server answers for
-// one that is not paused is not known. Report and error are as for ReverseAndPause.
+// Resume continues to mirror the selected paused mirror topics. After ReverseAndPause it is called on the
+// other cluster, with that cluster's endpoint, id and credential. It does not end the pause of a whole
+// link (assumed), and an ACTIVE mirror has not caught up yet. What a server answers for a topic that is not
+// paused is not known. Report and error are as for ReverseAndPause.
 func (c *Client) Resume(ctx context.Context, link string, s Selection) (*Report, error) {
 	return c.alter(ctx, VerbResume, link, s, false)
 }
 
-// TruncateAndRestore deletes records: it cuts off the topics of the plan what their counterparts on the
-// other cluster do not have, and makes them mirrors of those. It is called on the old source after a
-// failover or a promote, under its side of the bidirectional link.
+// TruncateAndRestore deletes records. It deletes from the plan's topics the records that their counterparts
+// on the other cluster do not have, and makes the topics mirrors of those. It is called on the old source
+// after a failover or a promote, under its side of the bidirectional link.
 //
-// The plan is the report of a dry run of it by the same client, Validate with VerbTruncateAndRestore and
-// Topics. It must have been accepted for every topic, and say for each how many messages are cut off,
-// which must be at most maxMessages. Otherwise nothing is sent, and the error matches
-// ErrInvalidArgument and names the topics. The limit holds for what the plan says: the number may have
-// grown since, if somebody has written to the topic. The report of the call has the numbers of the call.
+// The plan is the report of its dry run for the same cluster: Validate with VerbTruncateAndRestore and
+// Topics. For each topic the plan must be Accepted, without a note, and give the number of messages that
+// are cut off, at most maxMessages for each topic. Otherwise nothing is sent, and the error matches
+// ErrInvalidArgument and names the topics. The limit holds for the numbers of the plan: if somebody has
+// written to a topic since, more is cut off, and a note in the report says so.
 //
-// A request is retried only after proof that it was not processed; a 429 without the rate limiter's
-// header is none. Report and error are otherwise as for ReverseAndPause. Confluent Platform 7.9.0 to
-// 7.9.2 and 8.0.0 lose data with tiered storage here (observed: the vendor's notes).
+// Active consumer groups block it. Whether producers on the other side must stop, and what a second call
+// answers, is not known. Confluent Platform 7.9.0 to 7.9.2 and 8.0.0 lose data in this operation if tiered
+// storage is on (the vendor's notes). An ACTIVE topic has not caught up.
+//
+// Report and error are as for ReverseAndPause. A request is not retried after a 429 without the rate
+// limiter's header, which is no proof that it was not processed.
 func (c *Client) TruncateAndRestore(ctx context.Context, plan *Report, maxMessages int64) (*Report, error) {
 	bad := &argumentError{}
 	if plan == nil {
@@ -219,17 +227,24 @@ func (c *Client) TruncateAndRestore(ctx context.Context, plan *Report, maxMessag
 		names[i] = plan.Results[i].Topic
 	}
 	s := Topics(names...)
-	if bad.err() != nil {
-		s.check = func(all *argumentError) { all.problems = append(all.problems, bad.problems...) }
+	checkNames := s.check
+	s.check = func(all *argumentError) {
+		checkNames(all)
+		all.problems = append(all.problems, bad.problems...)
 	}
-	return c.alter(ctx, VerbTruncateAndRestore, plan.Link, s, false)
+	r, err := c.alter(ctx, VerbTruncateAndRestore, plan.Link, s, false)
+	for i := range r.Results {
+		if cut := r.Results[i].Truncation(); max(cut.Reported, cut.Messages) > maxMessages && r.Results[i].Outcome == Accepted {
+			r.Results[i].note(fmt.Sprintf("more messages were cut off than maxMessages, %d: there were more than in the plan", maxMessages))
+		}
+	}
+	return r, err
 }
 
 // checkPlan notes in bad why the plan does not allow to truncate.
 func (c *Client) checkPlan(bad *argumentError, plan *Report, maxMessages int64) {
 	if plan.Verb != VerbTruncateAndRestore || !plan.DryRun {
 		bad.add("plan", "it is not the report of a dry run of %s", VerbTruncateAndRestore)
-		return
 	}
 	if c != nil && plan.ClusterID != c.clusterID {
 		bad.add("plan", "it is about cluster %s", printable.Quote(plan.ClusterID))
@@ -245,7 +260,8 @@ func (c *Client) checkPlan(bad *argumentError, plan *Report, maxMessages int64) 
 		switch t := r.Truncation(); {
 		case r.Outcome != Accepted:
 			refused = append(refused, name)
-		case t.ReportedTopics == 0 || slices.ContainsFunc(r.Truncations, unknown):
+		case t.ReportedTopics == 0 || slices.ContainsFunc(r.Truncations, unknown) || len(r.Notes) > 0,
+			max(t.Reported, t.Messages) == math.MaxInt64: // the sum saturates
 			notKnown = append(notKnown, name)
 		case max(t.Reported, t.Messages) > max(0, maxMessages):
 			tooMany = append(tooMany, name)
@@ -256,20 +272,28 @@ func (c *Client) checkPlan(bad *argumentError, plan *Report, maxMessages int64) 
 		topics []string
 	}{
 		{"the dry run was not accepted for", refused},
-		{"it does not say how many messages are cut off", notKnown},
+		{"it does not say for certain how many messages are cut off", notKnown},
 		{"more messages are cut off than maxMessages allows:", tooMany},
 	} {
 		if len(c.topics) > 0 {
-			bad.add("plan", "%s %s", c.why, strings.Join(c.topics, ", "))
+			bad.add("plan", "%s %s", c.why, shown(c.topics, maxShownOfPlan))
 		}
 	}
-	if err := plan.Err(); err != nil && bad.err() == nil {
-		bad.add("plan", "%s", clean(err.Error()))
+	var e *IncompleteError
+	switch {
+	case bad.err() != nil || len(plan.Results) == 0: // it is said
+	case errors.As(plan.Err(), &e):
+		bad.add("plan", "%s", e.causes[0])
+	case plan.Unaccounted != UnaccountedNone:
+		bad.add("plan", "there are topics that it does not account for")
 	}
 }
 
-// Validate asks the server what a verb would do, and changes nothing: it is the dry run. The Report
-// says so in every form; its outcomes are those that the server foresees. Report and error are as for
+// maxShownOfPlan bounds how many topics of a plan an error spells out. The report has them all.
+const maxShownOfPlan = 100
+
+// Validate asks the server what a verb would do, and changes nothing: it is the dry run. The Report says so
+// in its text, table, JSON and log; its outcomes are those that the server foresees. Report and error are as for
 // ReverseAndPause.
 func (c *Client) Validate(ctx context.Context, v Verb, link string, s Selection) (*Report, error) {
 	return c.alter(ctx, v, link, s, true)

@@ -1,6 +1,7 @@
 package mirrortest
 
 import (
+	"crypto/tls"
 	"net"
 	"net/http"
 	"slices"
@@ -190,7 +191,11 @@ func (a response) cut(w http.ResponseWriter, n int, reset bool) {
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
-	if tcp, ok := conn.(*net.TCPConn); ok && reset {
+	below := conn
+	if secured, ok := conn.(*tls.Conn); ok {
+		below = secured.NetConn()
+	}
+	if tcp, ok := below.(*net.TCPConn); ok && reset {
 		_ = tcp.SetLinger(0)
 	}
 	_ = conn.SetWriteDeadline(time.Now().Add(time.Minute))

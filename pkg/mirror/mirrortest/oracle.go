@@ -31,7 +31,8 @@ type Request struct {
 	Topics []string
 	// Applied are those that were changed.
 	Applied []string
-	// HTTPStatus is that of the answer, proper or injected; 0 if the answer was lost on the way.
+	// HTTPStatus is that of the answer, proper or injected; 0 if the answer was lost on the way, or is a
+	// handler's.
 	HTTPStatus int
 }
 
@@ -64,7 +65,8 @@ func (c *Cluster) count(name string, of func(*topic) map[mirror.Verb]int) (n int
 	return n
 }
 
-// AssertSentOnce fails the test if the same verb came to the cluster more than once for any topic.
+// AssertSentOnce fails the test if the same verb came to the cluster more than once for any topic. Where a
+// test does a thing twice on purpose, Requests has the number.
 func (c *Cluster) AssertSentOnce(t testing.TB) {
 	t.Helper()
 	c.pair.mu.Lock()

@@ -147,6 +147,8 @@ func Start(o Options) (*Pair, error) {
 		}
 		p.Local.topics[t.Name] = newTopic(t.Status, t.Partitions)
 		p.Remote.topics[t.Name] = newTopic(t.Remote, make([]Partition, len(t.Partitions)))
+		p.Remote.topics[t.Name].oldSource = true
+		p.Local.topics[t.Name].oldSource = t.Remote == mirror.StatusStopped // it is not known who was it last
 	}
 	if o.TLS && o.InMemory {
 		return nil, errors.New("Options.TLS does not go with InMemory, whose connections have no buffers")
@@ -164,6 +166,9 @@ func Start(o Options) (*Pair, error) {
 	stopRemote, err := p.Remote.serve(&network)
 	if err != nil {
 		return nil, errors.Join(err, stopLocal())
+	}
+	if _, err := mirror.NewClient(p.Local.Config()); err != nil {
+		return nil, errors.Join(err, stopLocal(), stopRemote())
 	}
 	p.close = sync.OnceValue(func() error { return errors.Join(stopLocal(), stopRemote()) })
 	return p, nil

@@ -710,7 +710,8 @@ func TestVerbs_StartFromTheirStatuses(t *testing.T) {
 				accepted = append(accepted, r.Topic)
 			}
 			var refusal *mirror.TopicError
-			stopped := r.Topic == string(mirror.StatusStopped) || r.Topic == string(mirror.StatusPendingStopped)
+			stops := strings.HasPrefix(string(verb), "reverse") || verb == mirror.VerbPromote || verb == mirror.VerbFailover
+			stopped := stops && strings.HasSuffix(r.Topic, string(mirror.StatusStopped))
 			if errors.As(r.Err(), &refusal) {
 				require.Equal(t, stopped, refusal.AlreadyStopped(), "%s of %s", verb, r.Topic)
 			}
@@ -760,4 +761,18 @@ func TestOptions_ForAConfigOfTheUsers(t *testing.T) {
 	}
 	_, err := mirrortest.Start(mirrortest.Options{TLS: true, InMemory: true})
 	require.ErrorContains(t, err, "TLS does not go with InMemory")
+}
+
+// Only the source that the stopped mirror had is restored, not the other side.
+func TestTruncateAndRestore_IsForTheOldSource(t *testing.T) {
+	p := mirrortest.NewPair(t, mirrortest.Options{Topics: []mirrortest.Topic{{Name: "a"}}})
+	a := mirror.Topics("a")
+	_, err := client(t, p.Local).ReverseAndStart(ctx, p.Link(), a)
+	require.NoError(t, err)
+	_, err = client(t, p.Remote).Failover(ctx, p.Link(), a)
+	require.NoError(t, err)
+	_, err = client(t, p.Remote).Validate(ctx, mirror.VerbTruncateAndRestore, p.Link(), a)
+	require.ErrorContains(t, err, "is not the source that the stopped mirror had")
+	_, err = client(t, p.Local).Validate(ctx, mirror.VerbTruncateAndRestore, p.Link(), a)
+	require.NoError(t, err)
 }

@@ -15,6 +15,8 @@ type topic struct {
 	next       []mirror.Status // what status becomes, one after the other
 	every      time.Duration   // each of them after this time
 	partitions []Partition
+	// oldSource says that the topic on the other cluster was a mirror of this one when it was stopped.
+	oldSource bool
 	// ahead is, for each partition of a former source, how many messages it has that its former mirror
 	// never got; nil for none.
 	ahead []int64
@@ -63,8 +65,8 @@ func (c *Cluster) Status(name string) mirror.Status {
 type transition struct {
 	// from are the statuses that it starts from; "" is that of a topic that never was a mirror.
 	from []mirror.Status
-	// counterpart is the status that the topic on the other cluster must have; "" for any.
-	counterpart mirror.Status
+	// restores says that the topic must be an old source, and the one on the other cluster be stopped.
+	restores bool
 	// here and there are the statuses that the topic, and the one on the other cluster, go through; none
 	// if it stays as it is.
 	here, there []mirror.Status
@@ -85,17 +87,22 @@ var transitions = map[mirror.Verb]transition{
 	mirror.VerbReverseAndStart: {
 		from: mirroring, here: stopping, there: []mirror.Status{mirror.StatusPendingMirror, mirror.StatusActive},
 	},
-	mirror.VerbPromote: {from: mirroring, here: stopping},
+	mirror.VerbPromote: {
+		from: mirroring, here: stopping,
+		also: func(here, there *topic) { here.oldSource, there.oldSource, there.ahead = false, true, nil },
+	},
 	mirror.VerbFailover: {
 		from: append(slices.Clone(mirroring), mirror.StatusFailed, mirror.StatusLinkFailed, mirror.StatusLinkPaused,
 			mirror.StatusSourceUnavailable),
 		here: stopping,
-		also: func(here, there *topic) { there.ahead = lags(here.partitions) },
+		also: func(here, there *topic) {
+			here.oldSource, there.oldSource, there.ahead = false, true, lags(here.partitions)
+		},
 	},
 	mirror.VerbPause:  {from: mirroring, here: []mirror.Status{mirror.StatusPaused}},
 	mirror.VerbResume: {from: mirroring, here: []mirror.Status{mirror.StatusActive}},
 	mirror.VerbTruncateAndRestore: {
-		from: []mirror.Status{"", mirror.StatusStopped}, counterpart: mirror.StatusStopped,
+		from: []mirror.Status{"", mirror.StatusStopped}, restores: true,
 		here: []mirror.Status{mirror.StatusPendingSetupForRestore, mirror.StatusPendingRestore, mirror.StatusActive},
 		also: func(here, _ *topic) { here.ahead = nil },
 	},
@@ -124,11 +131,13 @@ func (c *Cluster) refuse(verb mirror.Verb, name string) *refusal {
 	s := t.statusNow()
 	other := c.peer.topics[name].statusNow()
 	switch {
-	case slices.Contains(how.from, s) && (how.counterpart == "" || other == how.counterpart):
-		return nil
-	case slices.Contains(how.from, s):
+	case slices.Contains(how.from, s) && how.restores && other != mirror.StatusStopped:
 		return &refusal{400, fmt.Sprintf("The mirror of topic '%s' on the other cluster has not stopped", name)}
-	case s == mirror.StatusStopped, s == mirror.StatusPendingStopped:
+	case slices.Contains(how.from, s) && how.restores && !t.oldSource:
+		return &refusal{400, fmt.Sprintf("Topic '%s' is not the source that the stopped mirror had", name)}
+	case slices.Contains(how.from, s):
+		return nil
+	case (s == mirror.StatusStopped || s == mirror.StatusPendingStopped) && len(how.here) > 0 && how.here[0] == mirror.StatusPendingStopped:
 		return &refusal{400, fmt.Sprintf("Topic '%s' has already stopped its mirror from '%s'", name, c.pair.link)}
 	case s == "":
 		return &refusal{404, "The mirror topic doesn't exist: " + name}

@@ -43,7 +43,7 @@ func TestDemo(t *testing.T) {
 		6: {
 			"0 accepted, 0 failed, 2 unknown, 0 untouched",
 			"payments  unknown  not known  the request may have been carried out, and no response came: EOF",
-			"look at the mirror topic before sending it again",
+			"look at the topic before sending it again",
 		},
 		7: {
 			"payments  failed   ", "400: Topic 'payments' has already stopped its mirror",
