@@ -142,20 +142,27 @@ func TestTransport_ChecksReads(t *testing.T) {
 	require.Empty(t, found, "what mirrortest answers keeps to the contract")
 
 	mirrorRow := func(topic, more string) string {
-		return `{` + meta + `,"link_name":"link-1","mirror_topic_name":"` + topic + `","source_topic_name":"a","num_partitions":1,` +
+		return `{` + meta + `,"link_name":"link-1","mirror_topic_name":"` + topic +
+			`","source_topic_name":"a","num_partitions":1,` +
 			`"mirror_status":"NEW","state_time_ms":1,` + more + `}`
 	}
 	for answer, want := range map[string]string{
-		list(mirrorRow("a", lags), mirrorRow("b", lags)):                                              "",
-		list(mirrorRow("a", lags), mirrorRow("a", lags)):                                              "topic-twice /data/1/mirror_topic_name",
-		list(mirrorRow("a", `"mirror_lags":[{"partition":0,"lag":-2,"last_source_fetch_offset":1}]`)): "lag /data/0/mirror_lags/0/lag",
+		list(mirrorRow("a", lags), mirrorRow("b", lags)): "",
+		list(
+			mirrorRow("a", lags), mirrorRow("a", lags),
+		): "topic-twice /data/1/mirror_topic_name",
+		list(mirrorRow(
+			"a", `"mirror_lags":[{"partition":0,"lag":-2,"last_source_fetch_offset":1}]`,
+		)): "lag /data/0/mirror_lags/0/lag",
 		list(mirrorRow("a", `"mirror_lags":[{"partition":0,"lag":1,"last_source_fetch_offset":1},`+
 			`{"partition":0,"lag":1,"last_source_fetch_offset":1}]`)): "partition /data/0/mirror_lags/1/partition",
 		list(`{` + meta + `,"mirror_topic_name":"a"}`):    "schema /data/0/mirror_status",
 		list(mirrorRow("a", lags+`,"state_time_ms":"x"`)): "duplicate-member /data/0/state_time_ms",
 	} {
 		found = nil
-		pair.Local.Inject(mirrortest.Fault{Reads: true, Do: mirrortest.Answer(200, answer, "Content-Type", "application/json")})
+		pair.Local.Inject(mirrortest.Fault{
+			Reads: true, Do: mirrortest.Answer(200, answer, "Content-Type", "application/json"),
+		})
 		_, _ = client.Mirrors(t.Context(), "link-1")
 		if want == "" {
 			require.Empty(t, found)

@@ -163,45 +163,155 @@ func BenchmarkRead(b *testing.B) {
 	}
 }
 
-// BenchmarkMemory reads one answer of 10 000 topics in a process of its own, and reports how much
-// memory that got from the system.
-func BenchmarkMemory(b *testing.B) {
-	if name := os.Getenv("BENCHMARK_MEMORY_READER"); name != "" {
-		names, _ := benchAnswer(10_000, 0)
-		runtime.GC()
-		for _, r := range readers {
-			if r.name == name {
-				if _, _, _, err := r.read(names, os.Stdin); err != nil {
+// The ways of reading a list of mirror topics that are compared. Each adds up the lags.
+var listReaders = []struct {
+	name string
+	read func(body io.Reader) (lag int64, kept any, err error)
+}{
+	{"ours", func(body io.Reader) (int64, any, error) {
+		l := &Listing{index: map[string]int{}}
+		var odd oddRows
+		if _, err := readMirrors(body, nil, &odd, l.add); err != nil {
+			return 0, nil, err
+		}
+		return l.Lag().Total, l, odd.err()
+	}},
+	{"generated", func(body io.Reader) (int64, any, error) {
+		resp, err := gen.ParseListKafkaMirrorTopicsUnderLinkResponse(&http.Response{
+			StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(body),
+		})
+		if err != nil {
+			return 0, nil, err
+		}
+		var lag int64
+		for i := range resp.JSON200.Data {
+			for _, p := range resp.JSON200.Data[i].MirrorLags {
+				lag += p.Lag
+			}
+		}
+		return lag, resp, nil
+	}},
+}
+
+// benchList is a list of so many mirror topics with so many partitions each.
+func benchList(topics, partitions int) []byte {
+	list := gen.ListMirrorTopicsResponseDataList{Kind: "KafkaMirrorDataList"}
+	list.Metadata.Self = "https://pkc-00000.region.provider.confluent.cloud/kafka/v3/clusters/lkc-1/links/dr-link/mirrors"
+	crn := "crn:///kafka=lkc-1"
+	for i := range topics {
+		name := fmt.Sprintf("team-%02d.orders.%06d", i%40, i)
+		row := gen.ListMirrorTopicsResponseData{
+			Kind: "KafkaMirrorData", Metadata: gen.ResourceMetadata{Self: list.Metadata.Self + "/" + name, ResourceName: &crn},
+			LinkName: "dr-link", MirrorTopicName: name, SourceTopicName: name, NumPartitions: partitions,
+			MirrorStatus: "ACTIVE", StateTimeMs: 1612550939300 + int64(i),
+		}
+		for p := range partitions {
+			n := int64(i*31+p*7919) % 100_000
+			row.MirrorLags = append(row.MirrorLags, gen.MirrorLag{Partition: p, Lag: n % 1000, LastSourceFetchOffset: n * 1000})
+		}
+		list.Data = append(list.Data, row)
+	}
+	body, err := json.Marshal(list)
+	if err != nil {
+		panic(err) // the models can be encoded
+	}
+	return body
+}
+
+func TestListReadersAgree(t *testing.T) {
+	var want int64
+	for i := range int64(100) {
+		for p := range int64(6) {
+			want += (i*31 + p*7919) % 100_000 % 1000
+		}
+	}
+	for _, r := range listReaders {
+		lag, _, err := r.read(bytes.NewReader(benchList(100, 6)))
+		require.NoError(t, err)
+		require.Equal(t, want, lag, r.name)
+	}
+}
+
+func BenchmarkList(b *testing.B) {
+	body := benchList(10_000, 12)
+	for _, r := range listReaders {
+		b.Run("topics=10000/partitions=12/reader="+r.name, func(b *testing.B) {
+			b.SetBytes(int64(len(body)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, _, err := r.read(bytes.NewReader(body)); err != nil {
 					b.Fatal(err)
 				}
 			}
+		})
+	}
+}
+
+// BenchmarkListMemory is BenchmarkMemory for a list.
+func BenchmarkListMemory(b *testing.B) {
+	for _, r := range listReaders {
+		b.Run("reader="+r.name, func(b *testing.B) {
+			memoryOfAChild(b, "BenchmarkListMemory", r.name, func() []byte { return benchList(10_000, 12) }, func() error {
+				_, kept, err := r.read(os.Stdin)
+				runtime.KeepAlive(kept)
+				return err
+			})
+		})
+	}
+}
+
+// BenchmarkMemory reads one answer of 10 000 topics in a process of its own, and reports how much
+// memory that got from the system.
+func BenchmarkMemory(b *testing.B) {
+	body := func() []byte {
+		_, body := benchAnswer(10_000, 12)
+		return body
+	}
+	for _, r := range readers {
+		b.Run("reader="+r.name, func(b *testing.B) {
+			memoryOfAChild(b, "BenchmarkMemory", r.name, body, func() error {
+				names, _ := benchAnswer(10_000, 0)
+				_, _, kept, err := r.read(names, os.Stdin)
+				runtime.KeepAlive(kept)
+				return err
+			})
+		})
+	}
+}
+
+// memoryOfAChild runs read in a process of its own, with the body as its input, and reports how much memory
+// that got from the system. The child is this program, told by its environment to run the same benchmark.
+func memoryOfAChild(b *testing.B, benchmark, reader string, body func() []byte, read func() error) {
+	if os.Getenv("BENCHMARK_MEMORY_READER") == reader {
+		runtime.GC()
+		if err := read(); err != nil {
+			b.Fatal(err)
 		}
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
 		fmt.Printf("memory %d\n", m.Sys)
 		os.Exit(0)
 	}
-	_, body := benchAnswer(10_000, 12)
-	for _, r := range readers {
-		b.Run("reader="+r.name, func(b *testing.B) {
-			var total float64
-			for b.Loop() {
-				child := exec.CommandContext(b.Context(), os.Args[0], "-test.run=^$", "-test.bench=^BenchmarkMemory$")
-				child.Env = append(os.Environ(), "BENCHMARK_MEMORY_READER="+r.name)
-				child.Stdin = bytes.NewReader(body)
-				out, err := child.Output()
-				if err != nil {
-					b.Fatal(err)
-				}
-				_, text, _ := strings.Cut(string(out), "memory ")
-				var n float64
-				if _, err := fmt.Sscan(text, &n); err != nil {
-					b.Fatal(err)
-				}
-				total += n
-			}
-			b.ReportMetric(total/float64(b.N)/(1<<20), "MiB-from-system")
-			b.ReportMetric(0, "ns/op")
-		})
+	if os.Getenv("BENCHMARK_MEMORY_READER") != "" {
+		b.Skip("another reader's turn")
 	}
+	var total float64
+	input := body()
+	for b.Loop() {
+		child := exec.CommandContext(b.Context(), os.Args[0], "-test.run=^$", "-test.bench=^"+benchmark+"$")
+		child.Env = append(os.Environ(), "BENCHMARK_MEMORY_READER="+reader)
+		child.Stdin = bytes.NewReader(input)
+		out, err := child.Output()
+		if err != nil {
+			b.Fatal(err)
+		}
+		_, text, _ := strings.Cut(string(out), "memory ")
+		var n float64
+		if _, err := fmt.Sscan(text, &n); err != nil {
+			b.Fatal(err)
+		}
+		total += n
+	}
+	b.ReportMetric(total/float64(b.N)/(1<<20), "MiB-from-system")
+	b.ReportMetric(0, "ns/op")
 }

@@ -33,11 +33,11 @@ var (
 	ErrNoMirror = errors.New("no such mirror topic")
 )
 
-// says404 tells whether a text with the code or status 404 is the server's for the target.
-func says404(message string, target error) bool {
-	return target == ErrNoLink && strings.Contains(message, "cluster link doesn't exist") ||
-		target == ErrNoMirror && strings.Contains(message, "mirror topic doesn't exist")
-}
+// The texts by which a server's two kinds of 404 are told apart (observed).
+const (
+	noLinkText   = "cluster link doesn't exist"
+	noMirrorText = "mirror topic doesn't exist"
+)
 
 // Codes that a server is known to send, as APIError.Code or TopicError.Code.
 const (
@@ -70,7 +70,7 @@ func (e *TopicError) Retriable() bool { return e.Code == CodeRetriable }
 
 // Is makes a row with code 404 match ErrNoMirror if that is what it says.
 func (e *TopicError) Is(target error) bool {
-	return e.Code == http.StatusNotFound && says404(e.Message, target)
+	return target == ErrNoMirror && e.Code == http.StatusNotFound && strings.Contains(e.Message, noMirrorText)
 }
 
 // AlreadyStopped tells whether the server says that the topic's mirror has stopped already (contract: the
@@ -223,8 +223,10 @@ func (e *APIError) Error() string {
 // ErrNoMirror if that is what it says.
 func (e *APIError) Is(target error) bool {
 	switch target {
-	case ErrNoLink, ErrNoMirror:
-		return e.Status == http.StatusNotFound && says404(e.Message, target)
+	case ErrNoLink:
+		return e.Status == http.StatusNotFound && strings.Contains(e.Message, noLinkText)
+	case ErrNoMirror:
+		return e.Status == http.StatusNotFound && strings.Contains(e.Message, noMirrorText)
 	case ErrUnauthenticated:
 		return e.Status == http.StatusUnauthorized
 	case ErrRateLimited:

@@ -38,7 +38,8 @@ func TestLink_IsReadWithTasksAndConfigs(t *testing.T) {
 
 // Older servers name the other cluster otherwise, and a config may have no value.
 func TestLink_ReadsOlderAndStrangeAnswers(t *testing.T) {
-	const configs = `{"name":"link.mode","value":null},{"name":"cluster.link.prefix","value":null},{"name":"x","value":null}`
+	const configs = `{"name":"link.mode","value":null},{"name":"cluster.link.prefix","value":null},` +
+		`{"name":"x","value":null}`
 	for _, c := range []struct{ link, configs, want, err string }{
 		{`{"source_cluster_id":"src","remote_cluster_id":null,"cluster_link_id":"i"}`, rows(configs), "src", ""},
 		{`{"destination_cluster_id":"dst","cluster_link_id":"i"}`, rows(), "dst", ""},

@@ -30,7 +30,7 @@ const (
 	StatusFailed                 Status = "FAILED"             // the mirror has failed
 	StatusLinkFailed             Status = "LINK_FAILED"        // its link has failed
 	StatusLinkPaused             Status = "LINK_PAUSED"        // its link is paused
-	StatusSourceUnavailable      Status = "SOURCE_UNAVAILABLE" // its source cannot be reached; can hide a failover that is done
+	StatusSourceUnavailable      Status = "SOURCE_UNAVAILABLE" // no way to its source; can hide a finished failover
 )
 
 // Mirror is a mirror topic as its cluster gives it. Its texts are printable and shortened.

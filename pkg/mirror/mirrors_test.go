@@ -67,15 +67,30 @@ func TestMirrors_StrangeLists(t *testing.T) {
 		{"bytes after its end", ok(list(a) + "x"), "a ACTIVE", "bytes after its end"},
 		{"a topic twice, alike", ok(list(a, a)), "a ACTIVE", "a has more than one row"},
 		{"a topic twice, not alike", ok(list(a, listed("a", "STOPPED"))), "a ", "a has more than one row"},
-		{"a row without a name", ok(list(a, strings.Replace(b, `"mirror_topic_name":"b",`, "", 1))), "a ACTIVE", "row 2 has no topic name"},
+		{
+			"a row without a name", ok(list(a, strings.Replace(b, `"mirror_topic_name":"b",`, "", 1))), "a ACTIVE",
+			"row 2 has no topic name",
+		},
 		{"a name that is null", ok(list(strings.Replace(a, `"mirror_topic_name":"a"`, `"mirror_topic_name":null`, 1), b)),
 			"b STOPPED", "row 1 has no topic name"},
-		{"a name that no topic can have", ok(list(listed("a b", "ACTIVE"), b)), "b STOPPED", "row 1 has a name that no topic can have"},
+		{
+			"a name that no topic can have", ok(list(listed("a b", "ACTIVE"), b)), "b STOPPED",
+			"row 1 has a name that no topic can have",
+		},
 		{"a name that is not UTF-8", ok(list(listed("a\xff", "ACTIVE"), b)), "b STOPPED", "row 1 has no topic name"},
-		{"a name twice in a row", ok(list(listed("a", "ACTIVE", `"mirror_topic_name":"z"`))), "a ACTIVE", "mirror_topic_name twice"},
+		{
+			"a name twice in a row", ok(list(listed("a", "ACTIVE", `"mirror_topic_name":"z"`))), "a ACTIVE",
+			"mirror_topic_name twice",
+		},
 		{"a row without a status", ok(list(listed("a", ""), b)), "a , b STOPPED", "the row of a has no status"},
-		{"a status that is a number", ok(list(listed("a", "", `"mirror_status":4`), b)), "a , b STOPPED", "the row of a has no status"},
-		{"a row that is not an object", ok(list("null", a, "[]")), "a ACTIVE", "2 rows have something wrong, the first: row 1 is not an object"},
+		{
+			"a status that is a number", ok(list(listed("a", "", `"mirror_status":4`), b)), "a , b STOPPED",
+			"the row of a has no status",
+		},
+		{
+			"a row that is not an object", ok(list("null", a, "[]")), "a ACTIVE",
+			"2 rows have something wrong, the first: row 1 is not an object",
+		},
 		{"no data", ok(`{"kind":"K"}`), "", `it has no "data"`},
 		{"data an object", ok(`{"data":{}}`), "", `its "data" is not an array`},
 		{"data twice", ok(`{"data":[` + a + `],"data":[]}`), "a ACTIVE", `"data" twice`},
@@ -114,9 +129,9 @@ func TestMirrors_StrangeLists(t *testing.T) {
 
 // The shapes that real servers were seen to answer with read as they are meant.
 func TestMirrors_ReadsWhatRealServersSend(t *testing.T) {
-	body := `{"kind":"KafkaMirrorDataList","metadata":{"self":"https://h/kafka/v3/clusters/c/links/link/mirrors","next":null},"data":[
-		{"kind":"KafkaMirrorData","metadata":{"self":"x"},"link_name":"link","mirror_topic_name":"a","source_topic_name":"from.a",
-		 "num_partitions":3,"mirror_lags":[{"partition":2,"lag":5,"last_source_fetch_offset":11},
+	body := `{"kind":"KafkaMirrorDataList","metadata":{"self":"https://h/kafka/v3/mirrors","next":null},"data":[
+		{"kind":"KafkaMirrorData","metadata":{"self":"x"},"link_name":"link","mirror_topic_name":"a",
+		 "source_topic_name":"from.a","num_partitions":3,"mirror_lags":[{"partition":2,"lag":5,"last_source_fetch_offset":11},
 		 {"partition":0,"lag":0,"last_source_fetch_offset":-1},{"partition":1,"lag":7,"last_source_fetch_offset":3}],
 		 "mirror_status":"ACTIVE","mirror_topic_error":"NO_ERROR","state_time_ms":1612550939300},
 		{"kind":"KafkaMirrorData","metadata":{"self":"x","resource_name":null},"link_name":"link","mirror_topic_name":"b",
@@ -126,7 +141,9 @@ func TestMirrors_ReadsWhatRealServersSend(t *testing.T) {
 		 "num_partitions":0,"mirror_lags":[],"mirror_status":"FAILED","mirror_topic_error":"SOURCE_TOPIC_MAY_BE_DELETED",
 		 "state_time_ms":0}]}`
 	w := serve(t, ok(""))
-	w.Local.Inject(mirrortest.Fault{Reads: true, Do: status(200, "application/json", body, "Date", "Wed, 25 Nov 2026 10:00:00 GMT")})
+	w.Local.Inject(mirrortest.Fault{
+		Reads: true, Do: status(200, "application/json", body, "Date", "Wed, 25 Nov 2026 10:00:00 GMT"),
+	})
 	l, err := w.client(t).Mirrors(t.Context(), "link")
 	require.NoError(t, err)
 	require.Equal(t, time.Date(2026, 11, 25, 10, 0, 0, 0, time.UTC), l.At)
@@ -210,7 +227,10 @@ func TestMirrors_AreRetriedAsADryRunIs(t *testing.T) {
 		err    string // "" for none
 		is     error
 	}{
-		{name: "5xx twice", faults: []mirrortest.Action{mirrortest.Error(503, 50003, "x"), mirrortest.Error(500, 500, "x")}, seen: 3},
+		{
+			name: "5xx twice", faults: []mirrortest.Action{mirrortest.Error(503, 50003, "x"), mirrortest.Error(500, 500, "x")},
+			seen: 3,
+		},
 		{name: "5xx three times", faults: []mirrortest.Action{
 			mirrortest.Error(503, 50003, "x"), mirrortest.Error(503, 50003, "x"), mirrortest.Error(503, 50003, "y"),
 		}, seen: 3, err: "HTTP 503"},
@@ -218,9 +238,15 @@ func TestMirrors_AreRetriedAsADryRunIs(t *testing.T) {
 		{name: "a cut answer", faults: []mirrortest.Action{mirrortest.Cut(300)}, seen: 2},
 		{name: "no answer within the time-out", faults: []mirrortest.Action{silent()}, seen: 2,
 			edit: func(c *mirror.Config) { c.Timeout = 10 * time.Second }},
-		{name: "the rate limiter", faults: []mirrortest.Action{mirrortest.RateLimited(), mirrortest.RateLimited(), page}, seen: 4},
+		{
+			name: "the rate limiter", faults: []mirrortest.Action{mirrortest.RateLimited(), mirrortest.RateLimited(), page},
+			seen: 4,
+		},
 		{name: "403", faults: []mirrortest.Action{mirrortest.Error(403, 40301, "x")}, seen: 1, err: "HTTP 403"},
-		{name: "401", faults: []mirrortest.Action{mirrortest.Error(401, 40101, "x")}, seen: 1, err: "HTTP 401", is: mirror.ErrUnauthenticated},
+		{
+			name: "401", faults: []mirrortest.Action{mirrortest.Error(401, 40101, "x")}, seen: 1, err: "HTTP 401",
+			is: mirror.ErrUnauthenticated,
+		},
 		{name: "the rate limiter, without retries", faults: []mirrortest.Action{mirrortest.RateLimited()}, seen: 1,
 			edit: func(c *mirror.Config) { c.RetryFor = -1 }, err: "HTTP 429", is: mirror.ErrRateLimited},
 		{name: "an answer that is too long", edit: func(c *mirror.Config) { c.MaxAnswer = 100 }, seen: 3,
@@ -355,7 +381,9 @@ func TestMirror_HasTheReasons(t *testing.T) {
 	require.Equal(t, "UNSUPPORTED_MIRROR_STATE", m.Error)
 	require.Equal(t, []mirror.Reason{why}, m.Reasons)
 	require.Equal(t, "CONSUMER_GROUP_IN_USE_ERROR: Consumer group 'g' is active", m.Reasons[0].String())
-	require.Contains(t, pair.Journal()[1].URI, "/links/a%20link%2F%25/mirrors/topic-1?include_state_transition_errors=true")
+	require.Contains(
+		t, pair.Journal()[1].URI, "/links/a%20link%2F%25/mirrors/topic-1?include_state_transition_errors=true",
+	)
 
 	for body, want := range map[string]string{
 		listed("topic-2", "ACTIVE"): "",
@@ -401,7 +429,7 @@ func TestNoSecrets_InWhatIsRead(t *testing.T) {
 	require.NoError(t, err)
 	require.NotContains(t, fmt.Sprintf("%+v", m), canary)
 	w = serve(t, ok(""))
-	w.Local.Inject(mirrortest.Fault{Reads: true, Do: ok(`{"link_name":"link","cluster_link_id":"` + in + `","link_error":"` + in +
+	w.Local.Inject(mirrortest.Fault{Reads: true, Do: ok(`{"cluster_link_id":"` + in + `","link_error":"` + in +
 		`","link_error_message":"` + in + `","tasks":[{"task_name":"` + in + `","state":"` + in +
 		`","errors":[{"error_code":"` + in + `","error_message":"` + in + `"}]}]}`)})
 	w.Local.Inject(mirrortest.Fault{Reads: true, Do: ok(rows(`{"name":"link.mode","value":"`+in+`"}`,

@@ -219,9 +219,9 @@ func TestReport_JSONKeepsCauses(t *testing.T) {
 
 func TestReport_JSONThatCannotBeRead(t *testing.T) {
 	for _, text := range []string{
-		`{}`, `{"version":1}`, `{"version":2}, {"version":4}`, `{"version":"1"}`, `[]`,
-		`{"version":2,"problems":[0]}`, `{"version":2,"results":[{"topic":"a","cause":-1}]}`,
-		`{"version":2,"results":[{"topic":"a","outcome":"done"}]}`,
+		`{}`, `{"version":1}`, `{"version":2}`, `{"version":4}`, `{"version":"1"}`, `[]`,
+		`{"version":3,"problems":[0]}`, `{"version":3,"results":[{"topic":"a","cause":-1}]}`,
+		`{"version":3,"results":[{"topic":"a","outcome":"done"}]}`,
 	} {
 		report := mirror.Report{Link: "as it was"}
 		require.Error(t, json.Unmarshal([]byte(text), &report), text)

@@ -93,7 +93,8 @@ var verbs = []verb{
 		},
 	},
 	{
-		name: VerbTruncateAndRestore, done: StatusActive, past: "truncated and restored", notAll: "do not count on the restore",
+		name: VerbTruncateAndRestore, done: StatusActive, past: "truncated and restored",
+		notAll:    "do not count on the restore",
 		proofOnly: true,
 		newRequest: func(server, cluster, link string, dryRun bool, body io.Reader) (*http.Request, error) {
 			p := gen.UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorParams{ValidateOnly: &dryRun}
@@ -234,8 +235,12 @@ func (c *Client) TruncateAndRestore(ctx context.Context, plan *Report, maxMessag
 	}
 	r, err := c.alter(ctx, VerbTruncateAndRestore, plan.Link, s, false)
 	for i := range r.Results {
-		if cut := r.Results[i].Truncation(); max(cut.Reported, cut.Messages) > maxMessages && r.Results[i].Outcome == Accepted {
-			r.Results[i].note(fmt.Sprintf("more messages were cut off than maxMessages, %d: there were more than in the plan", maxMessages))
+		if cut := r.Results[i].Truncation(); max(
+			cut.Reported, cut.Messages,
+		) > maxMessages && r.Results[i].Outcome == Accepted {
+			r.Results[i].note(fmt.Sprintf(
+				"more messages were cut off than maxMessages, %d: there were more than in the plan", maxMessages,
+			))
 		}
 	}
 	return r, err

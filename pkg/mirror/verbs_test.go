@@ -82,7 +82,8 @@ func TestVerbs_TheirWords(t *testing.T) {
 			"may have been failed over",
 		},
 		mirror.VerbPause: {
-			"2 of 2 accepted: wait until they are PAUSED", "do not count on the pause: 1 unknown, 1 failed", "may have been paused",
+			"2 of 2 accepted: wait until they are PAUSED", "do not count on the pause: 1 unknown, 1 failed",
+			"may have been paused",
 		},
 		mirror.VerbResume: {
 			"2 of 2 accepted: wait until they are ACTIVE", "do not count on the resume: 1 unknown, 1 failed",
@@ -237,13 +238,16 @@ func TestTruncateAndRestore_DoubtIsNoConsent(t *testing.T) {
 		t.Helper()
 		pair := mirrortest.NewPair(t, mirrortest.Options{Link: "link"})
 		pair.Local.Inject(mirrortest.Fault{Do: ok(rows(row))})
-		plan, err := newClient(t, pair.Local.Config()).Validate(t.Context(), mirror.VerbTruncateAndRestore, "link", mirror.Topics("a"))
+		plan, err := newClient(t, pair.Local.Config()).Validate(
+			t.Context(), mirror.VerbTruncateAndRestore, "link", mirror.Topics("a"),
+		)
 		require.NoError(t, err)
 		return plan
 	}
 	row := func(members string) string {
 		return `{"mirror_topic_name":"a","error_code":null,"error_message":null,` + members + `}`
 	}
+	const list = `"partition_level_truncation_data":`
 	low, high := said(row(`"messages_truncated":0`)), said(row(`"messages_truncated":1000000`))
 	merged := clone(t, low)
 	require.NoError(t, merged.Merge(high))
@@ -252,8 +256,8 @@ func TestTruncateAndRestore_DoubtIsNoConsent(t *testing.T) {
 	for name, plan := range map[string]*mirror.Report{
 		"two rows":        said(row(`"messages_truncated":1`) + "," + row(`"messages_truncated":1000000`)),
 		"a number twice":  said(row(`"messages_truncated":1,"messages_truncated":1000000`)),
-		"numbers as text": said(row(`"messages_truncated":1,"partition_level_truncation_data":[["x"],{"messages_truncated":"9"}]`)),
-		"a list twice":    said(row(`"messages_truncated":1,"partition_level_truncation_data":[],"partition_level_truncation_data":[{}]`)),
+		"numbers as text": said(row(`"messages_truncated":1,` + list + `[["x"],{"messages_truncated":"9"}]`)),
+		"a list twice":    said(row(`"messages_truncated":1,` + list + `[],` + list + `[{}]`)),
 		"merged":          merged,
 		"more than a number": said(row(`"messages_truncated":1,"partition_level_truncation_data":[` +
 			`{"partition_id":0,"messages_truncated":9223372036854775807},{"partition_id":1,"messages_truncated":5}]`)),
@@ -278,7 +282,9 @@ func TestTruncateAndRestore_RefusesManyTopics(t *testing.T) {
 	}
 	for i := range 2000 {
 		name := fmt.Sprintf("%0100d", i)
-		plan.Results = append(plan.Results, mirror.Result{Topic: name, Outcome: mirror.Accepted, MessagesTruncated: new(int64(9))})
+		plan.Results = append(
+			plan.Results, mirror.Result{Topic: name, Outcome: mirror.Accepted, MessagesTruncated: new(int64(9))},
+		)
 	}
 	pair := mirrortest.NewPair(t, mirrortest.Options{})
 	report, err := newClient(t, pair.Local.Config()).TruncateAndRestore(t.Context(), plan, 1)
@@ -300,7 +306,9 @@ func TestTruncateAndRestore_EndsBehindALimiterWithoutProof(t *testing.T) {
 		}
 		for _, name := range []string{"a", "b", "c", "d"} {
 			o.Topics = append(o.Topics, topicFor(mirror.VerbTruncateAndRestore, name))
-			plan.Results = append(plan.Results, mirror.Result{Topic: name, Outcome: mirror.Accepted, MessagesTruncated: new(int64)})
+			plan.Results = append(
+				plan.Results, mirror.Result{Topic: name, Outcome: mirror.Accepted, MessagesTruncated: new(int64)},
+			)
 		}
 		pair := mirrortest.NewPair(t, o)
 		cfg := pair.Local.Config()

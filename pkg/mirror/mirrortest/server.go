@@ -207,9 +207,13 @@ func (c *Cluster) read(r *http.Request, body []byte) (query, *response) {
 	byName, byPattern := len(data.MirrorTopicNames) > 0, data.MirrorTopicNamePattern != nil
 	switch {
 	case byName && byPattern:
-		return query{}, failure(http.StatusBadRequest, 400, "Only one of mirror_topic_names and mirror_topic_name_pattern may be given")
+		return query{}, failure(
+			http.StatusBadRequest, 400, "Only one of mirror_topic_names and mirror_topic_name_pattern may be given",
+		)
 	case !byName && !byPattern:
-		return query{}, failure(http.StatusBadRequest, 400, "One of mirror_topic_names and mirror_topic_name_pattern must be given")
+		return query{}, failure(
+			http.StatusBadRequest, 400, "One of mirror_topic_names and mirror_topic_name_pattern must be given",
+		)
 	}
 	for _, name := range data.MirrorTopicNames {
 		if !slices.Contains(q.topics, name) {
@@ -270,8 +274,10 @@ func (c *Cluster) row(q query, name string) gen.AlterMirrorStatusResponseData {
 	notApplicable := int64(-1)
 	crn := "crn:///kafka=" + c.ID
 	row := gen.AlterMirrorStatusResponseData{
-		Kind:                         "AlterMirrorsData",
-		Metadata:                     gen.ResourceMetadata{Self: c.self() + "/mirrors/" + url.PathEscape(name), ResourceName: &crn},
+		Kind: "AlterMirrorsData",
+		Metadata: gen.ResourceMetadata{
+			Self: c.self() + "/mirrors/" + url.PathEscape(name), ResourceName: &crn,
+		},
 		MirrorTopicName:              name,
 		MirrorLags:                   gen.MirrorLags{},
 		MessagesTruncated:            &notApplicable,
@@ -297,7 +303,9 @@ func (c *Cluster) truncation(name string, partitions bool, row *gen.AlterMirrorS
 	here, there := c.topics[name], c.peer.topics[name]
 	list, total := gen.PartitionLevelTruncationDataList{}, int64(0)
 	for i := range here.partitions {
-		cut := gen.PartitionLevelTruncationData{PartitionID: i, OffsetTruncatedTo: max(0, there.partitions[i].LastSourceFetchOffset)}
+		cut := gen.PartitionLevelTruncationData{
+			PartitionID: i, OffsetTruncatedTo: max(0, there.partitions[i].LastSourceFetchOffset),
+		}
 		if i < len(here.ahead) {
 			cut.MessagesTruncated = here.ahead[i]
 		}

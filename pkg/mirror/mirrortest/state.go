@@ -74,6 +74,9 @@ type transition struct {
 	also func(here, there *topic)
 }
 
+// stops tells whether the verb stops the mirror.
+func (t transition) stops() bool { return len(t.here) > 0 && t.here[0] == mirror.StatusPendingStopped }
+
 var (
 	mirroring = []mirror.Status{mirror.StatusActive, mirror.StatusPaused}
 	stopping  = []mirror.Status{mirror.StatusPendingStopped, mirror.StatusStopped}
@@ -137,7 +140,7 @@ func (c *Cluster) refuse(verb mirror.Verb, name string) *refusal {
 		return &refusal{400, fmt.Sprintf("Topic '%s' is not the source that the stopped mirror had", name)}
 	case slices.Contains(how.from, s):
 		return nil
-	case (s == mirror.StatusStopped || s == mirror.StatusPendingStopped) && len(how.here) > 0 && how.here[0] == mirror.StatusPendingStopped:
+	case how.stops() && (s == mirror.StatusStopped || s == mirror.StatusPendingStopped):
 		return &refusal{400, fmt.Sprintf("Topic '%s' has already stopped its mirror from '%s'", name, c.pair.link)}
 	case s == "":
 		return &refusal{404, "The mirror topic doesn't exist: " + name}
