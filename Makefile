@@ -34,9 +34,13 @@ test: ## run all tests, with the race detector where there is a C compiler
 faults: ## print what goes wrong, how many requests came to a server, the outcomes, and the errors' texts
 	@go test $(RACE) -count=1 -run '^(TestFaults|TestTheCauseIsNamed)' -v ./pkg/mirror | grep -v '^ *\(---\|===\)'
 
+.PHONY: follow
+follow: ## print what clusters can show in the course of time, and what is said of it
+	@go test -count=1 -run '^TestFollow$$' -v ./pkg/mirror | grep -v '^ *\(---\|===\)'
+
 .PHONY: model
-model: ## walk at random against a faulty cluster, and merge random reports: WALKS=20000 SEED=0
-	go test $(RACE) -count=1 -timeout 60m -run '^(TestModel|TestMergeLaws)$$' -v ./pkg/mirror -walks $(or $(WALKS),20000) -seed $(or $(SEED),0)
+model: ## walk at random against faulty clusters, follow, and merge reports: WALKS=20000 SEED=0
+	go test $(RACE) -count=1 -timeout 60m -run '^(TestModel|TestMergeLaws|TestFollowModel)$$' -v ./pkg/mirror -walks $(or $(WALKS),20000) -seed $(or $(SEED),0)
 
 .PHONY: fuzz
 fuzz: ## fuzz each target for FUZZTIME=60s

@@ -29,6 +29,8 @@ var (
 	// ErrNoLink says that the server knows no such link (observed: the text of a 404). One that was just
 	// made may be unknown to it for up to 30 s.
 	ErrNoLink = errors.New("no such link")
+	// ErrStalled says that Follow saw nothing move for as long as FollowOptions.Patience.
+	ErrStalled = errors.New("stalled")
 	// ErrNoMirror says that the server knows no such mirror topic (observed: the text of a 404).
 	ErrNoMirror = errors.New("no such mirror topic")
 )

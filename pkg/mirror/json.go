@@ -157,6 +157,9 @@ func (r *Report) UnmarshalJSON(data []byte) error {
 	results := func(all []resultJSON) (out []Result) {
 		for _, res := range all {
 			res.cause, res.Message = at(res.Cause), clean(res.Message)
+			if res.Settled != nil {
+				res.Settled.Why = clean(res.Settled.Why)
+			}
 			for i := range res.Notes {
 				res.Notes[i] = cleanLong(res.Notes[i])
 			}

@@ -329,6 +329,13 @@ func (p *part) close() {
 			}
 		}
 	}
+	if n := len(p.attempts); n > 0 {
+		for i := range p.results {
+			if r := &p.results[i]; r.Outcome != Untouched {
+				r.Sent = p.attempts[n-1].Start
+			}
+		}
+	}
 	switch {
 	case p.batch.Pattern == "":
 		if v.err != nil && !told {
@@ -380,7 +387,7 @@ func (b Batch) Unanswered() *Report {
 	why := cause("it was about to be sent, and no answer is known", nil)
 	r := b.report()
 	for _, name := range b.Topics {
-		r.Results = append(r.Results, Result{Topic: name, cause: why})
+		r.Results = append(r.Results, Result{Topic: name, Sent: b.Run.Start, cause: why})
 	}
 	if b.Pattern != "" {
 		r.Unaccounted, r.problems = UnaccountedUnknown, []error{why}

@@ -13,7 +13,8 @@ import (
 // other report is not changed.
 //
 // For a topic in both, Accepted stands before Unknown, Unknown before Failed, and Failed before
-// Untouched; of two alike the later one stands, but of two that are Accepted or Untouched the first.
+// Untouched; of two alike the later one stands, but of two that are Accepted or Untouched the first. A
+// settled result stands before the Unknown that it settled, and a request sent after that before it.
 // So a refusal after Unknown leaves the topic Unknown: the first request may have done what the second
 // was refused for. What a refusal said that does not stand is kept in the Notes. A topic that is
 // Untouched in one report and in an unexpected row of the other is Unknown, and so is one that is Failed
@@ -155,8 +156,11 @@ func (r *Result) because(why error) bool {
 }
 
 // contradict makes a topic Unknown that unexpected rows are about, if it is Untouched, or Failed and
-// one of them says otherwise.
+// one of them says otherwise. What was settled stays so.
 func (r *Result) contradict(rows []Outcome) {
+	if r.Settled != nil {
+		return
+	}
 	for _, o := range rows {
 		switch {
 		case o == Failed:
@@ -210,9 +214,34 @@ func (r *Report) mergeUnexpected(rows []Result) {
 	}
 }
 
+// standsOver tells whether the later of two results stands. Of those that leave a topic open, and those
+// that were settled otherwise than as Accepted, it is the one that was sent last; of a request that was
+// settled and the same one open, the settled one.
+func (r *Result) standsOver(earlier Result) bool {
+	ours, theirs := r.rank(), earlier.rank()
+	switch {
+	case ours != theirs:
+		return ours > theirs
+	case ours != rankOpen:
+		return r.Outcome == Failed || r.because(errRefusedElsewhere) || r.because(errSaidElsewhere)
+	case !r.Sent.Equal(earlier.Sent):
+		return r.Sent.After(earlier.Sent)
+	case (r.Settled != nil) != (earlier.Settled != nil):
+		return r.Settled != nil
+	case r.Settled != nil && !r.Settled.At.Equal(earlier.Settled.At):
+		return r.Settled.At.After(earlier.Settled.At)
+	}
+	return true
+}
+
+// rankOpen is the rank of what is open, or was until it was settled.
+const rankOpen = 4
+
 // rank orders results by which of two stands.
 func (r *Result) rank() int {
 	switch {
+	case r.Settled != nil && r.Outcome != Accepted:
+		return rankOpen
 	case r.Outcome == Untouched:
 		return 0
 	case r.because(errRefusedElsewhere):
@@ -222,7 +251,7 @@ func (r *Result) rank() int {
 	case r.because(errSaidElsewhere):
 		return 3
 	case r.Outcome == Unknown:
-		return 4
+		return rankOpen
 	}
 	return 5
 }
@@ -230,8 +259,7 @@ func (r *Result) rank() int {
 // mergeResults returns what two reports, one after the other, say about a topic.
 func mergeResults(a, b Result) Result {
 	stands, other := a, b
-	laterStands := a.Outcome == Unknown || a.Outcome == Failed // of two alike
-	if b.rank() > a.rank() || b.rank() == a.rank() && laterStands {
+	if b.standsOver(a) {
 		stands, other = b, a
 	}
 	notes := slices.Concat(a.Notes, b.Notes)

@@ -178,11 +178,17 @@ func (l *Listing) CaughtUp(topic string) bool {
 // ErrInvalidArgument, ErrUnauthenticated and ErrRateLimited as for a verb, and *APIError for what the
 // server said. A read changes nothing, and is retried as a dry run is.
 func (c *Client) Mirrors(ctx context.Context, link string) (*Listing, error) {
-	return c.list(ctx, link, false)
+	return c.list(ctx, link, listOptions{})
 }
 
-// list lists the mirror topics; single says that it makes one attempt.
-func (c *Client) list(ctx context.Context, link string, single bool) (*Listing, error) {
+// listOptions say how to list: with one attempt, and which topics to keep; nil is all.
+type listOptions struct {
+	single bool
+	only   map[string]int
+}
+
+// list lists the mirror topics.
+func (c *Client) list(ctx context.Context, link string, o listOptions) (*Listing, error) {
 	l := &Listing{Link: link, Mirrors: []Mirror{}}
 	if err := c.checkRead(link); err != nil {
 		return l, err
@@ -193,14 +199,19 @@ func (c *Client) list(ctx context.Context, link string, single bool) (*Listing, 
 		var params gen.ListKafkaMirrorTopicsUnderLinkParams
 		return gen.NewListKafkaMirrorTopicsUnderLinkRequest(server, clusterID, link, &params)
 	})
-	q.single = single
+	q.single = o.single
 	q.reset = func() {
 		*l = Listing{ClusterID: l.ClusterID, Link: l.Link, Mirrors: []Mirror{}, index: map[string]int{}}
 		odd = oddRows{}
 	}
 	q.read = func(header http.Header, body io.Reader) (rows int, err error) {
 		l.At = date(header)
-		meta, err := readMirrors(body, q.hide, &odd, l.add)
+		meta, err := readMirrors(body, q.hide, &odd, func(m Mirror) (twice bool) {
+			if _, keep := o.only[m.Topic]; o.only != nil && !keep {
+				return false
+			}
+			return l.add(m)
+		})
 		l.Next = clean(q.hide.text(meta.next))
 		return meta.rows, err
 	}

@@ -260,6 +260,136 @@ func failing(draw *rand.Rand, next http.RoundTripper) http.RoundTripper {
 	})
 }
 
+// TestFollowModel follows at random: what was called, or not, while other operators work on both clusters
+// and lists are strange. What is called done was there, and nothing else is settled; and there is always an
+// end.
+func TestFollowModel(t *testing.T) {
+	first := *seed
+	if first == 0 {
+		first = rand.Uint64()
+	}
+	t.Logf("seed %d, %d walks", first, *walks)
+	for i := range *walks {
+		one := first + uint64(i)
+		synctest.Test(t, func(t *testing.T) { followWalk(t, one) })
+		if t.Failed() {
+			t.Fatalf("walk %d fails: go test -run TestFollowModel -walks 1 -seed %d", i, one)
+		}
+	}
+}
+
+func followWalk(t *testing.T, seed uint64) {
+	draw := rand.New(rand.NewPCG(seed, 3))
+	verb := mirror.Verbs()[draw.IntN(len(mirror.Verbs()))]
+	o := mirrortest.Options{
+		InMemory: true, Settle: time.Duration(draw.IntN(4)) * 20 * time.Second,
+		Clocks: [2]time.Duration{time.Duration(draw.IntN(100)-50) * time.Minute, time.Duration(draw.IntN(100)-50) * time.Minute},
+	}
+	names := []string{"a", "b"}[:1+draw.IntN(2)] // as the plan of call names them
+	for _, name := range names {
+		o.Topics = append(o.Topics, topicFor(verb, name))
+	}
+	pair := mirrortest.NewPair(t, o)
+	time.Sleep(time.Duration(draw.IntN(3)) * 20 * time.Second)
+	client := newClient(t, pair.Local.Config())
+
+	// What was seen at its goal, of each cluster, whatever its lists said.
+	goals := map[mirror.Verb][2][]mirror.Status{
+		mirror.VerbReverseAndPause:    {{mirror.StatusStopped}, {mirror.StatusPaused, mirror.StatusActive}},
+		mirror.VerbReverseAndStart:    {{mirror.StatusStopped}, {mirror.StatusActive}},
+		mirror.VerbPromote:            {{mirror.StatusStopped}},
+		mirror.VerbFailover:           {{mirror.StatusStopped}},
+		mirror.VerbPause:              {{mirror.StatusPaused}},
+		mirror.VerbResume:             {{mirror.StatusActive}},
+		mirror.VerbTruncateAndRestore: {{mirror.StatusActive}},
+	}[verb]
+	var reached [2]map[string]bool
+	for side, cluster := range []*mirrortest.Cluster{pair.Local, pair.Remote} {
+		reached[side] = map[string]bool{}
+		var kept []mirror.Mirror
+		strange := rand.New(rand.NewPCG(seed, uint64(10+side)))
+		cluster.OnList(func(all []mirror.Mirror) []mirror.Mirror {
+			for _, m := range all {
+				if slices.Contains(goals[side], m.Status) {
+					reached[side][m.Topic] = true
+				}
+			}
+			now := slices.Clone(all)
+			switch strange.IntN(8) {
+			case 0:
+				strange.Shuffle(len(now), func(i, j int) { now[i], now[j] = now[j], now[i] })
+			case 1:
+				now = now[:strange.IntN(len(now)+1)]
+			case 2:
+				now = slices.Clone(kept) // stale
+			case 3:
+				now = append(now, mirror.Mirror{Topic: "foreign", Status: "NEW"})
+			case 4:
+				if len(now) > 0 {
+					now = append(now, now[0])
+				}
+			}
+			if strange.IntN(3) == 0 {
+				kept = all
+			}
+			return now
+		})
+		for range draw.IntN(6) {
+			do := []mirrortest.Action{
+				mirrortest.Cut(draw.IntN(900)), mirrortest.Error(503, 50003, "x"), mirrortest.RateLimited(),
+				mirrortest.Error(403, 40301, "x"), status(200, "text/html", "<title>x</title>"), mirrortest.Handle(withNext),
+				mirrortest.Error(404, 404, "The cluster link doesn't exist: dr-link"),
+			}[draw.IntN(7)]
+			cluster.Inject(mirrortest.Fault{Reads: true, Nth: 1 + draw.IntN(6), Do: do})
+		}
+	}
+	if draw.IntN(2) == 0 {
+		pair.Local.Inject(mirrortest.Fault{AfterApply: draw.IntN(2) == 0, Do: mirrortest.Cut(0)})
+	}
+	var report *mirror.Report
+	if draw.IntN(6) == 0 {
+		at := []time.Time{{}, time.Now()}[draw.IntN(2)]
+		report = mirror.UnknownReport(pair.Local.ID, pair.Link(), verb, at, names...)
+	} else {
+		report, _ = call(t.Context(), t, client, verb, pair.Link(), mirror.Topics(names...))
+	}
+	for range draw.IntN(4) { // other operators, and what happens by itself
+		cluster := []*mirrortest.Cluster{pair.Local, pair.Remote}[draw.IntN(2)]
+		name, other := names[draw.IntN(len(names))], mirror.Verbs()[draw.IntN(6)]
+		by := newClient(t, cluster.Config())
+		itself := draw.IntN(3) == 0
+		time.AfterFunc(time.Duration(draw.IntN(200))*time.Second, func() {
+			if itself {
+				cluster.SetStatus(name, mirror.StatusFailed)
+				return
+			}
+			_, _ = call(t.Context(), t, by, other, pair.Link(), mirror.Topics(name))
+		})
+	}
+	start := time.Now()
+	p, err := client.Follow(t.Context(), report, mirror.FollowOptions{
+		Other: newClient(t, pair.Remote.Config()), Interval: 15 * time.Second, Patience: 3 * time.Minute,
+	})
+	require.Less(t, time.Since(start), 2*time.Hour, "there is always an end")
+	if errors.Is(err, mirror.ErrInvalidArgument) {
+		return // nothing to follow
+	}
+	settled := p.Report()
+	require.Equal(t, err == nil, p.Count(mirror.StageDone) == len(p.Followed) && !strings.Contains(fmt.Sprint(p.Followed), "not read to its end"), "%v", err)
+	for _, one := range p.Followed {
+		res, _ := settled.Result(one.Topic)
+		if one.Stage == mirror.StageDone {
+			require.True(t, reached[0][one.Topic], "%s %s was never at its goal here", verb, one.Topic)
+			require.True(t, goals[1] == nil || reached[1][one.Topic], "%s %s was never at its goal there", verb, one.Topic)
+			require.Equal(t, mirror.Accepted, res.Outcome)
+			continue
+		}
+		require.Equal(t, one.Outcome, res.Outcome, "nothing else settles anything")
+		require.Nil(t, res.Settled)
+	}
+	require.Equal(t, err != nil && settled.Count(mirror.Unknown) > 0, errors.Is(err, mirror.ErrOutcomeUnknown))
+}
+
 // Merge keeps its laws for any three reports: about the same topics or others, by name or by pattern,
 // of one run or of several, complete or not.
 func TestMergeLaws(t *testing.T) {
@@ -294,7 +424,9 @@ func TestMergeLaws(t *testing.T) {
 		for _, r := range all {
 			for _, name := range r.Topics(mirror.Unknown) {
 				res, found := left.Result(name)
-				require.True(t, found && (res.Outcome == mirror.Unknown || res.Outcome == mirror.Accepted),
+				was, _ := r.Result(name)
+				settled := res.Settled != nil && !was.Sent.After(res.Sent)
+				require.True(t, found && (settled || res.Outcome == mirror.Unknown || res.Outcome == mirror.Accepted),
 					"forgets no Unknown: seed %d", first+uint64(i))
 			}
 			require.False(t, r.Unaccounted == mirror.UnaccountedUnknown && left.Unaccounted != mirror.UnaccountedUnknown,
@@ -396,6 +528,12 @@ func drawnReport(t *testing.T, draw *rand.Rand, run string) *mirror.Report {
 	batch := draw.IntN(1 << 30)
 	for i := range report.Attempts { // of a few runs
 		report.Attempts[i].Run.ID, report.Attempts[i].Batch = run, batch
+	}
+	for _, name := range report.Topics(mirror.Unknown) {
+		if draw.IntN(4) == 0 {
+			to := []mirror.Outcome{mirror.Accepted, mirror.Failed, mirror.Untouched}[draw.IntN(3)]
+			require.NoError(t, report.Settle(name, to, fmt.Sprint("seen ", draw.IntN(1000))))
+		}
 	}
 	return clone(t, report)
 }

@@ -235,7 +235,7 @@ func (e *foreignError) GoString() string { return strconv.Quote(e.text) }
 // Is looks for the target below, unless it is one of the library's.
 func (e *foreignError) Is(target error) bool {
 	switch target {
-	case ErrInvalidArgument, ErrNoTopics, ErrOutcomeUnknown, ErrUnauthenticated, ErrRateLimited, ErrNoLink, ErrNoMirror:
+	case ErrInvalidArgument, ErrNoTopics, ErrOutcomeUnknown, ErrUnauthenticated, ErrRateLimited, ErrNoLink, ErrNoMirror, ErrStalled:
 		return false
 	}
 	return guarded(func() bool { return errors.Is(e.err, target) })
@@ -244,7 +244,7 @@ func (e *foreignError) Is(target error) bool {
 // As looks for the target below, unless it is of one of the library's types.
 func (e *foreignError) As(target any) bool {
 	switch target.(type) {
-	case **APIError, **TopicError, **IncompleteError, **argumentError:
+	case **APIError, **TopicError, **IncompleteError, **NotDoneError, **argumentError:
 		return false
 	}
 	return guarded(func() bool { return errors.As(e.err, target) })

@@ -62,7 +62,7 @@ type PartitionTruncation struct {
 type Result struct {
 	// Topic is the topic's name. In Report.Unexpected it may be "", where a row has none.
 	Topic string `json:"topic"`
-	// Outcome says what to do next.
+	// Outcome says what to do next. It is not to be set by hand: Report.Settle says who found it, and how.
 	Outcome Outcome `json:"outcome"`
 	// Code is the row's error_code; 0 if there was none.
 	Code int `json:"code,omitempty"`
@@ -78,6 +78,12 @@ type Result struct {
 	MessagesTruncated *int64 `json:"messages_truncated,omitempty"`
 	// Notes say what was odd: about the row, about other rows for the topic, or about other calls.
 	Notes []string `json:"notes,omitempty"`
+
+	// Sent is when the last attempt began that may have reached the server for this topic; the zero time if
+	// there was none, or it is not known.
+	Sent time.Time `json:"sent,omitzero"`
+	// Settled says how the outcome was found, where the call left it open; nil if it is the call's own.
+	Settled *Settlement `json:"settled,omitempty"`
 
 	cause error
 }
@@ -251,8 +257,8 @@ func (r *Report) closed(open int) bool {
 
 // Result returns the Result of a topic, and whether there is one.
 func (r *Report) Result(topic string) (Result, bool) {
-	i := slices.IndexFunc(r.Results, func(res Result) bool { return res.Topic == topic })
-	if i < 0 {
+	i, found := r.indexOf(topic)
+	if !found {
 		return Result{}, false
 	}
 	return r.Results[i], true
@@ -403,6 +409,9 @@ func (r Result) deepClone() Result {
 	r.Lags, r.Truncations = slices.Clone(r.Lags), slices.Clone(r.Truncations)
 	if r.MessagesTruncated != nil {
 		r.MessagesTruncated = new(*r.MessagesTruncated)
+	}
+	if r.Settled != nil {
+		r.Settled = new(*r.Settled)
 	}
 	return r.clone()
 }

@@ -10,6 +10,7 @@ import (
 	"go/types"
 	"log/slog"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -50,6 +51,13 @@ func TestNoSecrets_EveryTypeInEveryForm(t *testing.T) {
 	link, err := reader.Link(t.Context(), "link")
 	require.NoError(t, err)
 
+	other := newClient(t, serve(t, ok("")).config())
+	open := mirror.UnknownReport("lkc-local", "link", mirror.VerbPromote, time.Now(), "topic-1")
+	refusing := serve(t, ok(""))
+	refusing.Local.Inject(mirrortest.Fault{Reads: true, Do: mirrortest.Error(403, 40301, "Bearer "+canary)})
+	progress, notDone := newClient(t, refusing.config()).Follow(t.Context(), open, mirror.FollowOptions{Other: other})
+	require.Error(t, notDone)
+
 	values := map[string][]any{
 		"Config":              {cfg, &cfg},
 		"Client":              {client},
@@ -64,6 +72,13 @@ func TestNoSecrets_EveryTypeInEveryForm(t *testing.T) {
 		"LinkInfo":            {link},
 		"LinkTask":            {link.Tasks[0]},
 		"Reason":              {mirror.Reason{}},
+		"Stage":               {mirror.StageBlocked},
+		"Settlement":          {mirror.Settlement{}},
+		"FollowOptions":       {mirror.FollowOptions{Other: client}},
+		"Progress":            {progress, *progress},
+		"TopicProgress":       {mirror.TopicProgress{}},
+		"ClusterProgress":     {progress.Clusters[0]},
+		"NotDoneError":        {notDone},
 		"Number":              {mirror.NotKnown},
 		"Unaccounted":         {report.Unaccounted},
 		"Report":              {*report, report, batch.Unanswered()},

@@ -35,8 +35,10 @@ type verb struct {
 	// done is the status with which an accepted topic is done, and doneThere that of its counterpart on
 	// the other cluster; "" if the verb leaves that as it is.
 	done, doneThere Status
-	past            string // what may have been done to a topic
-	notAll          string // the decision while not every topic is accepted
+	// from are the statuses that it starts from here, and through those that it leads through.
+	from, through []Status
+	past          string // what may have been done to a topic
+	notAll        string // the decision while not every topic is accepted
 	// proofOnly says that a request is not retried after a 429 that is a strong sign of the rate
 	// limiter, but no proof.
 	proofOnly  bool
@@ -45,6 +47,13 @@ type verb struct {
 
 const jsonType = "application/json"
 
+// What several verbs share.
+var (
+	mirroring = []Status{StatusActive, StatusPaused}
+	stopping  = []Status{StatusPendingStopped, StatusPendingSynchronize}
+	restoring = []Status{StatusPendingSetupForRestore, StatusPendingRestore, StatusPendingSynchronize}
+)
+
 // doNotMove is the decision about a verb that makes topics writable.
 const doNotMove = "do not move clients"
 
@@ -52,6 +61,7 @@ const doNotMove = "do not move clients"
 var verbs = []verb{
 	{
 		name: VerbReverseAndPause, done: StatusStopped, doneThere: StatusPaused, past: "reversed", notAll: doNotMove,
+		from: mirroring, through: stopping,
 		newRequest: func(server, cluster, link string, dryRun bool, body io.Reader) (*http.Request, error) {
 			p := gen.UpdateKafkaMirrorTopicsReverseAndPauseMirrorParams{ValidateOnly: &dryRun}
 			return gen.NewUpdateKafkaMirrorTopicsReverseAndPauseMirrorRequestWithBody(server, cluster, link, &p, jsonType, body)
@@ -59,6 +69,7 @@ var verbs = []verb{
 	},
 	{
 		name: VerbReverseAndStart, done: StatusStopped, doneThere: StatusActive, past: "reversed", notAll: doNotMove,
+		from: mirroring, through: stopping,
 		newRequest: func(server, cluster, link string, dryRun bool, body io.Reader) (*http.Request, error) {
 			p := gen.UpdateKafkaMirrorTopicsReverseAndStartMirrorParams{ValidateOnly: &dryRun}
 			return gen.NewUpdateKafkaMirrorTopicsReverseAndStartMirrorRequestWithBody(server, cluster, link, &p, jsonType, body)
@@ -66,6 +77,7 @@ var verbs = []verb{
 	},
 	{
 		name: VerbPromote, done: StatusStopped, past: "promoted", notAll: doNotMove,
+		from: mirroring, through: stopping,
 		newRequest: func(server, cluster, link string, dryRun bool, body io.Reader) (*http.Request, error) {
 			p := gen.UpdateKafkaMirrorTopicsPromoteParams{ValidateOnly: &dryRun}
 			return gen.NewUpdateKafkaMirrorTopicsPromoteRequestWithBody(server, cluster, link, &p, jsonType, body)
@@ -73,6 +85,8 @@ var verbs = []verb{
 	},
 	{
 		name: VerbFailover, done: StatusStopped, past: "failed over", notAll: doNotMove,
+		from:    append(slices.Clone(mirroring), StatusFailed, StatusLinkFailed, StatusLinkPaused, StatusSourceUnavailable),
+		through: stopping,
 		newRequest: func(server, cluster, link string, dryRun bool, body io.Reader) (*http.Request, error) {
 			p := gen.UpdateKafkaMirrorTopicsFailoverParams{ValidateOnly: &dryRun}
 			return gen.NewUpdateKafkaMirrorTopicsFailoverRequestWithBody(server, cluster, link, &p, jsonType, body)
@@ -80,6 +94,7 @@ var verbs = []verb{
 	},
 	{
 		name: VerbPause, done: StatusPaused, past: "paused", notAll: "do not count on the pause",
+		from: []Status{StatusActive},
 		newRequest: func(server, cluster, link string, dryRun bool, body io.Reader) (*http.Request, error) {
 			p := gen.UpdateKafkaMirrorTopicsPauseParams{ValidateOnly: &dryRun}
 			return gen.NewUpdateKafkaMirrorTopicsPauseRequestWithBody(server, cluster, link, &p, jsonType, body)
@@ -87,6 +102,7 @@ var verbs = []verb{
 	},
 	{
 		name: VerbResume, done: StatusActive, past: "resumed", notAll: "do not count on the resume",
+		from: []Status{StatusPaused}, through: []Status{StatusPendingSynchronize},
 		newRequest: func(server, cluster, link string, dryRun bool, body io.Reader) (*http.Request, error) {
 			p := gen.UpdateKafkaMirrorTopicsResumeParams{ValidateOnly: &dryRun}
 			return gen.NewUpdateKafkaMirrorTopicsResumeRequestWithBody(server, cluster, link, &p, jsonType, body)
@@ -94,7 +110,8 @@ var verbs = []verb{
 	},
 	{
 		name: VerbTruncateAndRestore, done: StatusActive, past: "truncated and restored",
-		notAll:    "do not count on the restore",
+		notAll: "do not count on the restore",
+		from:   []Status{StatusStopped}, through: restoring,
 		proofOnly: true,
 		newRequest: func(server, cluster, link string, dryRun bool, body io.Reader) (*http.Request, error) {
 			p := gen.UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorParams{ValidateOnly: &dryRun}

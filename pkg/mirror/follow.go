@@ -1,0 +1,580 @@
+package mirror
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
+)
+
+// FollowOptions say how to follow. The zero value of every field is ready to use, but for Other.
+type FollowOptions struct {
+	// Other is a client of the other cluster. The reversals need it; for the other verbs it is not used.
+	Other *Client
+	// Before and BeforeOther are what the two clusters listed before the call: they tell best what was so
+	// before it. Nil means that their clocks must tell.
+	Before, BeforeOther *Listing
+	// Interval is the time between two polls, give or take a fifth; 0 is 5 s, and it is at least 1 s. After a
+	// list that takes long the cluster is left alone for four times as long.
+	Interval time.Duration
+	// Patience is how long Follow goes on without any progress; 0 is 6 min: a cluster calls a link
+	// unavailable only after 5 (observed).
+	Patience time.Duration
+	// OnPoll, if set, is called after each poll, with a Progress of its own to keep. It must honour its
+	// context.
+	OnPoll func(context.Context, *Progress)
+}
+
+const (
+	defaultInterval = 5 * time.Second
+	defaultPatience = 6 * time.Minute
+	// longestPause bounds the pause after a poll that could not be made; it doubles up to here.
+	longestPause = time.Minute
+	// beforeCall is how much earlier than the call a state must have begun, by the cluster's clock, to count
+	// as from before it.
+	beforeCall = 10 * time.Second
+	// noSignFor is how long topics of unknown outcome are looked for before it is said that there is no
+	// sign.
+	noSignFor = 2 * time.Minute
+	// freshLink is how long a cluster may not know a link that was just made (observed).
+	freshLink = 30 * time.Second
+	// refusals in a row, over this time, end the reading of a cluster that could be read before.
+	maxRefusals  = 3
+	refusalsOver = 15 * time.Second
+	// A topic without progress for askAfter is asked for its reasons, at most once in askEvery. So many are
+	// asked in one poll, and at the end.
+	askAfter = 30 * time.Second
+	askEvery = time.Minute
+	askAPoll = 3
+	askAtEnd = 20
+)
+
+// Follow looks at the clusters until the topics of a report have come to where its verb leads, and says for
+// each how far it has come. It follows those that were accepted, those whose outcome is unknown, and those
+// that failed since their mirrors had stopped already, as after a rerun. It polls one list of each cluster,
+// never one topic at a time, and changes nothing.
+//
+// It ends when all are done; when what is left is blocked, or was of unknown outcome and shows no sign for 2
+// minutes; when nothing has moved for FollowOptions.Patience; when a cluster refuses to be read; and with
+// ctx. The Progress is never nil. The error is nil only if every followed topic is done, by lists that were
+// read to their end; otherwise it is a *NotDoneError. It matches ErrStalled if patience ran out,
+// ErrOutcomeUnknown while a topic of unknown outcome is not done, ErrInvalidArgument if nothing was read
+// since the call was wrong, *APIError for what a cluster said, and the context's error and cause.
+//
+// Done is not caught up, not proof that consumer offsets or all data have come over, and not proof that it
+// was this call that did it.
+func (c *Client) Follow(ctx context.Context, r *Report, o FollowOptions) (*Progress, error) {
+	if err := c.checkFollow(r, o); err != nil {
+		p := &Progress{report: r}
+		if r != nil {
+			p.Verb, p.ClusterID, p.Link = r.Verb, r.ClusterID, r.Link
+		}
+		return p, &NotDoneError{Progress: p, causes: []error{err}}
+	}
+	f := newFollow(c, r, o)
+	err := f.run(ctx)
+	p := f.progress()
+	if err == nil {
+		c.logger.InfoContext(ctx, "mirror topics done", slog.Any("progress", p))
+		return p, nil
+	}
+	c.logger.WarnContext(ctx, "mirror topics not all done", slog.Any("progress", p), slog.Any("error", err))
+	return p, &NotDoneError{Progress: p, causes: f.causes(err)}
+}
+
+// checkFollow returns everything that is wrong with the arguments.
+func (c *Client) checkFollow(r *Report, o FollowOptions) error {
+	bad := &argumentError{}
+	if c == nil || c.roundTripper == nil {
+		bad.add("Client", "it was not made by NewClient")
+		c = &Client{}
+	}
+	if o.Interval != 0 && o.Interval < time.Second {
+		bad.add("Interval", "%v is less than 1s", o.Interval)
+	}
+	if o.Patience < 0 {
+		bad.add("Patience", "%v is negative", o.Patience)
+	}
+	if r == nil {
+		bad.add("report", "there is none")
+		return bad
+	}
+	checkID(bad, "link", r.Link)
+	r.Verb.checkTo(bad)
+	if r.DryRun {
+		bad.add("report", "it is of a dry run, which changes nothing")
+	}
+	if r.ClusterID != c.clusterID {
+		bad.add("Client", "it is of cluster %s, and the report is about %s",
+			printable.Quote(c.clusterID), printable.Quote(r.ClusterID))
+	}
+	if !slices.ContainsFunc(r.Results, isFollowed) {
+		bad.add("report", "it has no topic to follow: none that is accepted, unknown or already stopped")
+	}
+	v, _ := r.Verb.find()
+	switch other := o.Other; {
+	case v.doneThere == "":
+	case other == nil:
+		bad.add("Other", "%s needs a client of the other cluster", r.Verb)
+	case other.roundTripper == nil:
+		bad.add("Other", "it was not made by NewClient")
+	case other.clusterID == r.ClusterID:
+		bad.add("Other", "it is of the report's own cluster, %s", printable.Quote(r.ClusterID))
+	case o.BeforeOther != nil && o.BeforeOther.ClusterID != other.clusterID:
+		bad.add("BeforeOther", "it is of cluster %s", printable.Quote(o.BeforeOther.ClusterID))
+	}
+	if o.Before != nil && o.Before.ClusterID != r.ClusterID {
+		bad.add("Before", "it is of cluster %s", printable.Quote(o.Before.ClusterID))
+	}
+	return bad.err()
+}
+
+// isFollowed tells whether a result says that the topic may be on its way.
+func isFollowed(r Result) bool {
+	return r.Outcome == Accepted || r.Outcome == Unknown || r.alreadyStopped()
+}
+
+// follow is one call of Follow.
+type follow struct {
+	client  *Client
+	report  *Report
+	verb    verb
+	options FollowOptions
+	began   time.Time
+	sides   []*side // here, and there if the verb has a goal there
+	topics  []*followed
+	places  map[string]int
+
+	progressed time.Time // when anything last moved
+	polls      int
+}
+
+// side is one of the clusters.
+type side struct {
+	client *Client
+	before *Listing
+	sights []watched // of the followed topics
+
+	next       time.Time // the next list is not asked for earlier
+	pause      time.Duration
+	lists      int       // that were read to their end
+	listed     time.Time // when the latest of them was
+	whole      bool      // the latest list was read to its end
+	lastErr    error     // of the latest; nil if it was read to its end
+	failing    time.Time // since when it has not been read at all; zero if it has
+	refused    int       // times in a row
+	refusedAt  time.Time // the first of them
+	refusedFor error     // why it will not be read any more
+}
+
+// watched is what one cluster has shown of one topic.
+type watched struct {
+	sight
+	same   int       // whole lists in a row that said so
+	older  *Mirror   // a row older than the present one, which one whole list has
+	absent bool      // one whole list has left the topic out
+	had    []Status  // the statuses that it has had
+	lag    int64     // the lowest sum of lags; -1 if none was known
+	at     time.Time // when it came to its status, as far as Follow saw it
+}
+
+// followed is one topic.
+type followed struct {
+	result  *Result
+	sent    time.Time
+	finding finding
+	since   time.Time // when it came to its stage
+	doneAt  time.Time // when it was last seen done
+	moved   time.Time // when it last made progress
+	asked   time.Time // when it was last asked for its reasons
+	reasons []Reason
+	firm    bool // its stage rests on lists that were read to their end
+}
+
+func newFollow(c *Client, r *Report, o FollowOptions) *follow {
+	o.Interval, o.Patience = cmp.Or(o.Interval, defaultInterval), cmp.Or(o.Patience, defaultPatience)
+	f := &follow{client: c, report: r, options: o, began: time.Now(), places: map[string]int{}}
+	f.verb, _ = r.Verb.find()
+	f.progressed = f.began
+	for i := range r.Results {
+		if res := &r.Results[i]; isFollowed(*res) {
+			f.places[res.Topic] = len(f.topics)
+			f.topics = append(f.topics, &followed{result: res, sent: res.Sent, since: f.began, moved: f.began})
+		}
+	}
+	f.sides = []*side{{client: c, before: o.Before}}
+	if f.verb.doneThere != "" {
+		f.sides = append(f.sides, &side{client: o.Other, before: o.BeforeOther})
+	}
+	for _, s := range f.sides {
+		s.next = f.began
+		s.sights = make([]watched, len(f.topics))
+		for i := range s.sights {
+			s.sights[i].cluster, s.sights[i].lag = s.client.clusterID, -1
+		}
+	}
+	return f
+}
+
+// run polls until there is an end to it, and returns nil if all topics are done.
+func (f *follow) run(ctx context.Context) error {
+	for {
+		now := time.Now()
+		next := f.sides[0].next
+		for _, s := range f.sides {
+			next = earlierOf(next, s.next)
+		}
+		next = earlierOf(next, f.progressed.Add(f.options.Patience)) // it is not waited for longer than that
+		if wait := next.Sub(now); wait > 0 {
+			timer := time.NewTimer(wait)
+			select {
+			case <-timer.C:
+			case <-ctx.Done():
+				timer.Stop()
+			}
+		}
+		if ctx.Err() != nil {
+			return stopped(ctx, "the call ended while it followed", nil)
+		}
+		f.poll(ctx)
+		if ctx.Err() != nil {
+			return stopped(ctx, "the call ended while it followed", nil)
+		}
+		end, err := f.end()
+		f.askReasons(ctx, end && err != nil)
+		if f.options.OnPoll != nil {
+			f.options.OnPoll(ctx, f.progress())
+		}
+		if end {
+			return err
+		}
+	}
+}
+
+// poll asks each cluster whose turn it is for its list, all at once, and judges what they show.
+func (f *follow) poll(ctx context.Context) {
+	f.polls++
+	began := time.Now()
+	type reading struct {
+		list *Listing
+		err  error
+		took time.Duration
+		ending
+	}
+	readings := make([]reading, len(f.sides))
+	done := make(chan int, len(f.sides))
+	asked := 0
+	for i, s := range f.sides {
+		if s.next.After(began) {
+			continue
+		}
+		asked++
+		go func() {
+			defer func() { done <- i }()
+			defer readings[i].end()
+			readings[i].list, readings[i].err = s.client.list(ctx, f.report.Link, listOptions{single: true, only: f.places})
+			readings[i].took, readings[i].returned = time.Since(began), true
+		}()
+	}
+	var turn []int
+	for range asked {
+		turn = append(turn, <-done)
+	}
+	for i := range turn {
+		readings[turn[i]].goOn() // a credential or middleware may have panicked
+	}
+	now := time.Now()
+	pause := time.Duration(float64(f.options.Interval) * (0.8 + 0.4*rand.Float64())) //nolint:gosec // it spreads out polls
+	for _, i := range turn {
+		s := f.sides[i]
+		s.take(readings[i].list, readings[i].err, now, f.options.Interval)
+		s.next = now.Add(max(pause, 4*readings[i].took, s.pause))
+		if s.lastErr == nil || len(readings[i].list.Mirrors) > 0 {
+			f.see(s, readings[i].list, now)
+		}
+	}
+	f.judge(now)
+	if f.client.logger.Enabled(ctx, slog.LevelDebug) {
+		f.client.logger.DebugContext(ctx, "poll", slog.Any("progress", f.progress()))
+	}
+}
+
+// take notes how the reading of a list went, and how long the cluster is left alone if it was not read.
+func (s *side) take(l *Listing, err error, now time.Time, interval time.Duration) {
+	s.whole, s.lastErr = l.Complete, err
+	if err == nil {
+		s.lists, s.listed = s.lists+1, now
+	}
+	if err == nil || len(l.Mirrors) > 0 { // it was read, if not to its end
+		s.pause, s.failing, s.refused = 0, time.Time{}, 0
+		return
+	}
+	if s.failing.IsZero() {
+		s.failing = now
+	}
+	s.pause = min(longestPause, 2*max(s.pause, interval))
+	var api *APIError
+	if !errors.As(err, &api) {
+		s.refused = 0
+		return
+	}
+	s.pause = max(s.pause, api.RetryAfter)
+	switch status := api.Status; {
+	case status == http.StatusUnauthorized, status == http.StatusForbidden, status == http.StatusNotFound:
+		if s.refused++; s.refused == 1 {
+			s.refusedAt = now
+		}
+	case status/100 == 4 && status != http.StatusTooManyRequests:
+		s.refusedFor = err
+	default:
+		s.refused = 0
+	}
+}
+
+// see takes in what a list shows of the followed topics.
+func (f *follow) see(s *side, l *Listing, now time.Time) {
+	for i, t := range f.topics {
+		w := &s.sights[i]
+		m, listed := l.Mirror(t.result.Topic)
+		if listed && m.Status == "" || !listed && !l.Complete {
+			continue // it says nothing
+		}
+		ignored, confirmed := w.isOlder(m, listed, l.Complete)
+		if ignored {
+			w.same, w.firm = 0, false
+			continue
+		}
+		changed := !w.read || w.listed != listed || w.mirror.Status != m.Status
+		w.moved = w.moved || w.read && changed && listed
+		w.gone = w.gone || w.listed
+		switch {
+		case changed:
+			w.same, w.at = 0, now
+			w.age = ageNotKnown
+		case !l.Complete:
+			w.same = 0
+		}
+		if l.Complete {
+			w.same++
+		}
+		if confirmed { // by the second of two
+			w.same = 2
+		}
+		w.read, w.listed, w.mirror, w.older, w.absent = true, listed, m, nil, false
+		w.firm = w.same >= 2
+		if w.moved {
+			w.age = ageSince
+		} else {
+			w.age = ageOf(m, listed, s.before, l.At, now, t.sent)
+		}
+		if !listed {
+			continue
+		}
+		if !slices.Contains(w.had, m.Status) {
+			w.had = append(w.had, m.Status)
+			f.hasMoved(t, now)
+		}
+		if lag := m.Lag(); lag.Partitions > 0 && (w.lag < 0 || lag.Total < w.lag) {
+			if w.lag >= 0 {
+				f.hasMoved(t, now)
+			}
+			w.lag = lag.Total
+		}
+	}
+}
+
+func (f *follow) hasMoved(t *followed, now time.Time) { t.moved, f.progressed = now, now }
+
+// isOlder tells whether a row, or its absence, is to be ignored, since it is older than what was seen
+// already; if not, whether that is only because a second whole list in a row says the same.
+func (w *watched) isOlder(m Mirror, listed, whole bool) (ignored, confirmed bool) {
+	switch {
+	case !w.listed || listed && m.Status == w.mirror.Status:
+		return false, false
+	case !listed:
+		confirmed = w.absent
+		w.absent, w.older = true, nil
+		return !confirmed, confirmed
+	case m.Since.IsZero() || w.mirror.Since.IsZero() || !m.Since.Before(w.mirror.Since):
+		return false, false
+	}
+	confirmed = whole && w.older != nil && w.older.Status == m.Status
+	if w.older = nil; whole {
+		w.older = &m
+	}
+	w.absent = false
+	return !confirmed, confirmed
+}
+
+// ageOf says whether a state began before the call. A baseline tells best: what differs from it began
+// after it. Otherwise it is the cluster's own clock, by which the state's age at the time of the list is
+// known.
+func ageOf(m Mirror, listed bool, before *Listing, at, now, sent time.Time) age {
+	if before != nil {
+		was, wasListed := before.Mirror(m.Topic)
+		switch {
+		case listed && wasListed && was.Status == m.Status:
+			return ageBefore
+		case listed && (wasListed && was.Status != "" || before.Complete):
+			return ageSince
+		}
+	}
+	if !listed || at.IsZero() || m.Since.IsZero() || sent.IsZero() {
+		return ageNotKnown
+	}
+	if began := now.Add(-at.Sub(m.Since)); began.Before(sent.Add(-beforeCall)) {
+		return ageBefore
+	}
+	return ageSince
+}
+
+// judge gives every topic its stage.
+func (f *follow) judge(now time.Time) {
+	for i, t := range f.topics {
+		here, there := f.sides[0].sights[i], watched{}
+		t.firm = f.sides[0].whole
+		if len(f.sides) > 1 {
+			there = f.sides[1].sights[i]
+			t.firm = t.firm && f.sides[1].whole
+		}
+		m := moment{sinceCall: now.Sub(f.sent(t)), doneAt: t.doneAt}
+		if here.listed && here.mirror.Status == f.verb.done {
+			m.sinceHere = now.Sub(here.at)
+		}
+		found := f.verb.judge(here.sight, there.sight, m)
+		if found.stage != t.finding.stage {
+			t.since = now
+		}
+		if t.finding = found; found.stage == StageDone {
+			t.doneAt = now
+			t.reasons = nil
+		}
+	}
+}
+
+// sent is when the topic's last attempt began; where that is not known, when Follow did.
+func (f *follow) sent(t *followed) time.Time {
+	if t.sent.IsZero() {
+		return f.began
+	}
+	return t.sent
+}
+
+// end tells whether there is nothing more to wait for, and returns why that is not success.
+func (f *follow) end() (end bool, err error) {
+	now := time.Now()
+	if f.all(func(t *followed) bool { return t.finding.stage == StageDone && t.firm }) {
+		if f.report.Unaccounted == UnaccountedUnknown {
+			return true, cause("the pattern may have changed topics that the report does not name", ErrOutcomeUnknown)
+		}
+		return true, nil
+	}
+	for _, s := range f.sides {
+		if why := s.unreadable(f.began, now); why != nil {
+			return true, cause("cluster "+printable.Quote(s.client.clusterID)+" cannot be followed", why)
+		}
+	}
+	lists := f.sides[0].lists
+	for _, s := range f.sides {
+		lists = min(lists, s.lists)
+	}
+	hopeless := f.all(func(t *followed) bool {
+		switch t.finding.stage {
+		case StageDone, StageBlocked:
+			return true
+		case StageNoSign:
+			return t.result.Outcome != Accepted && lists >= 2 && now.Sub(f.sent(t)) >= noSignFor
+		}
+		return false
+	})
+	if hopeless && !f.all(func(t *followed) bool { return t.finding.stage == StageDone }) {
+		return true, cause("what is left is blocked, or shows no sign", nil)
+	}
+	if now.Sub(f.progressed) >= f.options.Patience {
+		return true, cause(fmt.Sprintf("nothing has moved for %v", f.options.Patience), ErrStalled)
+	}
+	return false, nil
+}
+
+// all tells whether something is so for every followed topic.
+func (f *follow) all(is func(*followed) bool) bool {
+	return !slices.ContainsFunc(f.topics, func(t *followed) bool { return !is(t) })
+}
+
+// unreadable returns why the cluster will not be read any more; nil if it may be.
+func (s *side) unreadable(began, now time.Time) error {
+	switch {
+	case s.refusedFor != nil:
+		return s.refusedFor
+	case s.refused == 0:
+		return nil
+	case s.listed.IsZero(): // it was never read
+		var api *APIError
+		if errors.As(s.lastErr, &api) && api.Status == http.StatusNotFound && now.Sub(began) < freshLink {
+			return nil
+		}
+		return s.lastErr
+	case s.refused >= maxRefusals && now.Sub(s.refusedAt) >= refusalsOver:
+		return s.lastErr
+	}
+	return nil
+}
+
+// askReasons asks the clusters why topics make no progress: a few of them, or at the end more.
+func (f *follow) askReasons(ctx context.Context, atEnd bool) {
+	now := time.Now()
+	var quiet []int
+	for i, t := range f.topics {
+		due := now.Sub(t.asked) >= askEvery && now.Sub(t.moved) >= askAfter
+		if t.finding.stage != StageDone && (due || atEnd) {
+			quiet = append(quiet, i)
+		}
+	}
+	slices.SortStableFunc(quiet, func(a, b int) int { return f.topics[a].asked.Compare(f.topics[b].asked) })
+	most := askAPoll
+	if atEnd {
+		most = askAtEnd
+	}
+	for _, i := range quiet[:min(len(quiet), most)] {
+		if ctx.Err() != nil {
+			return
+		}
+		s := f.sides[0]
+		if w := s.sights[i]; len(f.sides) > 1 && w.listed && w.mirror.Status == f.verb.done {
+			s = f.sides[1] // here it is at its goal
+		}
+		t := f.topics[i]
+		t.asked = now
+		if !s.failing.IsZero() || !s.sights[i].listed {
+			continue // there is nobody to ask
+		}
+		if m, err := s.client.readMirror(ctx, f.report.Link, t.result.Topic, true); err == nil {
+			t.reasons = m.Reasons
+		}
+	}
+}
+
+// causes are the errors behind the end: what ended it first, then why clusters were not read.
+func (f *follow) causes(end error) []error {
+	all := []error{end}
+	for _, s := range f.sides {
+		if s.lastErr != nil && !errors.Is(end, s.lastErr) { //nolint:errorlint // the very one
+			all = append(all, cause("cluster "+printable.Quote(s.client.clusterID), s.lastErr))
+		}
+	}
+	return all
+}
+
+func earlierOf(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}

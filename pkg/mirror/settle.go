@@ -1,0 +1,89 @@
+package mirror
+
+import (
+	"strings"
+	"time"
+
+	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
+)
+
+// Settlement says how an outcome was found that the call itself left open.
+type Settlement struct {
+	// Why is what was found, as whoever settled it said it.
+	Why string `json:"why"`
+	// At is when it was settled.
+	At time.Time `json:"at"`
+	// From is the outcome that it had before: Unknown, or Failed where the mirror had stopped already.
+	From Outcome `json:"from"`
+}
+
+// Settle gives a topic the outcome that was found by other means than the call: by looking at the cluster.
+// It can be settled only from Unknown, or from a failure that is TopicError.AlreadyStopped, and to Accepted,
+// Failed or Untouched. Accepted then means that the topic was seen where the call wanted it, not that the
+// call brought it there. Why must say what was found; it is kept in Result.Settled.
+//
+// Follow does this by itself, for what its reading proves: see Progress.Report.
+func (r *Report) Settle(topic string, to Outcome, why string) error {
+	bad := &argumentError{}
+	i, found := r.indexOf(topic)
+	switch {
+	case !found:
+		bad.add("topic", "the report has no topic %s", printable.Quote(topic))
+	case r.DryRun:
+		bad.add("report", "it is of a dry run, which changes nothing")
+	case r.Results[i].Outcome != Unknown && !r.Results[i].alreadyStopped():
+		bad.add("topic", "%s is %v, which is not open", printable.Quote(topic), r.Results[i].Outcome)
+	}
+	if to != Accepted && to != Failed && to != Untouched {
+		bad.add("outcome", "%v settles nothing", to)
+	}
+	if strings.TrimSpace(why) == "" {
+		bad.add("why", "it is empty")
+	}
+	if err := bad.err(); err != nil {
+		return err
+	}
+	r.settle(i, to, why, time.Now())
+	r.index = nil // what Merge knows of it is not so any more
+	r.Complete = r.closed(r.Count(Unknown) + r.Count(Untouched))
+	return nil
+}
+
+// settle does it, without asking whether it may.
+func (r *Report) settle(i int, to Outcome, why string, at time.Time) {
+	res := &r.Results[i]
+	if res.Outcome == Failed {
+		res.note(res.refusalNote())
+	}
+	res.Settled = &Settlement{Why: clean(why), At: at, From: res.Outcome}
+	res.Outcome, res.Code, res.Message, res.cause = to, 0, "", nil
+	switch to {
+	case Failed:
+		res.Message = "settled: " + res.Settled.Why
+	case Untouched:
+		res.cause = cause("settled: "+res.Settled.Why, nil)
+	}
+}
+
+// indexOf returns the place of a topic in Results.
+func (r *Report) indexOf(topic string) (place int, found bool) {
+	for i := range r.Results {
+		if r.Results[i].Topic == topic {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+// UnknownReport returns a report for a process that has none: it says of each topic that a call of the verb
+// was made, or may have been, and that its outcome is not known. Follow can find out from it. At is when
+// the call was made; the zero time says that this is not known either: then only a baseline can tell what
+// was so before the call, and waits count from the start of Follow.
+func UnknownReport(clusterID, link string, v Verb, at time.Time, topics ...string) *Report {
+	why := cause("the call's own report is not here", nil)
+	r := &Report{Verb: v, ClusterID: clusterID, Link: link, Results: make([]Result, 0, len(topics))}
+	for _, topic := range topics {
+		r.Results = append(r.Results, Result{Topic: topic, Sent: at, cause: why})
+	}
+	return r
+}

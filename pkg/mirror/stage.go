@@ -1,0 +1,204 @@
+package mirror
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// A Stage says how far a followed topic has come. Its text forms are "no sign", "in progress", "done" and
+// "blocked".
+type Stage uint8
+
+const (
+	// StageNoSign says that nothing that was seen says that the change has begun. It does not say that it
+	// was not made.
+	StageNoSign Stage = iota
+	// StageInProgress says that something was seen to move.
+	StageInProgress
+	// StageDone says that the topic has the status that the verb leads to, on each cluster that it changes.
+	// It is not proof that this call did it, that all data has come over, or that a mirror has caught up.
+	StageDone
+	// StageBlocked says that what was seen does not lead to the goal by itself: somebody has to act.
+	StageBlocked
+)
+
+// stages are all there are, in the order in which they are told.
+var stages = [...]Stage{StageDone, StageInProgress, StageBlocked, StageNoSign}
+
+var stageNames = [...]string{
+	StageNoSign: "no sign", StageInProgress: "in progress", StageDone: "done", StageBlocked: "blocked",
+}
+
+// String returns the stage's name.
+func (s Stage) String() string { return nameOf(s, stageNames[:], "stage") }
+
+// MarshalText returns the stage's name. It fails for a value that is no stage.
+func (s Stage) MarshalText() ([]byte, error) { return marshalName(s, stageNames[:]) }
+
+// UnmarshalText reads a stage's name. It fails for any other text.
+func (s *Stage) UnmarshalText(text []byte) error { return unmarshalName(s, stageNames[:], text) }
+
+// age says whether a state began before the call.
+type age uint8
+
+const (
+	ageNotKnown age = iota
+	ageBefore
+	ageSince
+)
+
+// sight is what one cluster shows of a topic.
+type sight struct {
+	cluster string
+	read    bool // a list was read that shows it, or shows that it is not listed
+	listed  bool
+	mirror  Mirror
+	age     age
+	moved   bool // this Follow saw it in another status before
+	gone    bool // this Follow saw it listed before
+	firm    bool // two whole lists in a row say the same
+}
+
+// moment is what is known of the time at which the two sights are judged.
+type moment struct {
+	sinceCall time.Duration // since the last attempt of the topic's batch
+	sinceHere time.Duration // since the topic was first seen at its goal here; 0 if it was not
+	doneAt    time.Time     // when it was last seen done; zero if it was not
+}
+
+// finding is what is made of it.
+type finding struct {
+	stage   Stage
+	earlier bool // done, and it was so before the call
+	notes   []string
+}
+
+const (
+	// Nothing is called blocked earlier than this after the call.
+	blockedAfter = 30 * time.Second
+	// So long a topic may be stopped here without a mirror there before that is pointed out.
+	aloneAfter = time.Minute
+)
+
+// judge says what stage a topic is at, by what the two clusters show. It looks at nothing else.
+func (v verb) judge(here, there sight, now moment) (f finding) {
+	note := func(format string, args ...any) {
+		if text := fmt.Sprintf(format, args...); !slices.Contains(f.notes, text) {
+			f.notes = append(f.notes, text)
+		}
+	}
+	both := v.doneThere != ""
+	hereDone := here.listed && here.mirror.Status == v.done
+	resumed := v.doneThere == StatusPaused && there.listed && there.mirror.Status == StatusActive
+	if hereDone && (!both || resumed || there.listed && there.mirror.Status == v.doneThere) {
+		f.stage = StageDone
+		f.earlier = here.age == ageBefore && (!both || there.age == ageBefore)
+		switch {
+		case f.earlier:
+			note("it was so before this call")
+		case here.age == ageNotKnown && (!both || there.age == ageNotKnown):
+			note("since when is not known")
+		}
+		if resumed {
+			note("it is already resumed on %s", there.cluster)
+		}
+		return f
+	}
+
+	signs, blocked := false, false
+	block := func(s sight, format string, args ...any) {
+		note(format, args...)
+		signs = true // until it is firm
+		blocked = blocked || s.firm && now.sinceCall >= blockedAfter
+	}
+	v.look(here, v.done, v.from, v.through, note, block, &signs)
+	switch paused := there.listed && there.mirror.Status == StatusPaused; {
+	case !both:
+	case resumed: // past the goal
+		v.look(there, StatusActive, fromThere, throughThere, note, block, &signs)
+	case v.doneThere == StatusActive && paused && hereDone:
+		block(there, "it is PAUSED on %s: resume it there", there.cluster)
+	case v.doneThere == StatusActive && paused:
+		v.look(there, StatusPaused, fromThere, throughThere, note, block, &signs)
+	default:
+		v.look(there, v.doneThere, fromThere, throughThere, note, block, &signs)
+	}
+	if !now.doneAt.IsZero() {
+		firm := here
+		firm.firm = here.firm && (!both || there.firm)
+		block(firm, "it was done at %s, and is not any more", now.doneAt.Format(time.TimeOnly))
+	}
+	if both && hereDone && there.read && (!there.listed || there.mirror.Status == StatusStopped) && now.sinceHere >= aloneAfter {
+		note("%s has no mirror of it: the same picture as after a promote or failover; both sides may take writes",
+			there.cluster)
+	}
+	switch {
+	case blocked:
+		f.stage = StageBlocked
+	case signs:
+		f.stage = StageInProgress
+	}
+	return f
+}
+
+// Where a reversal finds the topic on the other cluster, if it is listed there, and what it goes through.
+var (
+	fromThere    = []Status{StatusStopped}
+	throughThere = []Status{StatusPendingMirror, StatusPendingSynchronize}
+)
+
+// look judges what one cluster shows of a topic that is not done.
+func (v verb) look(
+	s sight, goal Status, from, through []Status,
+	note func(string, ...any), block func(sight, string, ...any), signs *bool,
+) {
+	status := s.mirror.Status
+	since := s.age == ageSince || s.moved
+	switch {
+	case !s.read:
+		note("%s was not read yet", s.cluster)
+		return
+	case !s.listed:
+		if s.gone {
+			block(s, "%s does not list it any more", s.cluster)
+		}
+		return
+	case hidesMore(status) && v.name == VerbFailover:
+		note("it is %s on %s, which can hide a finished failover: try one produce", status, s.cluster)
+	case hidesMore(status):
+		note("it is %s on %s, which can hide a change", status, s.cluster)
+	case !slices.Contains(knownStatuses, status):
+		note("it is %s on %s, a status that this library does not know", status, s.cluster)
+	}
+	known := slices.Contains(knownStatuses, status)
+	switch {
+	case status == StatusFailed && since:
+		block(s, "it is FAILED on %s", s.cluster)
+	case slices.Contains(from, status) && status != goal:
+		if s.moved {
+			block(s, "it is %s on %s again", status, s.cluster)
+		}
+	case s.age == ageBefore && !s.moved:
+		note("it was %s on %s before this call", status, s.cluster)
+	case !since:
+		note("it is %s on %s; since when is not known", status, s.cluster)
+		*signs = *signs || status == goal || slices.Contains(through, status) || !known
+	case status == goal, hidesMore(status), slices.Contains(through, status), !known:
+		*signs = true
+	default:
+		block(s, "it has become %s on %s", status, s.cluster)
+	}
+}
+
+// hidesMore tells whether a status can hide that a change is under way, or done.
+func hidesMore(s Status) bool {
+	return s == StatusSourceUnavailable || s == StatusLinkPaused || s == StatusLinkFailed
+}
+
+// knownStatuses are those that have a constant.
+var knownStatuses = []Status{
+	StatusActive, StatusPaused, StatusStopped, StatusPendingStopped, StatusPendingMirror, StatusPendingSetupForRestore,
+	StatusPendingRestore, StatusPendingSynchronize, StatusFailed, StatusLinkFailed, StatusLinkPaused,
+	StatusSourceUnavailable,
+}
