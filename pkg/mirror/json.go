@@ -158,7 +158,7 @@ func (r *Report) UnmarshalJSON(data []byte) error {
 		for _, res := range all {
 			res.cause, res.Message = at(res.Cause), clean(res.Message)
 			if res.Settled != nil {
-				res.Settled.Why = clean(res.Settled.Why)
+				res.Settled.Why, res.Settled.Because = clean(res.Settled.Why), clean(res.Settled.Because)
 			}
 			for i := range res.Notes {
 				res.Notes[i] = cleanLong(res.Notes[i])

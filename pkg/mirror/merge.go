@@ -156,18 +156,20 @@ func (r *Result) because(why error) bool {
 }
 
 // contradict makes a topic Unknown that unexpected rows are about, if it is Untouched, or Failed and
-// one of them says otherwise. What was settled stays so.
+// one of them says otherwise. A refusal elsewhere says nothing against what was
+// settled.
 func (r *Result) contradict(rows []Outcome) {
-	if r.Settled != nil {
-		return
-	}
 	for _, o := range rows {
 		switch {
 		case o == Failed:
-			if r.Outcome == Untouched {
+			if r.Outcome == Untouched && r.Settled == nil {
 				r.Outcome, r.cause = Unknown, errRefusedElsewhere
 			}
 		case r.Outcome == Untouched, r.Outcome == Failed, r.because(errRefusedElsewhere):
+			if r.Settled != nil { // it is open again, for the reason that it was before
+				r.Outcome, r.Code, r.Message, r.cause, r.Settled = Unknown, 0, "", cause(r.Settled.Because, nil), nil
+				continue
+			}
 			if r.Outcome == Failed {
 				r.note(r.refusalNote())
 			}
@@ -263,7 +265,7 @@ func mergeResults(a, b Result) Result {
 		stands, other = b, a
 	}
 	notes := slices.Concat(a.Notes, b.Notes)
-	if other.Outcome == Failed {
+	if other.Outcome == Failed && other.Settled == nil {
 		notes = append(notes, other.refusalNote())
 	}
 	if a.Outcome == Accepted && b.Outcome == Accepted && a.Truncation() != b.Truncation() {

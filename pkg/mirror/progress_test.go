@@ -288,6 +288,7 @@ func TestSettle(t *testing.T) {
 	for _, r := range []*mirror.Report{r, clone(t, r)} {
 		require.Equal(t, "a untouched, b accepted, c failed, d accepted", outcomes(r))
 		require.Equal(t, mirror.Unknown, r.Results[0].Settled.From)
+		require.Equal(t, "the answer has no row for this topic", r.Results[0].Settled.Because)
 		require.WithinDuration(t, time.Now(), r.Results[0].Settled.At, time.Hour)
 		require.Equal(t, `ACTIVE for an hour\n`, r.Results[0].Settled.Why)
 		require.Equal(t, mirror.Failed, r.Results[1].Settled.From)

@@ -13,8 +13,10 @@ type Settlement struct {
 	Why string `json:"why"`
 	// At is when it was settled.
 	At time.Time `json:"at"`
-	// From is the outcome that it had before: Unknown, or Failed where the mirror had stopped already.
-	From Outcome `json:"from"`
+	// From is the outcome that it had before: Unknown, or Failed where the mirror had stopped already; and
+	// Because is why it had that.
+	From    Outcome `json:"from"`
+	Because string  `json:"because"`
 }
 
 // Settle gives a topic the outcome that was found by other means than the call: by looking at the cluster.
@@ -55,7 +57,7 @@ func (r *Report) settle(i int, to Outcome, why string, at time.Time) {
 	if res.Outcome == Failed {
 		res.note(res.refusalNote())
 	}
-	res.Settled = &Settlement{Why: clean(why), At: at, From: res.Outcome}
+	res.Settled = &Settlement{Why: clean(why), At: at, From: res.Outcome, Because: clean(res.Err().Error())}
 	res.Outcome, res.Code, res.Message, res.cause = to, 0, "", nil
 	switch to {
 	case Failed:
