@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strconv"
 
@@ -23,7 +24,7 @@ type listMeta struct {
 // Where a member is not of its type, that member is passed over and the walk goes on: one bad row
 // costs one topic. Only what breaks the syntax of JSON ends the walk.
 func readAnswer(body io.Reader, add func(row)) (listMeta, error) {
-	w := answerWalk{walk: newWalk(body), add: add}
+	w := answerWalk{walk: newWalk(body), add: add, kept: [][3]Number{}}
 	err := w.document()
 	var syntax *jsontext.SyntacticError
 	if errors.As(err, &syntax) { // its text quotes the names of members
@@ -45,9 +46,8 @@ type answerWalk struct {
 	add  func(row)
 	meta listMeta
 
-	// What a row's lists are gathered in, before they are copied at their exact length.
-	lags        []PartitionLag
-	truncations []PartitionTruncation
+	// kept is what each of the rows' lists is gathered in, before it is copied at its exact length.
+	kept [][3]Number
 }
 
 // The shapes of an answer that has no rows to read.
@@ -291,20 +291,13 @@ func (w *answerWalk) message(r *row, state *memberState) error {
 }
 
 func (w *answerWalk) lagList(r *row) error {
-	unknown := PartitionLag{Partition: -1, Lag: NotKnown, LastSourceFetchOffset: NotKnown}
-	kept, err := readList(&w.walk, r, memberLags, w.lags[:0], unknown,
-		func(p *PartitionLag, member string, readable *bool) error {
-			switch member {
-			case memberPartition:
-				return w.partition(&p.Partition, readable)
-			case memberLag:
-				return w.integer(&p.Lag, readable)
-			case memberFetchOffset:
-				return w.integer(&p.LastSourceFetchOffset, readable)
-			}
-			return w.dec.SkipValue()
-		})
-	w.lags, r.Lags = kept, slices.Clone(kept)
+	list, err := w.list(r, memberLags, memberPartition, memberLag, memberFetchOffset)
+	if list != nil {
+		r.Lags = make([]PartitionLag, len(list))
+	}
+	for i, n := range list {
+		r.Lags[i] = PartitionLag{Partition: int(max(-1, n[0])), Lag: n[1], LastSourceFetchOffset: n[2]}
+	}
 	return err
 }
 
@@ -312,56 +305,59 @@ func (w *answerWalk) truncationList(r *row) error {
 	if w.dec.PeekKind() == 'n' {
 		return w.dec.SkipValue() // not applicable
 	}
-	unknown := PartitionTruncation{Partition: -1, OffsetTruncatedTo: NotKnown, MessagesTruncated: NotKnown}
-	kept, err := readList(&w.walk, r, memberTruncations, w.truncations[:0], unknown,
-		func(p *PartitionTruncation, member string, readable *bool) error {
-			switch member {
-			case memberPartitionID:
-				return w.partition(&p.Partition, readable)
-			case memberTruncatedTo:
-				return w.integer(&p.OffsetTruncatedTo, readable)
-			case memberTruncated:
-				return w.integer(&p.MessagesTruncated, readable)
-			}
-			return w.dec.SkipValue()
-		})
-	w.truncations, r.Truncations = kept, slices.Clone(kept)
+	list, err := w.list(r, memberTruncations, memberPartitionID, memberTruncatedTo, memberTruncated)
+	if list != nil {
+		r.Truncations = make([]PartitionTruncation, len(list))
+	}
+	for i, n := range list {
+		r.Truncations[i] = PartitionTruncation{
+			Partition: int(max(-1, n[0])), OffsetTruncatedTo: n[1], MessagesTruncated: n[2],
+		}
+	}
 	return err
 }
 
-// readList gathers in kept the objects of one of the row's lists, each begun as unknown. An
-// element of which nothing can be read is left out, and what else cannot be read stays unknown;
-// both are noted in the row. What is no list gives nil.
-func readList[T comparable](
-	w *walk, r *row, member string, kept []T, unknown T,
-	field func(*T, string, *bool) error,
-) ([]T, error) {
+// list reads one of the row's lists, of objects with three numbers each, the first of which is the
+// partition's. It is good until the next list is read. An element of which nothing can be read is left
+// out, and what else cannot be read stays NotKnown; both are noted in the row. What is no list gives
+// nil.
+func (w *answerWalk) list(r *row, member string, names ...string) ([][3]Number, error) {
 	if w.dec.PeekKind() != '[' {
 		r.note(member + " cannot be read")
 		return nil, w.dec.SkipValue()
 	}
-	if kept == nil {
-		kept = []T{}
-	}
+	unknown := [3]Number{NotKnown, NotKnown, NotKnown}
 	readable := true
-	inLast := func(name string) error { return field(&kept[len(kept)-1], name, &readable) }
+	w.kept = w.kept[:0]
+	inLast := func(name string) error {
+		i := slices.Index(names, name)
+		if i < 0 {
+			return w.dec.SkipValue()
+		}
+		n := &w.kept[len(w.kept)-1]
+		err := w.integer(&n[i], &readable)
+		if i == 0 && (n[0] < 0 || n[0] > math.MaxInt32) { // a partition has 32 bits in Kafka's protocol
+			n[0], readable = NotKnown, false
+		}
+		return err
+	}
 	err := w.array(func() error {
 		if w.dec.PeekKind() != '{' {
 			readable = false
 			return w.dec.SkipValue()
 		}
-		kept = append(kept, unknown)
+		w.kept = append(w.kept, unknown)
 		err := w.object(inLast)
-		if last := len(kept) - 1; kept[last] == unknown {
+		if last := len(w.kept) - 1; w.kept[last] == unknown {
 			readable = false
-			kept = kept[:last]
+			w.kept = w.kept[:last]
 		}
 		return err
 	})
 	if !readable {
 		r.note(member + " has something that cannot be read")
 	}
-	return kept, err
+	return w.kept, err
 }
 
 func (w *answerWalk) messagesTruncated(r *row) error {

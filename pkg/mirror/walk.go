@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"math"
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -109,20 +108,6 @@ func (w *walk) integer(n *Number, readable *bool) error {
 		return nil
 	}
 	*n = Number(parsed)
-	return nil
-}
-
-// partition reads the number of a partition, which has 32 bits in Kafka's protocol.
-func (w *walk) partition(n *int, readable *bool) error {
-	wide := NotKnown
-	if err := w.integer(&wide, readable); err != nil {
-		return err
-	}
-	if wide < 0 || wide > math.MaxInt32 || *n >= 0 {
-		*n, *readable = -1, false
-		return nil
-	}
-	*n = int(wide)
 	return nil
 }
 
