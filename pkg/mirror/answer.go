@@ -175,12 +175,20 @@ func (w *answerWalk) row() error {
 	}
 	err := w.object(func(member string) error {
 		switch member {
-		case memberTopic:
-			return w.topic(&r, &name)
-		case memberCode:
-			return w.code(&r, &code)
-		case memberMessage:
-			return w.message(&r, &message)
+		case memberTopic, memberCode, memberMessage:
+			v, err := w.dec.ReadValue()
+			if err != nil {
+				return err
+			}
+			switch member {
+			case memberTopic:
+				name.give(r.readName(v))
+			case memberCode:
+				code.give(r.readCode(v))
+			default:
+				message.give(r.readMessage(v))
+			}
+			return nil
 		case memberLags:
 			if !again(&lags, member) {
 				return w.lagList(&r)
@@ -214,6 +222,12 @@ func (w *answerWalk) row() error {
 
 // decide gives the row its outcome. Code and message alone decide.
 func (r *row) decide(code, message memberState) {
+	if code == bad {
+		r.Code = 0
+	}
+	if message == bad {
+		r.Message = ""
+	}
 	switch {
 	case code == set || message == set:
 		r.Outcome = Failed
@@ -228,66 +242,42 @@ func (r *row) decide(code, message memberState) {
 	}
 }
 
-func (w *answerWalk) topic(r *row, state *memberState) error {
-	v, err := w.dec.ReadValue()
-	if err != nil {
-		return err
+// readName takes the topic's name.
+func (r *row) readName(v jsontext.Value) memberState {
+	text, ok := unquote(v)
+	if !ok || text == "" {
+		return bad
 	}
-	now := bad
-	if v.Kind() == '"' {
-		if text, ok := unquote(v); ok && text != "" {
-			r.Topic, now = text, set
-		}
-	}
-	state.give(now)
-	return nil
+	r.Topic = text
+	return set
 }
 
-func (w *answerWalk) code(r *row, state *memberState) error {
-	v, err := w.dec.ReadValue()
-	if err != nil {
-		return err
+// readCode takes the error code. Kafka's codes are 32 bits wide; what is beyond, or not whole, is no code.
+func (r *row) readCode(v jsontext.Value) memberState {
+	if v.Kind() == 'n' {
+		return unset
 	}
-	now := bad
-	switch v.Kind() {
-	case 'n':
-		now = unset
-	case '0':
-		// Kafka's codes are 32 bits wide; what is beyond, or not whole, is no code.
-		if n, err := strconv.ParseInt(string(v), 10, 32); err == nil {
-			now = unset
-			if n != 0 {
-				now = set
-			}
-			r.Code = int(n)
-		}
+	n, err := strconv.ParseInt(string(v), 10, 32)
+	switch {
+	case err != nil:
+		return bad
+	case n == 0:
+		return unset
 	}
-	if state.give(now); *state == bad {
-		r.Code = 0
-	}
-	return nil
+	r.Code = int(n)
+	return set
 }
 
-func (w *answerWalk) message(r *row, state *memberState) error {
-	v, err := w.dec.ReadValue()
-	if err != nil {
-		return err
+// readMessage takes the error message.
+func (r *row) readMessage(v jsontext.Value) memberState {
+	switch {
+	case v.Kind() == 'n' || string(v) == `""`:
+		return unset
+	case v.Kind() != '"':
+		return bad
 	}
-	now := bad
-	switch v.Kind() {
-	case 'n':
-		now = unset
-	case '"':
-		now = unset
-		if len(v) > len(`""`) {
-			now = set
-			r.Message, _ = unquote(v)
-		}
-	}
-	if state.give(now); *state == bad {
-		r.Message = ""
-	}
-	return nil
+	r.Message, _ = unquote(v)
+	return set
 }
 
 func (w *answerWalk) lagList(r *row) error {
