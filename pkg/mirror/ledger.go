@@ -11,8 +11,8 @@ import (
 type ledger struct {
 	report    *Report
 	selection Selection
-	index     map[string]int // topic to its place in the report; for a selection by name
-	parts     []*part
+	index     map[string]int  // topic to its place in the report; for a selection by name
+	parts     []*part         // in the order of the batches
 	strays    map[int][]stray // rows in the answer to another batch, by the place of their topic
 }
 
@@ -24,19 +24,14 @@ type stray struct {
 
 // newLedger gives an empty report a Result for each topic asked for. Nothing has been done yet.
 func newLedger(r *Report, s Selection) *ledger {
-	l := &ledger{
-		report:    r,
-		selection: s,
-		index:     map[string]int{},
-		strays:    map[int][]stray{},
-	}
+	l := &ledger{report: r, selection: s, strays: map[int][]stray{}}
 	if s.expression == "" {
-		l.report.Results = make([]Result, 0, len(s.names))
+		r.Results = make([]Result, 0, len(s.names))
 		l.index = make(map[string]int, len(s.names))
 		for _, name := range s.names {
 			if _, seen := l.index[name]; !seen { // a call with a name twice is refused, but it has a report
-				l.index[name] = len(l.report.Results)
-				l.report.Results = append(l.report.Results, Result{Topic: name, Outcome: Untouched})
+				l.index[name] = len(r.Results)
+				r.Results = append(r.Results, Result{Topic: name, Outcome: Untouched})
 			}
 		}
 	}
@@ -120,7 +115,6 @@ func (l *ledger) finish() (*Report, error) {
 	for place := range l.strays {
 		l.applyStrays(&r.Results[place], place)
 	}
-	slices.SortStableFunc(l.parts, func(a, b *part) int { return cmp.Compare(a.batch.Index, b.batch.Index) })
 	for _, p := range l.parts {
 		p.addTo(r)
 		if p.batch.Pattern != "" {
@@ -358,20 +352,14 @@ func (p *part) doubtAboutOthers() error {
 
 // addTo adds to a report what is known beside the results.
 func (p *part) addTo(r *Report) {
-	if r.Next == "" {
-		r.Next = p.next
-	}
+	r.Next = cmp.Or(r.Next, p.next)
 	r.UnexpectedCount += p.unexpectedCount
 	r.addUnexpected(p.unexpected)
 	r.Attempts = append(r.Attempts, p.attempts...)
-	if r.Pattern != "" {
-		r.Unaccounted = p.unaccounted
-	}
-	switch {
-	case p.problem == nil:
-	case p.unaccounted == UnaccountedUntouched:
+	r.Unaccounted = p.unaccounted
+	if r.Unaccounted == UnaccountedUntouched {
 		r.unaccountedFor = p.problem
-	default:
+	} else if p.problem != nil {
 		r.problems = append(r.problems, p.problem)
 	}
 }
