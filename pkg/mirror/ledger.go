@@ -171,7 +171,7 @@ func (p *part) reset() {
 	if n := len(p.attempts); n > 0 {
 		p.attempts[n-1].Unexpected = 0
 	}
-	p.unexpected, p.unexpectedCount, p.strays, p.illegible, p.next = nil, 0, nil, false, ""
+	p.unexpected, p.unexpectedCount, p.strays, p.illegible, p.next = nil, 0, map[int][]stray{}, false, ""
 	if p.batch.Pattern != "" {
 		p.results, p.rows, p.index = nil, nil, map[string]int{}
 		return
@@ -262,36 +262,30 @@ func (p *part) place(r *row) (place int, ours bool) {
 // placeOfPattern does it for a pattern, whose topics are those that the answer names.
 func (p *part) placeOfPattern(r *row) (place int, ours bool) {
 	switch {
-	case !r.named:
-		p.illegible = true
-		return 0, false
+	case !r.named: // a note says so already
 	case p.hide.inName(r.Topic):
-		p.illegible = true
 		r.note("this name has the credential in it")
-		return 0, false
 	case !isTopicName(r.Topic):
-		p.illegible = true
 		r.note("this is not a topic name")
-		return 0, false
 	case !p.ledger.selection.covers(r.Topic):
 		r.note("the selection does not cover this topic")
 		return 0, false
+	default:
+		place, known := p.index[r.Topic]
+		if !known {
+			place = len(p.results)
+			p.index[r.Topic] = place
+			p.results = append(p.results, Result{Topic: r.Topic})
+			p.rows = append(p.rows, 0)
+		}
+		return place, true
 	}
-	place, known := p.index[r.Topic]
-	if !known {
-		place = len(p.results)
-		p.index[r.Topic] = place
-		p.results = append(p.results, Result{Topic: r.Topic})
-		p.rows = append(p.rows, 0)
-	}
-	return place, true
+	p.illegible = true
+	return 0, false
 }
 
 // addStray keeps a row about a topic of another batch: one, or two that disagree.
 func (p *part) addStray(place int, r *row) {
-	if p.strays == nil {
-		p.strays = map[int][]stray{}
-	}
 	sameOutcome := func(s stray) bool { return s.outcome == r.Outcome }
 	if !slices.ContainsFunc(p.strays[place], sameOutcome) {
 		p.strays[place] = append(p.strays[place], stray{r.Outcome, clean(p.hide.text(r.verdictText()))})
@@ -303,31 +297,27 @@ func (p *part) close() {
 	v := &p.verdict
 	if p.doubt != "" {
 		v.doubt(p.doubt)
-		for i := range p.results {
-			if r := &p.results[i]; p.rows[i] > 0 && r.Outcome == Failed {
-				r.Outcome = Unknown
-				r.cause = cause(codeAndMessage(r.Code, r.Message)+"; but "+p.doubt, nil)
-				r.note("the refusal may be the answer to a second send: " + p.doubt)
-			}
-		}
 	}
 	why := v.err
 	if why == nil {
 		why = cause("the answer has no row for this topic", nil)
 	}
-	told := false
 	for i := range p.results {
-		if r := &p.results[i]; p.rows[i] == 0 {
-			r.Outcome, r.cause = v.outcome, why
-			told = true
-			if v.doubtful {
-				r.note("the refusal may be the answer to a second send: " + p.doubt)
-			}
+		r, refused := &p.results[i], false
+		switch {
+		case p.rows[i] == 0:
+			r.Outcome, r.cause, refused = v.outcome, why, v.doubtful
+		case p.doubt != "" && r.Outcome == Failed:
+			r.Outcome, r.cause = Unknown, cause(codeAndMessage(r.Code, r.Message)+"; but "+p.doubt, nil)
+			refused = true
+		}
+		if refused {
+			r.note("the refusal may be the answer to a second send: " + p.doubt)
 		}
 	}
 	switch {
 	case p.batch.Pattern == "":
-		if v.err != nil && !told {
+		if !slices.Contains(p.rows, 0) { // no result tells it
 			p.problem = v.err
 		}
 	case v.err != nil:
@@ -337,17 +327,13 @@ func (p *part) close() {
 		}
 	case p.illegible:
 		p.problem, p.unaccounted = cause("the answer has a row whose topic cannot be told", nil), UnaccountedUnknown
-	case p.doubt != "":
-		p.problem, p.unaccounted = p.doubtAboutOthers(), UnaccountedUnknown
+	case p.doubt != "": // topics may have been changed that the answer leaves out
+		verb, _ := p.batch.Verb.find()
+		text := p.doubt + ", and topics that the answer leaves out may have been " + verb.past
+		p.problem, p.unaccounted = cause(text, nil), UnaccountedUnknown
 	case p.next != "":
 		p.unaccounted = UnaccountedUnknown
 	}
-}
-
-// doubtAboutOthers is the cause where topics may have been changed that a pattern's answer leaves out.
-func (p *part) doubtAboutOthers() error {
-	v, _ := p.batch.Verb.find()
-	return cause(p.doubt+", and topics that the answer leaves out may have been "+v.past, nil)
 }
 
 // addTo adds to a report what is known beside the results.
