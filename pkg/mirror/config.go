@@ -226,11 +226,8 @@ func (cfg Config) checkOptions(bad *argumentError) {
 			bad.add(c.field, "%d is negative", c.n)
 		}
 	}
-	for i := range len(cfg.UserAgent) {
-		if c := cfg.UserAgent[i]; c < ' ' || c > '~' {
-			bad.add("UserAgent", "%s has a character that a header cannot carry", printable.Quote(cfg.UserAgent))
-			break
-		}
+	if strings.ContainsFunc(cfg.UserAgent, func(r rune) bool { return r < ' ' || r > '~' }) {
+		bad.add("UserAgent", "%s has a character that a header cannot carry", printable.Quote(cfg.UserAgent))
 	}
 }
 
@@ -250,7 +247,7 @@ func checkID(bad *argumentError, field, id string) {
 		bad.add(field, "%s has white space around it", printable.Quote(id))
 	case strings.ContainsFunc(id, func(r rune) bool { return !unicode.IsPrint(r) }):
 		bad.add(field, "%s has a character that cannot be printed", printable.Quote(id))
-	case isPlaceholder(id):
+	case placeholder.MatchString(id):
 		bad.add(field, "%s is a placeholder that was not filled in", printable.Quote(id))
 	}
 }

@@ -196,14 +196,9 @@ func isTopicName(name string) bool {
 
 // isTopicText tells whether s has only characters that a topic name may have.
 func isTopicText(s string) bool {
-	for i := range len(s) {
-		switch c := s[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '.', c == '_', c == '-':
-		default:
-			return false
-		}
-	}
-	return true
+	return !strings.ContainsFunc(s, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '.' && r != '_' && r != '-'
+	})
 }
 
 // alternatives returns an expression for any one of the literals. Go's quoting of the characters
@@ -236,16 +231,8 @@ func checkPattern(bad *argumentError, expression string) {
 var unrelated = []string{"orders", "EU.BILLING", "20190731", "_cdc-out_", "Zq7xK"}
 
 func matchesEverything(expression string) bool {
-	re, err := regexp.Compile(expression)
-	if err != nil {
-		return false // Java's, perhaps: the server will tell
-	}
-	for _, name := range unrelated {
-		if !re.MatchString(name) {
-			return false
-		}
-	}
-	return true
+	re, err := regexp.Compile(expression) // it fails for what is Java's, perhaps: the server will tell
+	return err == nil && !slices.ContainsFunc(unrelated, func(name string) bool { return !re.MatchString(name) })
 }
 
 func checkLiterals(bad *argumentError, field string, literals []string) {
