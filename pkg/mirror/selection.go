@@ -19,10 +19,9 @@ import (
 type Selection struct {
 	names      []string // of Topics
 	expression string   // sent as mirror_topic_name_pattern; "" for Topics
-	// covers tells whether a topic name is selected, as far as the library can tell. It is nil for
-	// the zero Selection.
+	// covers tells whether an expression selects a topic name, as far as the library can tell.
 	covers func(name string) bool
-	check  func(bad *argumentError)
+	check  func(bad *argumentError) // nil for the zero Selection
 	// servers says that only the server can tell what the expression matches.
 	servers bool
 }
@@ -32,15 +31,8 @@ type Selection struct {
 // every topic, whatever happens on the wire.
 func Topics(names ...string) Selection {
 	names = slices.Clone(names)
-	return Selection{
-		names:  names,
-		covers: func(name string) bool { return slices.Contains(names, name) },
-		check:  func(bad *argumentError) { checkTopics(bad, names) },
-	}
+	return Selection{names: names, check: func(bad *argumentError) { checkTopics(bad, names) }}
 }
-
-// everything is the expression that All sends; it is the contract's own example of a pattern.
-const everything = ".*"
 
 // Pattern selects mirror topics by a regular expression that is sent as it stands. Its dialect is
 // the server's, and undocumented: Java's, very likely, and not known is whether it must match the
@@ -91,7 +83,7 @@ func literal(field, before, after string, has func(name, literal string) bool, l
 // All selects every mirror topic of the link. It is the only way to say so.
 func All() Selection {
 	return Selection{
-		expression: everything,
+		expression: ".*", // the contract's own example of a pattern
 		covers:     isTopicName,
 		check:      func(*argumentError) {},
 	}
@@ -100,7 +92,7 @@ func All() Selection {
 // String tells what is selected, on one printable line, for logs and messages.
 func (s Selection) String() string {
 	switch {
-	case s.covers == nil:
+	case s.check == nil:
 		return "nothing"
 	case s.expression == "":
 		return count(len(s.names), "topic")
@@ -123,7 +115,7 @@ func (s Selection) Match(names []string) ([]string, error) {
 		return nil, err
 	}
 	covers := s.covers
-	if s.expression == "" { // of many names
+	if s.expression == "" {
 		named := make(map[string]bool, len(s.names))
 		for _, name := range s.names {
 			named[name] = true
