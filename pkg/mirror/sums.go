@@ -31,38 +31,30 @@ type LagSummary struct {
 func (r *Report) Lag() LagSummary {
 	var s LagSummary
 	for i := range r.Results {
-		s.add(&r.Results[i])
+		topic, before := r.Results[i].Topic, s.Partitions
+		for _, p := range r.Results[i].Lags {
+			if p.LastSourceFetchOffset == -1 {
+				s.NeverFetched++
+			}
+			if p.Lag < 0 {
+				s.NotKnown++
+				continue
+			}
+			if s.Partitions == 0 || int64(p.Lag) > s.Largest {
+				s.Largest, s.Topic, s.Partition = int64(p.Lag), topic, p.Partition
+			}
+			s.Partitions++
+			s.Total = addSaturating(s.Total, int64(p.Lag))
+		}
+		if s.Partitions == before {
+			s.Without = append(s.Without, topic)
+		}
 	}
 	return s
 }
 
 // Lag adds up the lags of the topic's partitions.
-func (r Result) Lag() LagSummary {
-	var s LagSummary
-	s.add(&r)
-	return s
-}
-
-func (s *LagSummary) add(r *Result) {
-	before := s.Partitions
-	for _, p := range r.Lags {
-		if p.LastSourceFetchOffset == -1 {
-			s.NeverFetched++
-		}
-		if p.Lag < 0 {
-			s.NotKnown++
-			continue
-		}
-		if s.Partitions == 0 || int64(p.Lag) > s.Largest {
-			s.Largest, s.Topic, s.Partition = int64(p.Lag), r.Topic, p.Partition
-		}
-		s.Partitions++
-		s.Total = addSaturating(s.Total, int64(p.Lag))
-	}
-	if s.Partitions == before {
-		s.Without = append(s.Without, r.Topic)
-	}
-}
+func (r Result) Lag() LagSummary { return (&Report{Results: []Result{r}}).Lag() }
 
 // TruncationSummary adds up truncations: what the server gives as totals, and apart from it what
 // its rows say. The two need not agree.
@@ -82,31 +74,24 @@ type TruncationSummary struct {
 func (r *Report) Truncation() TruncationSummary {
 	var s TruncationSummary
 	for i := range r.Results {
-		s.add(&r.Results[i])
+		topic := &r.Results[i]
+		if total := topic.MessagesTruncated; total != nil && *total >= 0 {
+			s.Reported = addSaturating(s.Reported, *total)
+			s.ReportedTopics++
+		}
+		for _, p := range topic.Truncations {
+			s.Messages = addSaturating(s.Messages, int64(max(0, p.MessagesTruncated)))
+		}
+		s.Partitions += len(topic.Truncations)
+		if len(topic.Truncations) > 0 {
+			s.Topics++
+		}
 	}
 	return s
 }
 
 // Truncation adds up the truncations of the topic's partitions.
-func (r Result) Truncation() TruncationSummary {
-	var s TruncationSummary
-	s.add(&r)
-	return s
-}
-
-func (s *TruncationSummary) add(r *Result) {
-	if r.MessagesTruncated != nil && *r.MessagesTruncated >= 0 {
-		s.Reported = addSaturating(s.Reported, *r.MessagesTruncated)
-		s.ReportedTopics++
-	}
-	for _, p := range r.Truncations {
-		s.Messages = addSaturating(s.Messages, int64(max(0, p.MessagesTruncated)))
-	}
-	s.Partitions += len(r.Truncations)
-	if len(r.Truncations) > 0 {
-		s.Topics++
-	}
-}
+func (r Result) Truncation() TruncationSummary { return (&Report{Results: []Result{r}}).Truncation() }
 
 // addSaturating adds two numbers that are not negative.
 func addSaturating(a, b int64) int64 {
