@@ -87,7 +87,7 @@ func (w *answerWalk) document() error {
 			}
 			seen = true
 			if w.dec.PeekKind() == '[' {
-				return w.array(w.row)
+				return w.each(']', w.row)
 			}
 		case memberCode:
 			v, err := w.dec.ReadValue()
@@ -331,7 +331,7 @@ func (w *answerWalk) list(r *row, member string, names ...string) ([][3]Number, 
 		}
 		return err
 	}
-	err := w.array(func() error {
+	err := w.each(']', func() error {
 		if w.dec.PeekKind() != '{' {
 			readable = false
 			return w.dec.SkipValue()

@@ -18,35 +18,29 @@ type walk struct {
 // newWalk begins a walk. Members that are there twice and texts that are not UTF-8 do not end it: the
 // checks of those who read them are finer.
 func newWalk(body io.Reader) walk {
-	in := &stepped{r: body, limit: maxValue}
+	in := &stepped{r: body}
 	return walk{in: in, dec: jsontext.NewDecoder(in, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))}
 }
 
 // object reads an object; member is called before each value and must read or skip it.
 func (w *walk) object(member func(name string) error) error {
-	if _, err := w.dec.ReadToken(); err != nil {
-		return err
-	}
-	for w.dec.PeekKind() != '}' {
+	return w.each('}', func() error {
 		w.in.step(w.dec.InputOffset())
 		v, err := w.dec.ReadValue()
 		if err != nil {
 			return err
 		}
-		if err := member(memberName(v)); err != nil {
-			return err
-		}
-	}
-	_, err := w.dec.ReadToken()
-	return err
+		return member(memberName(v))
+	})
 }
 
-// array reads an array; element is called before each value and must read or skip it.
-func (w *walk) array(element func() error) error {
+// each reads an object or an array as far as its end; element is called before each name or value, and
+// must read or skip it.
+func (w *walk) each(end jsontext.Kind, element func() error) error {
 	if _, err := w.dec.ReadToken(); err != nil {
 		return err
 	}
-	for w.dec.PeekKind() != ']' {
+	for w.dec.PeekKind() != end {
 		if err := element(); err != nil {
 			return err
 		}
@@ -121,20 +115,19 @@ func unquote(v jsontext.Value) (string, bool) {
 // server might send nothing but one.
 const maxValue = 16 << 20
 
-// stepped fails where more than limit bytes are read without a step.
+// stepped fails where more than maxValue bytes are read without a step.
 type stepped struct {
-	r     io.Reader
-	read  int64
-	last  int64 // where the latest step was
-	limit int64
+	r    io.Reader
+	read int64
+	last int64 // where the latest step was
 }
 
 // step says that the walk has come as far as this.
 func (s *stepped) step(offset int64) { s.last = offset }
 
 func (s *stepped) Read(p []byte) (int, error) {
-	if s.read-s.last > s.limit {
-		return 0, fmt.Errorf("a value in it is longer than %d bytes", s.limit)
+	if s.read-s.last > maxValue {
+		return 0, fmt.Errorf("a value in it is longer than %d bytes", maxValue)
 	}
 	n, err := s.r.Read(p)
 	s.read += int64(n)
