@@ -50,40 +50,30 @@ type answerWalk struct {
 	kept [][3]Number
 }
 
-// The shapes of an answer that has no rows to read.
-var (
-	errEmpty        = errors.New("it is empty")
-	errNotObject    = errors.New("it is not a JSON object")
-	errNoData       = errors.New(`it has no "data"`)
-	errDataTwice    = errors.New(`it has "data" twice`)
-	errDataNotArray = errors.New(`its "data" is not an array`)
-	errOwnError     = errors.New("it has an error_code beside its rows")
-	errTrailing     = errors.New("it has bytes after its end")
-)
-
+// document reads the answer; its error says what is wrong with it as a whole.
 func (w *answerWalk) document() error {
 	if w.dec.PeekKind() != '{' {
 		switch err := w.dec.SkipValue(); err {
 		case nil:
-			return errNotObject
+			return errors.New("it is not a JSON object")
 		case io.EOF: //nolint:errorlint // jsontext returns this very error at an end
-			return errEmpty
+			return errors.New("it is empty")
 		default:
 			return err
 		}
 	}
-	shape := errNoData
+	problem := `it has no "data"`
 	seen, ownError := false, false
 	err := w.object(func(name string) error {
 		switch name {
 		case memberData:
 			switch {
 			case seen:
-				shape = errDataTwice
+				problem = `it has "data" twice`
 			case w.dec.PeekKind() == '[':
-				shape = nil
+				problem = ""
 			default:
-				shape = errDataNotArray
+				problem = `its "data" is not an array`
 			}
 			seen = true
 			if w.dec.PeekKind() == '[' {
@@ -106,14 +96,17 @@ func (w *answerWalk) document() error {
 	if _, err := w.dec.ReadToken(); err != io.EOF { //nolint:errorlint // jsontext returns this very error at an end
 		var syntax *jsontext.SyntacticError
 		if err == nil || errors.As(err, &syntax) {
-			return errTrailing
+			return errors.New("it has bytes after its end")
 		}
 		return err
 	}
-	if shape == nil && ownError {
-		return errOwnError
+	switch {
+	case problem != "":
+		return errors.New(problem)
+	case ownError:
+		return errors.New("it has an error_code beside its rows")
 	}
-	return shape
+	return nil
 }
 
 func (w *answerWalk) metadata(name string) error {
