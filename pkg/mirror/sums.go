@@ -3,7 +3,6 @@ package mirror
 import (
 	"fmt"
 	"math"
-	"strings"
 
 	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
 )
@@ -103,38 +102,34 @@ func addSaturating(a, b int64) int64 {
 
 // String summarizes the lags on one line.
 func (s LagSummary) String() string {
-	var b strings.Builder
-	if s.Partitions == 0 {
-		b.WriteString("not known")
-	} else {
-		fmt.Fprintf(&b, "%d messages in %s; the largest is %d, %s partition %d",
+	text := "not known"
+	if s.Partitions > 0 {
+		text = fmt.Sprintf("%d messages in %s; the largest is %d, %s partition %d",
 			s.Total, count(s.Partitions, "partition"), s.Largest, printable.Line(s.Topic, maxTopicName), s.Partition)
 	}
 	if s.NeverFetched > 0 {
-		fmt.Fprintf(&b, "; %s never fetched from", count(s.NeverFetched, "partition"))
+		text += "; " + count(s.NeverFetched, "partition") + " never fetched from"
 	}
 	if s.NotKnown > 0 {
-		fmt.Fprintf(&b, "; not known for %s", count(s.NotKnown, "partition"))
+		text += "; not known for " + count(s.NotKnown, "partition")
 	}
 	if s.Partitions > 0 && len(s.Without) > 0 {
-		fmt.Fprintf(&b, "; not known for %s", count(len(s.Without), "topic"))
+		text += "; not known for " + count(len(s.Without), "topic")
 	}
-	return b.String()
+	return text
 }
 
 // String summarizes the truncations on one line.
 func (s TruncationSummary) String() string {
-	var b strings.Builder
-	if s.Partitions == 0 {
-		b.WriteString("none reported")
-	} else {
-		fmt.Fprintf(&b, "%d messages, by the rows of %s of %s",
+	text := "none reported"
+	if s.Partitions > 0 {
+		text = fmt.Sprintf("%d messages, by the rows of %s of %s",
 			s.Messages, count(s.Partitions, "partition"), count(s.Topics, "topic"))
 	}
 	if s.ReportedTopics > 0 {
-		fmt.Fprintf(&b, "; the server's own total is %d for %s", s.Reported, count(s.ReportedTopics, "topic"))
+		text += fmt.Sprintf("; the server's own total is %d for %s", s.Reported, count(s.ReportedTopics, "topic"))
 	} else if s.Partitions > 0 {
-		b.WriteString("; the server gives no total")
+		text += "; the server gives no total"
 	}
-	return b.String()
+	return text
 }
