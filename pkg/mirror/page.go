@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"html"
@@ -190,19 +191,16 @@ func (p page) apiError(resp *http.Response, hide *redactor) *APIError {
 	switch {
 	case resp.StatusCode/100 == 3 && location != "":
 		text = "redirected to " + place(hide.text(location)) + ", not followed"
-	case p.coding == "" && p.isHTML():
-		text = htmlTitle(text)
 	case p.coding != "":
 		text = "the page has " + p.coding
+	case p.isHTML():
+		text = htmlTitle(text)
 	default:
 		text = e.readJSON(text, hide)
 	}
 	if resp.StatusCode/100 == 2 {
 		kind, _, _ := strings.Cut(hide.text(resp.Header.Get("Content-Type")), ";")
-		kind = printable.Line(strings.ToLower(strings.TrimSpace(kind)), 128)
-		if kind == "" {
-			kind = "of no type"
-		}
+		kind = cmp.Or(printable.Line(strings.ToLower(strings.TrimSpace(kind)), 128), "of no type")
 		text = strings.TrimSuffix("the answer is "+kind+", not a 200 of application/json: "+text, ": ")
 	}
 	e.Message = clean(hide.cutText(text, p.cut && strings.HasSuffix(string(p.text), text)))
