@@ -261,13 +261,13 @@ func (p *part) place(r *row) (place int, ours bool) {
 
 // placeOfPattern does it for a pattern, whose topics are those that the answer names.
 func (p *part) placeOfPattern(r *row) (place int, ours bool) {
-	switch {
+	switch covers := p.ledger.selection.covers; {
 	case !r.named: // a note says so already
 	case p.hide.inName(r.Topic):
 		r.note("this name has the credential in it")
 	case !isTopicName(r.Topic):
 		r.note("this is not a topic name")
-	case !p.ledger.selection.covers(r.Topic):
+	case covers != nil && !covers(r.Topic):
 		r.note("the selection does not cover this topic")
 		return 0, false
 	default:

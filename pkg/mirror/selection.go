@@ -19,11 +19,9 @@ import (
 type Selection struct {
 	names      []string // of Topics
 	expression string   // sent as mirror_topic_name_pattern; "" for Topics
-	// covers tells whether an expression selects a topic name, as far as the library can tell.
+	// covers tells whether an expression selects a topic name; nil if only the server can tell.
 	covers func(name string) bool
 	check  func(bad *argumentError) // nil for the zero Selection
-	// servers says that only the server can tell what the expression matches.
-	servers bool
 }
 
 // Topics selects mirror topics by name. Each must be a legal topic name, and none may be there
@@ -46,9 +44,7 @@ func Topics(names ...string) Selection {
 func Pattern(expression string) Selection {
 	return Selection{
 		expression: expression,
-		covers:     isTopicName,
 		check:      func(bad *argumentError) { checkPattern(bad, expression) },
-		servers:    true,
 	}
 }
 
@@ -108,7 +104,7 @@ func (s Selection) String() string {
 func (s Selection) Match(names []string) ([]string, error) {
 	bad := &argumentError{}
 	s.checkTo(bad)
-	if s.servers && bad.err() == nil {
+	if s.expression != "" && s.covers == nil && bad.err() == nil {
 		bad.add("Pattern", "only the server can tell what it matches: preview it with Validate")
 	}
 	if err := bad.err(); err != nil {
