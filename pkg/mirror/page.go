@@ -132,9 +132,9 @@ func codes(members map[string]jsontext.Value) (legible, some bool) {
 }
 
 // jettys returns the text members of Jetty's error page for the status, as Jetty writes it where JSON
-// is accepted, and whether this is one: message, url, the status as text, and no code.
-func (p page) jettys() (map[string]string, bool) {
-	members, ok := p.object()
+// is accepted; none if this is not one: message, url, the status as text, and no code.
+func (p page) jettys() map[string]string {
+	members, _ := p.object()
 	texts := map[string]string{}
 	for name, v := range members {
 		if v.Kind() == '"' {
@@ -144,8 +144,10 @@ func (p page) jettys() (map[string]string, bool) {
 	_, message := texts["message"]
 	_, kafkas := members["error_code"]
 	_, clouds := members["code"]
-	return texts, ok && message && strings.HasPrefix(texts["url"], "/") &&
-		texts["status"] == strconv.Itoa(p.status) && !kafkas && !clouds
+	if !message || kafkas || clouds || !strings.HasPrefix(texts["url"], "/") || texts["status"] != strconv.Itoa(p.status) {
+		return nil
+	}
+	return texts
 }
 
 // The marks of Jetty's pages in HTML.
@@ -158,21 +160,17 @@ var (
 // isJettys429 tells whether the page is the one that Jetty writes for a request that its rate limiter
 // rejects. Other code in Jetty could write it too.
 func (p page) isJettys429() bool {
-	if texts, ok := p.jettys(); ok {
-		return strings.Contains(texts["url"], "/v3/")
-	}
-	return p.whole && p.mediaType == "text/html" && jettys429.Match(p.text) && jettysURI.Match(p.text)
+	return strings.Contains(p.jettys()["url"], "/v3/") ||
+		p.whole && p.mediaType == "text/html" && jettys429.Match(p.text) && jettysURI.Match(p.text)
 }
 
 // isBadMessage tells whether the page is the one with which Jetty refuses what it cannot parse as
 // HTTP, before any handler.
 func (p page) isBadMessage() bool {
-	if texts, ok := p.jettys(); ok {
-		for name, text := range texts {
-			if name == "message" && strings.Contains(text, "Bad Message") ||
-				strings.HasPrefix(name, "cause") && strings.Contains(text, "BadMessageException") {
-				return true
-			}
+	for name, text := range p.jettys() {
+		if name == "message" && strings.Contains(text, "Bad Message") ||
+			strings.HasPrefix(name, "cause") && strings.Contains(text, "BadMessageException") {
+			return true
 		}
 	}
 	return p.whole && p.mediaType == "text/html" && jettysBadMsg.Match(p.text)
