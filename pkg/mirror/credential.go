@@ -57,8 +57,6 @@ func APIKey(key, secret string) Credential {
 	}
 }
 
-const identityPoolHeader = "Confluent-Identity-Pool-Id"
-
 // BearerToken authenticates with an OAuth 2.0 access token (contract: external-access-token).
 // The source is asked for each attempt, so it should cache the token and renew it in time; it
 // must be safe for concurrent use. On Confluent Cloud identityPool is the id of the identity pool
@@ -85,7 +83,7 @@ func BearerToken(source func(context.Context) (string, error), identityPool stri
 		}
 		h.Set("Authorization", "Bearer "+token)
 		if identityPool != "" {
-			h.Set(identityPoolHeader, identityPool)
+			h.Set("Confluent-Identity-Pool-Id", identityPool)
 		}
 		return nil
 	}
