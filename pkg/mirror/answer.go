@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -121,9 +122,7 @@ func (w *answerWalk) metadata(name string) error {
 	if v.Kind() == '"' {
 		text, _ = unquote(v)
 	}
-	if w.meta.next == "" { // given twice, it is set if one of them is
-		w.meta.next = text
-	}
+	w.meta.next = cmp.Or(w.meta.next, text) // given twice, it is set if one of them is
 	return nil
 }
 
