@@ -1,9 +1,11 @@
 package mirror
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strconv"
 
@@ -23,7 +25,7 @@ type listMeta struct {
 // Where a member is not of its type, that member is passed over and the walk goes on: one bad row
 // costs one topic. Only what breaks the syntax of JSON ends the walk.
 func readAnswer(body io.Reader, add func(row)) (listMeta, error) {
-	w := answerWalk{walk: newWalk(body), add: add}
+	w := answerWalk{walk: newWalk(body), add: add, kept: [][3]Number{}}
 	w.element = w.row
 	err := withoutNames(w.document())
 	return w.meta, err
@@ -37,6 +39,43 @@ func withoutNames(err error) error {
 	}
 	return err
 }
+
+// The members that the walk reads. A test holds them to the generated models.
+const (
+	memberData        = "data"
+	memberMetadata    = "metadata"
+	memberNext        = "next"
+	memberTopic       = "mirror_topic_name"
+	memberCode        = "error_code"
+	memberMessage     = "error_message"
+	memberLags        = "mirror_lags"
+	memberTruncated   = "messages_truncated" // of a row and of a truncation row
+	memberTruncations = "partition_level_truncation_data"
+	memberPartition   = "partition"
+	memberLag         = "lag"
+	memberFetchOffset = "last_source_fetch_offset"
+	memberPartitionID = "partition_id"
+	memberTruncatedTo = "offset_truncated_to"
+	memberSource      = "source_topic_name"
+	memberStatus      = "mirror_status"
+	memberMirrorError = "mirror_topic_error"
+	memberPartitions  = "num_partitions"
+	memberStateTime   = "state_time_ms"
+	memberReasons     = "mirror_state_transition_errors"
+)
+
+// memberNames holds each of them under itself.
+var memberNames = func() map[string]string {
+	names := map[string]string{}
+	for _, name := range []string{
+		memberData, memberMetadata, memberNext, memberTopic, memberCode, memberMessage, memberLags, memberTruncated,
+		memberTruncations, memberPartition, memberLag, memberFetchOffset, memberPartitionID, memberTruncatedTo,
+		memberSource, memberStatus, memberMirrorError, memberPartitions, memberStateTime, memberReasons,
+	} {
+		names[name] = name
+	}
+	return names
+}()
 
 // row is one element of the answer's data.
 type row struct {
@@ -52,21 +91,9 @@ type answerWalk struct {
 	add     func(row)
 	meta    listMeta
 
-	// What a row's lists are gathered in, before they are copied at their exact length.
-	lags        []PartitionLag
-	truncations []PartitionTruncation
+	// kept is what each of the rows' lists is gathered in, before it is copied at its exact length.
+	kept [][3]Number
 }
-
-// The shapes of an answer that has no rows to read.
-var (
-	errEmpty        = errors.New("it is empty")
-	errNotObject    = errors.New("it is not a JSON object")
-	errNoData       = errors.New(`it has no "data"`)
-	errDataTwice    = errors.New(`it has "data" twice`)
-	errDataNotArray = errors.New(`its "data" is not an array`)
-	errOwnError     = errors.New("it has an error_code beside its rows")
-	errTrailing     = errors.New("it has bytes after its end")
-)
 
 // begin fails if what begins is not an object.
 func (w *answerWalk) begin() error {
@@ -75,9 +102,9 @@ func (w *answerWalk) begin() error {
 	}
 	switch err := w.dec.SkipValue(); err {
 	case nil:
-		return errNotObject
+		return errors.New("it is not a JSON object")
 	case io.EOF: //nolint:errorlint // jsontext returns this very error at an end
-		return errEmpty
+		return errors.New("it is empty")
 	default:
 		return err
 	}
@@ -91,32 +118,33 @@ func (w *answerWalk) end() error {
 	case err == io.EOF: //nolint:errorlint // jsontext returns this very error at an end
 		return nil
 	case err == nil || errors.As(err, &syntax):
-		return errTrailing
+		return errors.New("it has bytes after its end")
 	}
 	return err
 }
 
-// document reads a list: an object with the elements in its data.
+// document reads a list: an object with the elements in its data. Its error says what is wrong with it as a
+// whole.
 func (w *answerWalk) document() error {
 	if err := w.begin(); err != nil {
 		return err
 	}
-	shape := errNoData
+	problem := `it has no "data"`
 	seen, ownError := false, false
 	err := w.object(func(name string) error {
 		switch name {
 		case memberData:
 			switch {
 			case seen:
-				shape = errDataTwice
+				problem = `it has "data" twice`
 			case w.dec.PeekKind() == '[':
-				shape = nil
+				problem = ""
 			default:
-				shape = errDataNotArray
+				problem = `its "data" is not an array`
 			}
 			seen = true
 			if w.dec.PeekKind() == '[' {
-				return w.array(func() error {
+				return w.each(']', func() error {
 					err := w.element()
 					if err == nil {
 						w.meta.rows++
@@ -141,10 +169,13 @@ func (w *answerWalk) document() error {
 	if err := w.end(); err != nil {
 		return err
 	}
-	if shape == nil && ownError {
-		return errOwnError
+	switch {
+	case problem != "":
+		return errors.New(problem)
+	case ownError:
+		return errors.New("it has an error_code beside its rows")
 	}
-	return shape
+	return nil
 }
 
 func (w *answerWalk) metadata(name string) error {
@@ -159,9 +190,7 @@ func (w *answerWalk) metadata(name string) error {
 	if v.Kind() == '"' {
 		text, _ = unquote(v)
 	}
-	if w.meta.next == "" { // given twice, it is set if one of them is
-		w.meta.next = text
-	}
+	w.meta.next = cmp.Or(w.meta.next, text) // given twice, it is set if one of them is
 	return nil
 }
 
@@ -205,12 +234,20 @@ func (w *answerWalk) row() error {
 	}
 	err := w.object(func(member string) error {
 		switch member {
-		case memberTopic:
-			return w.topic(&r, &name)
-		case memberCode:
-			return w.code(&r, &code)
-		case memberMessage:
-			return w.message(&r, &message)
+		case memberTopic, memberCode, memberMessage:
+			v, err := w.dec.ReadValue()
+			if err != nil {
+				return err
+			}
+			switch member {
+			case memberTopic:
+				name.give(r.readName(v))
+			case memberCode:
+				code.give(r.readCode(v))
+			default:
+				message.give(r.readMessage(v))
+			}
+			return nil
 		case memberLags:
 			if !again(&lags, member) {
 				return w.lagList(&r)
@@ -244,6 +281,12 @@ func (w *answerWalk) row() error {
 
 // decide gives the row its outcome. Code and message alone decide.
 func (r *row) decide(code, message memberState) {
+	if code == bad {
+		r.Code = 0
+	}
+	if message == bad {
+		r.Message = ""
+	}
 	switch {
 	case code == set || message == set:
 		r.Outcome = Failed
@@ -258,83 +301,52 @@ func (r *row) decide(code, message memberState) {
 	}
 }
 
-func (w *answerWalk) topic(r *row, state *memberState) error {
-	v, err := w.dec.ReadValue()
-	if err != nil {
-		return err
+// readName takes the topic's name.
+func (r *row) readName(v jsontext.Value) memberState {
+	text, ok := unquote(v)
+	if !ok || text == "" {
+		return bad
 	}
-	now := bad
-	if v.Kind() == '"' {
-		if text, ok := unquote(v); ok && text != "" {
-			r.Topic, now = text, set
-		}
-	}
-	state.give(now)
-	return nil
+	r.Topic = text
+	return set
 }
 
-func (w *answerWalk) code(r *row, state *memberState) error {
-	v, err := w.dec.ReadValue()
-	if err != nil {
-		return err
+// readCode takes the error code. Kafka's codes are 32 bits wide; what is beyond, or not whole, is no code.
+func (r *row) readCode(v jsontext.Value) memberState {
+	if v.Kind() == 'n' {
+		return unset
 	}
-	now := bad
-	switch v.Kind() {
-	case 'n':
-		now = unset
-	case '0':
-		// Kafka's codes are 32 bits wide; what is beyond, or not whole, is no code.
-		if n, err := strconv.ParseInt(string(v), 10, 32); err == nil {
-			now = unset
-			if n != 0 {
-				now = set
-			}
-			r.Code = int(n)
-		}
+	n, err := strconv.ParseInt(string(v), 10, 32)
+	switch {
+	case err != nil:
+		return bad
+	case n == 0:
+		return unset
 	}
-	if state.give(now); *state == bad {
-		r.Code = 0
-	}
-	return nil
+	r.Code = int(n)
+	return set
 }
 
-func (w *answerWalk) message(r *row, state *memberState) error {
-	v, err := w.dec.ReadValue()
-	if err != nil {
-		return err
+// readMessage takes the error message.
+func (r *row) readMessage(v jsontext.Value) memberState {
+	switch {
+	case v.Kind() == 'n' || string(v) == `""`:
+		return unset
+	case v.Kind() != '"':
+		return bad
 	}
-	now := bad
-	switch v.Kind() {
-	case 'n':
-		now = unset
-	case '"':
-		now = unset
-		if len(v) > len(`""`) {
-			now = set
-			r.Message, _ = unquote(v)
-		}
-	}
-	if state.give(now); *state == bad {
-		r.Message = ""
-	}
-	return nil
+	r.Message, _ = unquote(v)
+	return set
 }
 
 func (w *answerWalk) lagList(r *row) error {
-	unknown := PartitionLag{Partition: -1, Lag: NotKnown, LastSourceFetchOffset: NotKnown}
-	kept, err := readList(&w.walk, r, memberLags, w.lags[:0], unknown,
-		func(p *PartitionLag, member string, readable *bool) error {
-			switch member {
-			case memberPartition:
-				return w.partition(&p.Partition, readable)
-			case memberLag:
-				return w.integer(&p.Lag, readable)
-			case memberFetchOffset:
-				return w.integer(&p.LastSourceFetchOffset, readable)
-			}
-			return w.dec.SkipValue()
-		})
-	w.lags, r.Lags = kept, slices.Clone(kept)
+	list, err := w.list(r, memberLags, memberPartition, memberLag, memberFetchOffset)
+	if list != nil {
+		r.Lags = make([]PartitionLag, len(list))
+	}
+	for i, n := range list {
+		r.Lags[i] = PartitionLag{Partition: int(max(-1, n[0])), Lag: n[1], LastSourceFetchOffset: n[2]}
+	}
 	return err
 }
 
@@ -342,56 +354,59 @@ func (w *answerWalk) truncationList(r *row) error {
 	if w.dec.PeekKind() == 'n' {
 		return w.dec.SkipValue() // not applicable
 	}
-	unknown := PartitionTruncation{Partition: -1, OffsetTruncatedTo: NotKnown, MessagesTruncated: NotKnown}
-	kept, err := readList(&w.walk, r, memberTruncations, w.truncations[:0], unknown,
-		func(p *PartitionTruncation, member string, readable *bool) error {
-			switch member {
-			case memberPartitionID:
-				return w.partition(&p.Partition, readable)
-			case memberTruncatedTo:
-				return w.integer(&p.OffsetTruncatedTo, readable)
-			case memberTruncated:
-				return w.integer(&p.MessagesTruncated, readable)
-			}
-			return w.dec.SkipValue()
-		})
-	w.truncations, r.Truncations = kept, slices.Clone(kept)
+	list, err := w.list(r, memberTruncations, memberPartitionID, memberTruncatedTo, memberTruncated)
+	if list != nil {
+		r.Truncations = make([]PartitionTruncation, len(list))
+	}
+	for i, n := range list {
+		r.Truncations[i] = PartitionTruncation{
+			Partition: int(max(-1, n[0])), OffsetTruncatedTo: n[1], MessagesTruncated: n[2],
+		}
+	}
 	return err
 }
 
-// readList gathers in kept the objects of one of the row's lists, each begun as unknown. An
-// element of which nothing can be read is left out, and what else cannot be read stays unknown;
-// both are noted in the row. What is no list gives nil.
-func readList[T comparable](
-	w *walk, r *row, member string, kept []T, unknown T,
-	field func(*T, string, *bool) error,
-) ([]T, error) {
+// list reads one of the row's lists, of objects with three numbers each, the first of which is the
+// partition's. It is good until the next list is read. An element of which nothing can be read is left
+// out, and what else cannot be read stays NotKnown; both are noted in the row. What is no list gives
+// nil.
+func (w *answerWalk) list(r *row, member string, names ...string) ([][3]Number, error) {
 	if w.dec.PeekKind() != '[' {
 		r.note(member + " cannot be read")
 		return nil, w.dec.SkipValue()
 	}
-	if kept == nil {
-		kept = []T{}
-	}
+	unknown := [3]Number{NotKnown, NotKnown, NotKnown}
 	readable := true
-	inLast := func(name string) error { return field(&kept[len(kept)-1], name, &readable) }
-	err := w.array(func() error {
+	w.kept = w.kept[:0]
+	inLast := func(name string) error {
+		i := slices.Index(names, name)
+		if i < 0 {
+			return w.dec.SkipValue()
+		}
+		n := &w.kept[len(w.kept)-1]
+		err := w.integer(&n[i], &readable)
+		if i == 0 && (n[0] < 0 || n[0] > math.MaxInt32) { // a partition has 32 bits in Kafka's protocol
+			n[0], readable = NotKnown, false
+		}
+		return err
+	}
+	err := w.each(']', func() error {
 		if w.dec.PeekKind() != '{' {
 			readable = false
 			return w.dec.SkipValue()
 		}
-		kept = append(kept, unknown)
+		w.kept = append(w.kept, unknown)
 		err := w.object(inLast)
-		if last := len(kept) - 1; kept[last] == unknown {
+		if last := len(w.kept) - 1; w.kept[last] == unknown {
 			readable = false
-			kept = kept[:last]
+			w.kept = w.kept[:last]
 		}
 		return err
 	})
 	if !readable {
 		r.note(member + " has something that cannot be read")
 	}
-	return kept, err
+	return w.kept, err
 }
 
 func (w *answerWalk) messagesTruncated(r *row) error {

@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -140,17 +141,14 @@ func ConfigFromEnv() (Config, error) {
 		}
 		return value
 	}
-	cfg := Config{Endpoint: get("KAFKA_REST_ENDPOINT")}
 	clusterID, id := os.Getenv("KAFKA_CLUSTER_ID"), os.Getenv("KAFKA_ID")
+	cfg := Config{Endpoint: get("KAFKA_REST_ENDPOINT"), ClusterID: cmp.Or(clusterID, id)}
 	switch {
-	case clusterID == "" && id == "":
+	case cfg.ClusterID == "":
 		bad.add("KAFKA_CLUSTER_ID", "neither it nor KAFKA_ID is set")
-	case clusterID != "" && id != "" && clusterID != id:
+	case id != "" && id != cfg.ClusterID:
 		bad.add("KAFKA_CLUSTER_ID", "it is %s and KAFKA_ID is %s", printable.Quote(clusterID), printable.Quote(id))
-	case clusterID == "":
-		clusterID = id
 	}
-	cfg.ClusterID = clusterID
 	cfg.Credential = APIKey(get("KAFKA_API_KEY"), get("KAFKA_API_SECRET"))
 	if err := bad.err(); err != nil {
 		return Config{}, err
@@ -167,7 +165,7 @@ func (cfg Config) checkEndpoint(bad *argumentError) string {
 		return ""
 	}
 	u, err := url.Parse(cfg.Endpoint)
-	if err != nil || u.Host == "" || u.Hostname() == "" || u.Scheme != "https" && u.Scheme != "http" {
+	if err != nil || u.Hostname() == "" || u.Scheme != "https" && u.Scheme != "http" {
 		bad.add(field, "it is not of the form https://host or https://host:port")
 		return ""
 	}
@@ -177,7 +175,7 @@ func (cfg Config) checkEndpoint(bad *argumentError) string {
 	if u.RawQuery != "" || u.ForceQuery {
 		bad.add(field, "it has a query")
 	}
-	if u.Fragment != "" || strings.Contains(cfg.Endpoint, "#") {
+	if strings.Contains(cfg.Endpoint, "#") {
 		bad.add(field, "it has a fragment")
 	}
 	switch path := strings.TrimRight(u.Path, "/"); path {
@@ -210,27 +208,23 @@ func (cfg Config) checkOptions(bad *argumentError) {
 	if cfg.PathPrefix != "" && cfg.PathPrefix != "/" && !pathPrefixForm.MatchString(cfg.PathPrefix) {
 		bad.add("PathPrefix", `%s is not "/" or of the form /a or /a/b`, printable.Quote(cfg.PathPrefix))
 	}
-	if cfg.PathPrefix == "/v3" || strings.HasSuffix(cfg.PathPrefix, "/v3") {
+	if strings.HasSuffix(cfg.PathPrefix, "/v3") {
 		bad.add("PathPrefix", "it ends in /v3, which the library adds")
 	}
-	if cfg.Timeout < 0 {
-		bad.add("Timeout", "%v is negative", cfg.Timeout)
-	}
 	for _, c := range []struct {
-		field string
-		n     int64
+		field    string
+		value    any
+		negative bool
 	}{
-		{"MaxAnswer", cfg.MaxAnswer}, {"BatchSize", int64(cfg.BatchSize)}, {"Parallel", int64(cfg.Parallel)},
+		{"Timeout", cfg.Timeout, cfg.Timeout < 0}, {"MaxAnswer", cfg.MaxAnswer, cfg.MaxAnswer < 0},
+		{"BatchSize", cfg.BatchSize, cfg.BatchSize < 0}, {"Parallel", cfg.Parallel, cfg.Parallel < 0},
 	} {
-		if c.n < 0 {
-			bad.add(c.field, "%d is negative", c.n)
+		if c.negative {
+			bad.add(c.field, "%v is negative", c.value)
 		}
 	}
-	for i := range len(cfg.UserAgent) {
-		if c := cfg.UserAgent[i]; c < ' ' || c > '~' {
-			bad.add("UserAgent", "%s has a character that a header cannot carry", printable.Quote(cfg.UserAgent))
-			break
-		}
+	if strings.ContainsFunc(cfg.UserAgent, func(r rune) bool { return r < ' ' || r > '~' }) {
+		bad.add("UserAgent", "%s has a character that a header cannot carry", printable.Quote(cfg.UserAgent))
 	}
 }
 
@@ -250,7 +244,7 @@ func checkID(bad *argumentError, field, id string) {
 		bad.add(field, "%s has white space around it", printable.Quote(id))
 	case strings.ContainsFunc(id, func(r rune) bool { return !unicode.IsPrint(r) }):
 		bad.add(field, "%s has a character that cannot be printed", printable.Quote(id))
-	case isPlaceholder(id):
+	case placeholder.MatchString(id):
 		bad.add(field, "%s is a placeholder that was not filled in", printable.Quote(id))
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"unicode"
 )
@@ -43,7 +44,7 @@ func APIKey(key, secret string) Credential {
 		problem = badCredential("APIKey: the key has a control character in it")
 	case strings.ContainsFunc(secret, unicode.IsControl):
 		problem = badCredential("APIKey: the secret has a control character in it")
-	case isPlaceholder(key) || isPlaceholder(secret):
+	case placeholder.MatchString(key) || placeholder.MatchString(secret):
 		problem = badCredential("APIKey: the key or the secret is a placeholder that was not filled in")
 	case strings.Contains(key, ":"):
 		problem = badCredential("APIKey: the key has a colon in it")
@@ -55,8 +56,6 @@ func APIKey(key, secret string) Credential {
 		return problem
 	}
 }
-
-const identityPoolHeader = "Confluent-Identity-Pool-Id"
 
 // BearerToken authenticates with an OAuth 2.0 access token (contract: external-access-token).
 // The source is asked for each attempt, so it should cache the token and renew it in time; it
@@ -84,7 +83,7 @@ func BearerToken(source func(context.Context) (string, error), identityPool stri
 		}
 		h.Set("Authorization", "Bearer "+token)
 		if identityPool != "" {
-			h.Set(identityPoolHeader, identityPool)
+			h.Set("Confluent-Identity-Pool-Id", identityPool)
 		}
 		return nil
 	}
@@ -97,26 +96,8 @@ func NoCredential() Credential {
 }
 
 func isVisibleASCII(s string) bool {
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] > '~' {
-			return false
-		}
-	}
-	return true
+	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
-// isPlaceholder tells whether a value is what is left where a script or a template should have put
-// another one.
-func isPlaceholder(value string) bool {
-	for _, name := range []string{"null", "undefined", "<nil>", "<no value>"} {
-		if strings.EqualFold(value, name) {
-			return true
-		}
-	}
-	for _, mark := range []string{"${", "$(", "{{"} {
-		if strings.Contains(value, mark) {
-			return true
-		}
-	}
-	return false
-}
+// placeholder finds what is left where a script or a template should have put another value.
+var placeholder = regexp.MustCompile(`(?i)^(?:null|undefined|<nil>|<no value>)$|\$\{|\$\(|\{\{`)

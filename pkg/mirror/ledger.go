@@ -11,8 +11,8 @@ import (
 type ledger struct {
 	report    *Report
 	selection Selection
-	index     map[string]int // topic to its place in the report; for a selection by name
-	parts     []*part
+	index     map[string]int  // topic to its place in the report; for a selection by name
+	parts     []*part         // in the order of the batches
 	strays    map[int][]stray // rows in the answer to another batch, by the place of their topic
 }
 
@@ -24,19 +24,14 @@ type stray struct {
 
 // newLedger gives an empty report a Result for each topic asked for. Nothing has been done yet.
 func newLedger(r *Report, s Selection) *ledger {
-	l := &ledger{
-		report:    r,
-		selection: s,
-		index:     map[string]int{},
-		strays:    map[int][]stray{},
-	}
+	l := &ledger{report: r, selection: s, strays: map[int][]stray{}}
 	if s.expression == "" {
-		l.report.Results = make([]Result, 0, len(s.names))
+		r.Results = make([]Result, 0, len(s.names))
 		l.index = make(map[string]int, len(s.names))
 		for _, name := range s.names {
 			if _, seen := l.index[name]; !seen { // a call with a name twice is refused, but it has a report
-				l.index[name] = len(l.report.Results)
-				l.report.Results = append(l.report.Results, Result{Topic: name, Outcome: Untouched})
+				l.index[name] = len(r.Results)
+				r.Results = append(r.Results, Result{Topic: name, Outcome: Untouched})
 			}
 		}
 	}
@@ -121,7 +116,6 @@ func (l *ledger) finish() (*Report, error) {
 	for place := range l.strays {
 		l.applyStrays(&r.Results[place], place)
 	}
-	slices.SortStableFunc(l.parts, func(a, b *part) int { return cmp.Compare(a.batch.Index, b.batch.Index) })
 	for _, p := range l.parts {
 		p.addTo(r)
 		if p.batch.Pattern != "" {
@@ -172,7 +166,7 @@ type part struct {
 
 // forget forgets the rows of an earlier attempt.
 func (p *part) forget() {
-	p.unexpected, p.unexpectedCount, p.strays, p.illegible, p.next = nil, 0, nil, false, ""
+	p.unexpected, p.unexpectedCount, p.strays, p.illegible, p.next = nil, 0, map[int][]stray{}, false, ""
 	if p.batch.Pattern != "" {
 		p.results, p.rows, p.index = nil, nil, map[string]int{}
 		return
@@ -262,37 +256,31 @@ func (p *part) place(r *row) (place int, ours bool) {
 
 // placeOfPattern does it for a pattern, whose topics are those that the answer names.
 func (p *part) placeOfPattern(r *row) (place int, ours bool) {
-	switch {
-	case !r.named:
-		p.illegible = true
-		return 0, false
+	switch covers := p.ledger.selection.covers; {
+	case !r.named: // a note says so already
 	case p.hide.inName(r.Topic):
-		p.illegible = true
 		r.note("this name has the credential in it")
-		return 0, false
 	case !isTopicName(r.Topic):
-		p.illegible = true
 		r.note("this is not a topic name")
-		return 0, false
-	case !p.ledger.selection.covers(r.Topic):
+	case covers != nil && !covers(r.Topic):
 		r.note("the selection does not cover this topic")
 		return 0, false
+	default:
+		place, known := p.index[r.Topic]
+		if !known {
+			place = len(p.results)
+			p.index[r.Topic] = place
+			p.results = append(p.results, Result{Topic: r.Topic})
+			p.rows = append(p.rows, 0)
+		}
+		return place, true
 	}
-	place, known := p.index[r.Topic]
-	if !known {
-		place = len(p.results)
-		p.index[r.Topic] = place
-		p.results = append(p.results, Result{Topic: r.Topic})
-		p.rows = append(p.rows, 0)
-	}
-	return place, true
+	p.illegible = true
+	return 0, false
 }
 
 // addStray keeps a row about a topic of another batch: one, or two that disagree.
 func (p *part) addStray(place int, r *row) {
-	if p.strays == nil {
-		p.strays = map[int][]stray{}
-	}
 	sameOutcome := func(s stray) bool { return s.outcome == r.Outcome }
 	if !slices.ContainsFunc(p.strays[place], sameOutcome) {
 		p.strays[place] = append(p.strays[place], stray{r.Outcome, clean(p.hide.text(r.verdictText()))})
@@ -307,26 +295,22 @@ func (p *part) close() {
 	}
 	if p.doubt != "" {
 		v.doubt(p.doubt)
-		for i := range p.results {
-			if r := &p.results[i]; p.rows[i] > 0 && r.Outcome == Failed {
-				r.Outcome = Unknown
-				r.cause = cause(codeAndMessage(r.Code, r.Message)+"; but "+p.doubt, nil)
-				r.note("the refusal may be the answer to a second send: " + p.doubt)
-			}
-		}
 	}
 	why := v.err
 	if why == nil {
 		why = cause("the answer has no row for this topic", nil)
 	}
-	told := false
 	for i := range p.results {
-		if r := &p.results[i]; p.rows[i] == 0 {
-			r.Outcome, r.cause = v.outcome, why
-			told = true
-			if v.doubtful {
-				r.note("the refusal may be the answer to a second send: " + p.doubt)
-			}
+		r, refused := &p.results[i], false
+		switch {
+		case p.rows[i] == 0:
+			r.Outcome, r.cause, refused = v.outcome, why, v.doubtful
+		case p.doubt != "" && r.Outcome == Failed:
+			r.Outcome, r.cause = Unknown, cause(codeAndMessage(r.Code, r.Message)+"; but "+p.doubt, nil)
+			refused = true
+		}
+		if refused {
+			r.note("the refusal may be the answer to a second send: " + p.doubt)
 		}
 	}
 	if n := len(p.attempts); n > 0 {
@@ -338,7 +322,7 @@ func (p *part) close() {
 	}
 	switch {
 	case p.batch.Pattern == "":
-		if v.err != nil && !told {
+		if !slices.Contains(p.rows, 0) { // no result tells it
 			p.problem = v.err
 		}
 	case v.err != nil:
@@ -348,35 +332,25 @@ func (p *part) close() {
 		}
 	case p.illegible:
 		p.problem, p.unaccounted = cause("the answer has a row whose topic cannot be told", nil), UnaccountedUnknown
-	case p.doubt != "":
-		p.problem, p.unaccounted = p.doubtAboutOthers(), UnaccountedUnknown
+	case p.doubt != "": // topics may have been changed that the answer leaves out
+		verb, _ := p.batch.Verb.find()
+		text := p.doubt + ", and topics that the answer leaves out may have been " + verb.past
+		p.problem, p.unaccounted = cause(text, nil), UnaccountedUnknown
 	case p.next != "":
 		p.unaccounted = UnaccountedUnknown
 	}
 }
 
-// doubtAboutOthers is the cause where topics may have been changed that a pattern's answer leaves out.
-func (p *part) doubtAboutOthers() error {
-	v, _ := p.batch.Verb.find()
-	return cause(p.doubt+", and topics that the answer leaves out may have been "+v.past, nil)
-}
-
 // addTo adds to a report what is known beside the results.
 func (p *part) addTo(r *Report) {
-	if r.Next == "" {
-		r.Next = p.next
-	}
+	r.Next = cmp.Or(r.Next, p.next)
 	r.UnexpectedCount += p.unexpectedCount
 	r.addUnexpected(p.unexpected)
 	r.Attempts = append(r.Attempts, p.attempts...)
-	if r.Pattern != "" {
-		r.Unaccounted = p.unaccounted
-	}
-	switch {
-	case p.problem == nil:
-	case p.unaccounted == UnaccountedUntouched:
+	r.Unaccounted = p.unaccounted
+	if r.Unaccounted == UnaccountedUntouched {
 		r.unaccountedFor = p.problem
-	default:
+	} else if p.problem != nil {
 		r.problems = append(r.problems, p.problem)
 	}
 }

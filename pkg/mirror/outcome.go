@@ -49,14 +49,11 @@ func nameOf[T ~uint8](v T, names []string, kind string) string {
 	return fmt.Sprintf("%s(%d)", kind, uint8(v))
 }
 
-func marshalName[T interface {
-	~uint8
-	fmt.Stringer
-}](v T, names []string) ([]byte, error) {
+func marshalName[T ~uint8](v T, names []string) ([]byte, error) {
 	if int(v) >= len(names) {
 		return nil, fmt.Errorf("%w: %v", ErrInvalidArgument, v)
 	}
-	return []byte(v.String()), nil
+	return []byte(names[v]), nil
 }
 
 func unmarshalName[T ~uint8](v *T, names []string, text []byte) error {

@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"html"
@@ -61,37 +62,14 @@ func (p page) isHTML() bool {
 }
 
 // object returns the members of a page that is exactly one JSON object of the proper type: no bytes
-// beside it, no member twice, nothing cut off.
-func (p page) object() (map[string]jsontext.Value, bool) {
-	if !p.whole || p.mediaType != "application/json" {
+// beside it, no member twice, nothing cut off. Names are told apart by case, as JSON does.
+func (p page) object() (members map[string]jsontext.Value, ok bool) {
+	text := jsontext.Value(p.text)
+	if !p.whole || p.mediaType != jsonType || !text.IsValid() || text.Kind() != '{' { // a member twice is not valid
 		return nil, false
 	}
-	return object(p.text)
-}
-
-// object splits a JSON object into its members. Names are told apart by case, as JSON does.
-func object(text []byte) (map[string]jsontext.Value, bool) {
-	if !jsontext.Value(text).IsValid() { // a member twice is not valid either
-		return nil, false
-	}
-	dec := jsontext.NewDecoder(bytes.NewReader(text))
-	if begin, err := dec.ReadToken(); err != nil || begin.Kind() != '{' {
-		return nil, false
-	}
-	members := map[string]jsontext.Value{}
-	for dec.PeekKind() == '"' {
-		name, err := dec.ReadToken()
-		if err != nil {
-			return nil, false
-		}
-		key := name.String()
-		value, err := dec.ReadValue()
-		if err != nil {
-			return nil, false
-		}
-		members[key] = value.Clone()
-	}
-	return members, true
+	err := json.Unmarshal(text, &members)
+	return members, err == nil
 }
 
 // hasCodesWithout40002 tells whether the page has an error code, each of its codes can be read for
@@ -102,16 +80,14 @@ func (p page) hasCodesWithout40002() bool {
 		return false
 	}
 	legible, some := codes(page)
-	if list, has := page["errors"]; has && list.Kind() != 'n' {
-		var elements []jsontext.Value
+	if list, has := page["errors"]; has {
+		var elements []map[string]jsontext.Value
 		if err := json.Unmarshal(list, &elements); err != nil {
 			return false
 		}
 		for _, element := range elements {
-			members, isObject := object(element)
-			elementLegible, elementSome := codes(members)
-			legible = legible && isObject && elementLegible && elementSome
-			some = true
+			elementLegible, elementSome := codes(element)
+			legible, some = legible && elementLegible && elementSome, true
 		}
 	}
 	return legible && some
@@ -141,8 +117,7 @@ func mentions40002(text []byte) bool {
 }
 
 // codes tells whether the codes of an error, error_code as a number and code as text, can be read, and
-// whether there is one. Numbers below 1 are no codes: -1 is Kafka's for an unknown
-// error.
+// whether there is one. Numbers below 1 are no codes: -1 is Kafka's for an unknown error.
 func codes(members map[string]jsontext.Value) (legible, some bool) {
 	legible = true
 	if v, has := members["error_code"]; has && v.Kind() != 'n' {
@@ -151,15 +126,15 @@ func codes(members map[string]jsontext.Value) (legible, some bool) {
 	}
 	if v, has := members["code"]; has && v.Kind() != 'n' {
 		text, isText := unquote(v)
-		legible, some = legible && v.Kind() == '"' && isText && strings.TrimSpace(text) != "", true
+		legible, some = legible && isText && strings.TrimSpace(text) != "", true
 	}
 	return legible, some
 }
 
 // jettys returns the text members of Jetty's error page for the status, as Jetty writes it where JSON
-// is accepted, and whether this is one: message, url, the status as text, and no code.
-func (p page) jettys() (map[string]string, bool) {
-	members, ok := p.object()
+// is accepted; none if this is not one: message, url, the status as text, and no code.
+func (p page) jettys() map[string]string {
+	members, _ := p.object()
 	texts := map[string]string{}
 	for name, v := range members {
 		if v.Kind() == '"' {
@@ -167,11 +142,12 @@ func (p page) jettys() (map[string]string, bool) {
 		}
 	}
 	_, message := texts["message"]
-	_, url := texts["url"]
 	_, kafkas := members["error_code"]
 	_, clouds := members["code"]
-	return texts, ok && message && url && strings.HasPrefix(texts["url"], "/") &&
-		texts["status"] == strconv.Itoa(p.status) && !kafkas && !clouds
+	if !message || kafkas || clouds || !strings.HasPrefix(texts["url"], "/") || texts["status"] != strconv.Itoa(p.status) {
+		return nil
+	}
+	return texts
 }
 
 // The marks of Jetty's pages in HTML.
@@ -184,21 +160,17 @@ var (
 // isJettys429 tells whether the page is the one that Jetty writes for a request that its rate limiter
 // rejects. Other code in Jetty could write it too.
 func (p page) isJettys429() bool {
-	if texts, ok := p.jettys(); ok {
-		return strings.Contains(texts["url"], "/v3/")
-	}
-	return p.whole && p.mediaType == "text/html" && jettys429.Match(p.text) && jettysURI.Match(p.text)
+	return strings.Contains(p.jettys()["url"], "/v3/") ||
+		p.whole && p.mediaType == "text/html" && jettys429.Match(p.text) && jettysURI.Match(p.text)
 }
 
 // isBadMessage tells whether the page is the one with which Jetty refuses what it cannot parse as
 // HTTP, before any handler.
 func (p page) isBadMessage() bool {
-	if texts, ok := p.jettys(); ok {
-		for name, text := range texts {
-			if name == "message" && strings.Contains(text, "Bad Message") ||
-				strings.HasPrefix(name, "cause") && strings.Contains(text, "BadMessageException") {
-				return true
-			}
+	for name, text := range p.jettys() {
+		if name == "message" && strings.Contains(text, "Bad Message") ||
+			strings.HasPrefix(name, "cause") && strings.Contains(text, "BadMessageException") {
+			return true
 		}
 	}
 	return p.whole && p.mediaType == "text/html" && jettysBadMsg.Match(p.text)
@@ -217,19 +189,16 @@ func (p page) apiError(resp *http.Response, hide *redactor) *APIError {
 	switch {
 	case resp.StatusCode/100 == 3 && location != "":
 		text = "redirected to " + place(hide.text(location)) + ", not followed"
-	case p.coding == "" && p.isHTML():
-		text = htmlTitle(text)
 	case p.coding != "":
 		text = "the page has " + p.coding
+	case p.isHTML():
+		text = htmlTitle(text)
 	default:
 		text = e.readJSON(text, hide)
 	}
 	if resp.StatusCode/100 == 2 {
 		kind, _, _ := strings.Cut(hide.text(resp.Header.Get("Content-Type")), ";")
-		kind = printable.Line(strings.ToLower(strings.TrimSpace(kind)), 128)
-		if kind == "" {
-			kind = "of no type"
-		}
+		kind = cmp.Or(printable.Line(strings.ToLower(strings.TrimSpace(kind)), 128), "of no type")
 		text = strings.TrimSuffix("the answer is "+kind+", not a 200 of application/json: "+text, ": ")
 	}
 	e.Message = clean(hide.cutText(text, p.cut && strings.HasSuffix(string(p.text), text)))
@@ -315,9 +284,8 @@ func place(location string) string {
 }
 
 func isJSON(h http.Header) bool {
-	// A media type with bad parameters is still one.
-	mediaType, _, err := mime.ParseMediaType(h.Get("Content-Type"))
-	return mediaType == "application/json" && (err == nil || errors.Is(err, mime.ErrInvalidMediaParameter))
+	mediaType, _, _ := mime.ParseMediaType(h.Get("Content-Type")) // one with bad parameters is still one
+	return mediaType == jsonType
 }
 
 // retryAfter reads how long a server asks to wait, from the Retry-After header: whole seconds, or a

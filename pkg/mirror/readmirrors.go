@@ -17,8 +17,7 @@ type mirrorWalk struct {
 
 func newMirrorWalk(body io.Reader, hide *redactor, odd *oddRows, add func(Mirror) bool) *mirrorWalk {
 	w := &mirrorWalk{hide: hide, odd: odd, add: add, texts: map[string]string{}}
-	w.walk = newWalk(body)
-	w.element = w.mirror
+	w.answerWalk = answerWalk{walk: newWalk(body), element: w.mirror, kept: [][3]Number{}}
 	return w
 }
 
@@ -156,7 +155,7 @@ func (w *mirrorWalk) reasons(into *[]Reason) error {
 	if w.dec.PeekKind() != '[' {
 		return w.dec.SkipValue()
 	}
-	return w.array(func() error {
+	return w.each(']', func() error {
 		w.in.step(w.dec.InputOffset())
 		if w.dec.PeekKind() != '{' || len(*into) >= maxReasons {
 			return w.dec.SkipValue()

@@ -74,12 +74,10 @@ func newRedactor(credentials ...http.Header) *redactor {
 	return r
 }
 
-// secretsIn returns the value of a header, the part after its scheme, and what HTTP Basic encodes.
+// secretsIn returns the value of a header, the part after its scheme, and what HTTP Basic encodes, each
+// of which may be empty.
 func secretsIn(value string) []string {
-	scheme, rest, found := strings.Cut(value, " ")
-	if !found {
-		return []string{value}
-	}
+	scheme, rest, _ := strings.Cut(value, " ")
 	rest = strings.TrimSpace(rest)
 	secrets := []string{value, rest}
 	if basic, err := base64.StdEncoding.DecodeString(rest); err == nil && strings.EqualFold(scheme, "Basic") {
@@ -136,8 +134,8 @@ func unescaped(s string) string {
 	}
 	if strings.ContainsRune(s, '%') {
 		s = percentEscape.ReplaceAllStringFunc(s, func(escape string) string {
-			n, _ := strconv.ParseUint(escape[1:], 16, 8) // two hexadecimal digits
-			return string([]byte{byte(n)})
+			text, _ := url.PathUnescape(escape) // one byte
+			return text
 		})
 	}
 	return html.UnescapeString(s)

@@ -19,12 +19,9 @@ import (
 type Selection struct {
 	names      []string // of Topics
 	expression string   // sent as mirror_topic_name_pattern; "" for Topics
-	// covers tells whether a topic name is selected, as far as the library can tell. It is nil for
-	// the zero Selection.
+	// covers tells whether an expression selects a topic name; nil if only the server can tell.
 	covers func(name string) bool
-	check  func(bad *argumentError)
-	// servers says that only the server can tell what the expression matches.
-	servers bool
+	check  func(bad *argumentError) // nil for the zero Selection
 }
 
 // Topics selects mirror topics by name. Each must be a legal topic name, and none may be there
@@ -32,15 +29,8 @@ type Selection struct {
 // every topic, whatever happens on the wire.
 func Topics(names ...string) Selection {
 	names = slices.Clone(names)
-	return Selection{
-		names:  names,
-		covers: func(name string) bool { return slices.Contains(names, name) },
-		check:  func(bad *argumentError) { checkTopics(bad, names) },
-	}
+	return Selection{names: names, check: func(bad *argumentError) { checkTopics(bad, names) }}
 }
-
-// everything is the expression that All sends; it is the contract's own example of a pattern.
-const everything = ".*"
 
 // Pattern selects mirror topics by a regular expression that is sent as it stands. Its dialect is
 // the server's, and undocumented: Java's, very likely, and not known is whether it must match the
@@ -54,9 +44,7 @@ const everything = ".*"
 func Pattern(expression string) Selection {
 	return Selection{
 		expression: expression,
-		covers:     isTopicName,
 		check:      func(bad *argumentError) { checkPattern(bad, expression) },
-		servers:    true,
 	}
 }
 
@@ -91,7 +79,7 @@ func literal(field, before, after string, has func(name, literal string) bool, l
 // All selects every mirror topic of the link. It is the only way to say so.
 func All() Selection {
 	return Selection{
-		expression: everything,
+		expression: ".*", // the contract's own example of a pattern
 		covers:     isTopicName,
 		check:      func(*argumentError) {},
 	}
@@ -100,7 +88,7 @@ func All() Selection {
 // String tells what is selected, on one printable line, for logs and messages.
 func (s Selection) String() string {
 	switch {
-	case s.covers == nil:
+	case s.check == nil:
 		return "nothing"
 	case s.expression == "":
 		return count(len(s.names), "topic")
@@ -116,14 +104,14 @@ func (s Selection) String() string {
 func (s Selection) Match(names []string) ([]string, error) {
 	bad := &argumentError{}
 	s.checkTo(bad)
-	if s.servers && bad.err() == nil {
+	if s.expression != "" && s.covers == nil && bad.err() == nil {
 		bad.add("Pattern", "only the server can tell what it matches: preview it with Validate")
 	}
 	if err := bad.err(); err != nil {
 		return nil, err
 	}
 	covers := s.covers
-	if s.expression == "" { // of many names
+	if s.expression == "" {
 		named := make(map[string]bool, len(s.names))
 		for _, name := range s.names {
 			named[name] = true
@@ -196,14 +184,9 @@ func isTopicName(name string) bool {
 
 // isTopicText tells whether s has only characters that a topic name may have.
 func isTopicText(s string) bool {
-	for i := range len(s) {
-		switch c := s[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '.', c == '_', c == '-':
-		default:
-			return false
-		}
-	}
-	return true
+	return !strings.ContainsFunc(s, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '.' && r != '_' && r != '-'
+	})
 }
 
 // alternatives returns an expression for any one of the literals. Go's quoting of the characters
@@ -236,16 +219,8 @@ func checkPattern(bad *argumentError, expression string) {
 var unrelated = []string{"orders", "EU.BILLING", "20190731", "_cdc-out_", "Zq7xK"}
 
 func matchesEverything(expression string) bool {
-	re, err := regexp.Compile(expression)
-	if err != nil {
-		return false // Java's, perhaps: the server will tell
-	}
-	for _, name := range unrelated {
-		if !re.MatchString(name) {
-			return false
-		}
-	}
-	return true
+	re, err := regexp.Compile(expression) // it fails for what is Java's, perhaps: the server will tell
+	return err == nil && !slices.ContainsFunc(unrelated, func(name string) bool { return !re.MatchString(name) })
 }
 
 func checkLiterals(bad *argumentError, field string, literals []string) {

@@ -3,7 +3,6 @@ package mirror
 import (
 	"fmt"
 	"math"
-	"strings"
 
 	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
 )
@@ -82,31 +81,24 @@ type TruncationSummary struct {
 func (r *Report) Truncation() TruncationSummary {
 	var s TruncationSummary
 	for i := range r.Results {
-		s.add(&r.Results[i])
+		topic := &r.Results[i]
+		if total := topic.MessagesTruncated; total != nil && *total >= 0 {
+			s.Reported = addSaturating(s.Reported, *total)
+			s.ReportedTopics++
+		}
+		for _, p := range topic.Truncations {
+			s.Messages = addSaturating(s.Messages, int64(max(0, p.MessagesTruncated)))
+		}
+		s.Partitions += len(topic.Truncations)
+		if len(topic.Truncations) > 0 {
+			s.Topics++
+		}
 	}
 	return s
 }
 
 // Truncation adds up the truncations of the topic's partitions.
-func (r Result) Truncation() TruncationSummary {
-	var s TruncationSummary
-	s.add(&r)
-	return s
-}
-
-func (s *TruncationSummary) add(r *Result) {
-	if r.MessagesTruncated != nil && *r.MessagesTruncated >= 0 {
-		s.Reported = addSaturating(s.Reported, *r.MessagesTruncated)
-		s.ReportedTopics++
-	}
-	for _, p := range r.Truncations {
-		s.Messages = addSaturating(s.Messages, int64(max(0, p.MessagesTruncated)))
-	}
-	s.Partitions += len(r.Truncations)
-	if len(r.Truncations) > 0 {
-		s.Topics++
-	}
-}
+func (r Result) Truncation() TruncationSummary { return (&Report{Results: []Result{r}}).Truncation() }
 
 // addSaturating adds two numbers that are not negative.
 func addSaturating(a, b int64) int64 {
@@ -118,38 +110,34 @@ func addSaturating(a, b int64) int64 {
 
 // String summarizes the lags on one line.
 func (s LagSummary) String() string {
-	var b strings.Builder
-	if s.Partitions == 0 {
-		b.WriteString("not known")
-	} else {
-		fmt.Fprintf(&b, "%d messages in %s; the largest is %d, %s partition %d",
+	text := "not known"
+	if s.Partitions > 0 {
+		text = fmt.Sprintf("%d messages in %s; the largest is %d, %s partition %d",
 			s.Total, count(s.Partitions, "partition"), s.Largest, printable.Line(s.Topic, maxTopicName), s.Partition)
 	}
 	if s.NeverFetched > 0 {
-		fmt.Fprintf(&b, "; %s never fetched from", count(s.NeverFetched, "partition"))
+		text += "; " + count(s.NeverFetched, "partition") + " never fetched from"
 	}
 	if s.NotKnown > 0 {
-		fmt.Fprintf(&b, "; not known for %s", count(s.NotKnown, "partition"))
+		text += "; not known for " + count(s.NotKnown, "partition")
 	}
 	if s.Partitions > 0 && len(s.Without) > 0 {
-		fmt.Fprintf(&b, "; not known for %s", count(len(s.Without), "topic"))
+		text += "; not known for " + count(len(s.Without), "topic")
 	}
-	return b.String()
+	return text
 }
 
 // String summarizes the truncations on one line.
 func (s TruncationSummary) String() string {
-	var b strings.Builder
-	if s.Partitions == 0 {
-		b.WriteString("none reported")
-	} else {
-		fmt.Fprintf(&b, "%d messages, by the rows of %s of %s",
+	text := "none reported"
+	if s.Partitions > 0 {
+		text = fmt.Sprintf("%d messages, by the rows of %s of %s",
 			s.Messages, count(s.Partitions, "partition"), count(s.Topics, "topic"))
 	}
 	if s.ReportedTopics > 0 {
-		fmt.Fprintf(&b, "; the server's own total is %d for %s", s.Reported, count(s.ReportedTopics, "topic"))
+		text += fmt.Sprintf("; the server's own total is %d for %s", s.Reported, count(s.ReportedTopics, "topic"))
 	} else if s.Partitions > 0 {
-		b.WriteString("; the server gives no total")
+		text += "; the server gives no total"
 	}
-	return b.String()
+	return text
 }

@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -22,11 +23,17 @@ import (
 type transport struct{ base *http.Transport }
 
 func (cfg Config) transport() *transport {
+	config := cmp.Or(cfg.TLS.Clone(), &tls.Config{MinVersion: tls.VersionTLS12})
+	config.MinVersion = max(config.MinVersion, tls.VersionTLS12)
+	config.NextProtos = []string{"http/1.1"}
+	if config.ClientSessionCache == nil {
+		config.ClientSessionCache = tls.NewLRUClientSessionCache(0)
+	}
 	t := &http.Transport{
 		Proxy:                  proxyFromEnvironment,
 		OnProxyConnectResponse: checkConnect,
 		DialContext:            cfg.dial,
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSClientConfig:        config,
 		TLSHandshakeTimeout:    connectTimeout,
 		DisableKeepAlives:      true,
 		ExpectContinueTimeout:  time.Second, // for middleware that sets the header
@@ -34,14 +41,6 @@ func (cfg Config) transport() *transport {
 		Protocols:              &http.Protocols{},
 	}
 	t.Protocols.SetHTTP1(true)
-	if cfg.TLS != nil {
-		t.TLSClientConfig = cfg.TLS.Clone()
-		t.TLSClientConfig.MinVersion = max(t.TLSClientConfig.MinVersion, tls.VersionTLS12)
-	}
-	t.TLSClientConfig.NextProtos = []string{"http/1.1"}
-	if t.TLSClientConfig.ClientSessionCache == nil {
-		t.TLSClientConfig.ClientSessionCache = tls.NewLRUClientSessionCache(0)
-	}
 	return &transport{t}
 }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"math"
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -19,35 +18,29 @@ type walk struct {
 // newWalk begins a walk. Members that are there twice and texts that are not UTF-8 do not end it: the
 // checks of those who read them are finer.
 func newWalk(body io.Reader) walk {
-	in := &stepped{r: body, limit: maxValue}
+	in := &stepped{r: body}
 	return walk{in: in, dec: jsontext.NewDecoder(in, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))}
 }
 
 // object reads an object; member is called before each value and must read or skip it.
 func (w *walk) object(member func(name string) error) error {
-	if _, err := w.dec.ReadToken(); err != nil {
-		return err
-	}
-	for w.dec.PeekKind() != '}' {
+	return w.each('}', func() error {
 		w.in.step(w.dec.InputOffset())
 		v, err := w.dec.ReadValue()
 		if err != nil {
 			return err
 		}
-		if err := member(memberName(v)); err != nil {
-			return err
-		}
-	}
-	_, err := w.dec.ReadToken()
-	return err
+		return member(memberName(v))
+	})
 }
 
-// array reads an array; element is called before each value and must read or skip it.
-func (w *walk) array(element func() error) error {
+// each reads an object or an array as far as its end; element is called before each name or value, and
+// must read or skip it.
+func (w *walk) each(end jsontext.Kind, element func() error) error {
 	if _, err := w.dec.ReadToken(); err != nil {
 		return err
 	}
-	for w.dec.PeekKind() != ']' {
+	for w.dec.PeekKind() != end {
 		if err := element(); err != nil {
 			return err
 		}
@@ -55,43 +48,6 @@ func (w *walk) array(element func() error) error {
 	_, err := w.dec.ReadToken()
 	return err
 }
-
-// The members that the walk reads. A test holds them to the generated models.
-const (
-	memberData        = "data"
-	memberMetadata    = "metadata"
-	memberNext        = "next"
-	memberTopic       = "mirror_topic_name"
-	memberCode        = "error_code"
-	memberMessage     = "error_message"
-	memberLags        = "mirror_lags"
-	memberTruncated   = "messages_truncated" // of a row and of a truncation row
-	memberTruncations = "partition_level_truncation_data"
-	memberPartition   = "partition"
-	memberLag         = "lag"
-	memberFetchOffset = "last_source_fetch_offset"
-	memberPartitionID = "partition_id"
-	memberTruncatedTo = "offset_truncated_to"
-	memberSource      = "source_topic_name"
-	memberStatus      = "mirror_status"
-	memberMirrorError = "mirror_topic_error"
-	memberPartitions  = "num_partitions"
-	memberStateTime   = "state_time_ms"
-	memberReasons     = "mirror_state_transition_errors"
-)
-
-// memberNames holds each of them under itself.
-var memberNames = func() map[string]string {
-	names := map[string]string{}
-	for _, name := range []string{
-		memberData, memberMetadata, memberNext, memberTopic, memberCode, memberMessage, memberLags, memberTruncated,
-		memberTruncations, memberPartition, memberLag, memberFetchOffset, memberPartitionID, memberTruncatedTo,
-		memberSource, memberStatus, memberMirrorError, memberPartitions, memberStateTime, memberReasons,
-	} {
-		names[name] = name
-	}
-	return names
-}()
 
 // memberName returns the name without an allocation where it is one that the walk reads; any
 // other name is "". Names are told apart by case, as JSON does.
@@ -119,20 +75,6 @@ func (w *walk) integer(n *Number, readable *bool) error {
 	return nil
 }
 
-// partition reads the number of a partition, which has 32 bits in Kafka's protocol.
-func (w *walk) partition(n *int, readable *bool) error {
-	wide := NotKnown
-	if err := w.integer(&wide, readable); err != nil {
-		return err
-	}
-	if wide < 0 || wide > math.MaxInt32 || *n >= 0 {
-		*n, *readable = -1, false
-		return nil
-	}
-	*n = int(wide)
-	return nil
-}
-
 // unquote returns the text of a JSON string, and whether all of it was UTF-8.
 func unquote(v jsontext.Value) (string, bool) {
 	text, err := jsontext.AppendUnquote(nil, v)
@@ -143,20 +85,19 @@ func unquote(v jsontext.Value) (string, bool) {
 // server might send nothing but one.
 const maxValue = 16 << 20
 
-// stepped fails where more than limit bytes are read without a step.
+// stepped fails where more than maxValue bytes are read without a step.
 type stepped struct {
-	r     io.Reader
-	read  int64
-	last  int64 // where the latest step was
-	limit int64
+	r    io.Reader
+	read int64
+	last int64 // where the latest step was
 }
 
 // step says that the walk has come as far as this.
 func (s *stepped) step(offset int64) { s.last = offset }
 
 func (s *stepped) Read(p []byte) (int, error) {
-	if s.read-s.last > s.limit {
-		return 0, fmt.Errorf("a value in it is longer than %d bytes", s.limit)
+	if s.read-s.last > maxValue {
+		return 0, fmt.Errorf("a value in it is longer than %d bytes", maxValue)
 	}
 	n, err := s.r.Read(p)
 	s.read += int64(n)
