@@ -158,6 +158,8 @@ func TestTransport_ChecksReads(t *testing.T) {
 			`{"partition":0,"lag":1,"last_source_fetch_offset":1}]`)): "partition /data/0/mirror_lags/1/partition",
 		list(`{` + meta + `,"mirror_topic_name":"a"}`):    "schema /data/0/mirror_status",
 		list(mirrorRow("a", lags+`,"state_time_ms":"x"`)): "duplicate-member /data/0/state_time_ms",
+		list(mirrorRow("a", `"mirror_lags":[{"partition":7,"lag":1,"last_source_fetch_offset":1}]`)): "partition " +
+			"/data/0/mirror_lags/0/partition",
 	} {
 		found = nil
 		pair.Local.Inject(mirrortest.Fault{
@@ -170,4 +172,10 @@ func TestTransport_ChecksReads(t *testing.T) {
 			require.Contains(t, found, want)
 		}
 	}
+	found = nil
+	another := mirrorRow("b", lags)
+	pair.Local.Inject(mirrortest.Fault{Reads: true, Do: mirrortest.Answer(200, another, "Content-Type", "application/json")})
+	_, err = client.Mirror(t.Context(), "link-1", "a")
+	require.Error(t, err)
+	require.Equal(t, []string{"topic-unasked /mirror_topic_name", "topic-missing "}, found)
 }

@@ -70,16 +70,16 @@ func checkAnswer(answer *tree, asked []string, parameters map[string]string, tru
 		found(RuleNext, next, "it is set, and nothing accepts it")
 	}
 	checkSelf(answer.get("metadata", "self"), parameters, found)
+	data := answer.get("data")
+	rows := data.list()
+	if one, is := parameters["mirror_topic_name"]; is { // it is read alone
+		rows, asked, data = []*tree{answer}, []string{one}, answer
+	}
 	want := map[string]bool{}
 	for _, name := range asked {
 		want[name] = true
 	}
 	seen := map[string]bool{}
-	data := answer.get("data")
-	rows := data.list()
-	if answer.get("mirror_topic_name") != nil { // one alone
-		rows = []*tree{answer}
-	}
 	for _, row := range rows {
 		checkRow(row, truncates, found)
 		if row != answer {
@@ -116,6 +116,16 @@ func checkRow(row *tree, truncates bool, found finder) {
 		found(RuleVerdict, message, "there is a message and no code")
 	}
 	checkPartitions(row.get("mirror_lags"), "partition", found)
+	if n, ok := row.get("num_partitions").integer(); ok {
+		if n < 0 {
+			found(RulePartition, row.get("num_partitions"), "%d is negative", n)
+		}
+		for _, p := range row.get("mirror_lags").list() {
+			if k, ok := p.get("partition").integer(); ok && k >= n {
+				found(RulePartition, p.get("partition"), "partition %d of a topic that has %d", k, n)
+			}
+		}
+	}
 	for _, p := range row.get("mirror_lags").list() {
 		for _, name := range []string{"lag", "last_source_fetch_offset"} {
 			if n, ok := p.get(name).integer(); ok && n < -1 {

@@ -43,7 +43,7 @@ func (c *Client) alter(ctx context.Context, v Verb, link string, s Selection, dr
 func (b Batch) request(p *part) *request {
 	v, _ := b.Verb.find()
 	return &request{
-		link: b.Link, path: "/mirrors:" + string(b.Verb), body: b.body(),
+		name: string(b.Verb), link: b.Link, path: "/mirrors:" + string(b.Verb), body: b.body(),
 		make: func(server, clusterID, link string, body io.Reader) (*http.Request, error) {
 			return v.newRequest(server, clusterID, link, b.DryRun, body)
 		},

@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 
 // request is an HTTP request of a call, and what is known of the attempts at it.
 type request struct {
+	name string // of the operation
 	link string
 	path string // after the link's
 	body []byte // nil for a read
@@ -43,6 +45,9 @@ type request struct {
 	written    []http.Header // what it wrote for all attempts
 }
 
+// oneObject is the count of rows of an answer that is one object.
+const oneObject = -1
+
 // attempt sends the request once, and has the answer read.
 func (c *Client) attempt(ctx context.Context, q *request) (v verdict) {
 	a := q.told
@@ -53,6 +58,9 @@ func (c *Client) attempt(ctx context.Context, q *request) (v verdict) {
 	defer func() {
 		if !finished { // a credential or middleware panics, or ends the goroutine
 			v.outcome, v.err = Untouched, cause("a credential or middleware panicked before anything was sent", nil)
+			if q.body == nil {
+				v.err = cause("a credential or middleware panicked", nil)
+			}
 			if w.seal() {
 				v.outcome, v.err = Unknown, cause("middleware panicked, and the request may have been carried out", nil)
 			}
@@ -127,7 +135,7 @@ func (c *Client) exchange(ctx context.Context, q *request, w *tracker, a *Attemp
 	case taken:
 		err = stopped(ctx, "the request may have been carried out, and no response came", blamed)
 		return verdict{outcome: Unknown, err: err, retry: maybeDone}, nil
-	case q.body == nil && hadConn && isPassing(err, true): // of what has no body it is not known
+	case q.body == nil && said.hasConn && isPassing(cmp.Or(said.err, err), true): // it may have been sent
 		return verdict{outcome: Unknown, err: stopped(ctx, "no response came", blamed), retry: maybeDone}, nil
 	}
 	v := verdict{outcome: Untouched, err: stopped(ctx, "the request was not sent", blamed)}
@@ -151,7 +159,7 @@ func (c *Client) respond(ctx context.Context, q *request, w *tracker, a *Attempt
 	if q.body == nil {
 		method = http.MethodGet
 	}
-	another := resp.Request != nil && resp.Request.Method != method
+	another := resp.Request != nil && cmp.Or(resp.Request.Method, http.MethodGet) != method
 	if another || resp.StatusCode != http.StatusOK || !isJSON(resp.Header) {
 		taken := w.seal() || q.body == nil
 		v := classify(resp, body, q.hide)
@@ -181,7 +189,10 @@ func (c *Client) respond(ctx context.Context, q *request, w *tracker, a *Attempt
 		err = ctx.Err() // the reader says the same
 	}
 	if err != nil {
-		where := fmt.Sprintf("the answer could not be read to its end (%s read)", count(rows, "row"))
+		where := "the answer could not be read"
+		if rows != oneObject {
+			where += fmt.Sprintf(" to its end (%s read)", count(rows, "row"))
+		}
 		return verdict{outcome: Unknown, err: stopped(ctx, where, q.hide.foreign(err)), retry: maybeDone}
 	}
 	return verdict{outcome: Unknown}

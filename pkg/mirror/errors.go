@@ -26,8 +26,8 @@ var (
 	// was processed: nothing was done. Only the header DoSFilter: unavailable proves that; another
 	// 429 does not match.
 	ErrRateLimited = errors.New("rate limited")
-	// ErrNoLink says that the server knows no such link (observed: the text of a 404). One that was just
-	// made may be unknown to it for up to 30 s.
+	// ErrNoLink says that the server knows no such link (observed: the text of a 404; of a link that was
+	// just made it may say so for up to 30 s).
 	ErrNoLink = errors.New("no such link")
 	// ErrStalled says that Follow saw nothing move for as long as FollowOptions.Patience.
 	ErrStalled = errors.New("stalled")
@@ -37,8 +37,8 @@ var (
 
 // The texts by which a server's two kinds of 404 are told apart (observed).
 const (
-	noLinkText   = "cluster link doesn't exist"
-	noMirrorText = "mirror topic doesn't exist"
+	noLinkText   = "The cluster link doesn't exist"
+	noMirrorText = "The mirror topic doesn't exist"
 )
 
 // Codes that a server is known to send, as APIError.Code or TopicError.Code.
@@ -72,7 +72,7 @@ func (e *TopicError) Retriable() bool { return e.Code == CodeRetriable }
 
 // Is makes a row with code 404 match ErrNoMirror if that is what it says.
 func (e *TopicError) Is(target error) bool {
-	return target == ErrNoMirror && e.Code == http.StatusNotFound && strings.Contains(e.Message, noMirrorText)
+	return target == ErrNoMirror && e.Code == http.StatusNotFound && strings.HasPrefix(e.Message, noMirrorText)
 }
 
 // AlreadyStopped tells whether the server says that the topic's mirror has stopped already (contract: the
@@ -226,9 +226,9 @@ func (e *APIError) Error() string {
 func (e *APIError) Is(target error) bool {
 	switch target {
 	case ErrNoLink:
-		return e.Status == http.StatusNotFound && strings.Contains(e.Message, noLinkText)
+		return e.Status == http.StatusNotFound && strings.HasPrefix(e.Message, noLinkText)
 	case ErrNoMirror:
-		return e.Status == http.StatusNotFound && strings.Contains(e.Message, noMirrorText)
+		return e.Status == http.StatusNotFound && strings.HasPrefix(e.Message, noMirrorText)
 	case ErrUnauthenticated:
 		return e.Status == http.StatusUnauthorized
 	case ErrRateLimited:

@@ -16,7 +16,7 @@ import (
 )
 
 // lagGate lets topics pass that had everything of their sources in two readings: ACTIVE and caught up in
-// both, and nothing fetched in between. The producers must have stopped before. In earnest the pause is at
+// both, and nothing fetched in between. The producers must have stopped before. In production the pause is at
 // least 10 s.
 func lagGate(ctx context.Context, c *mirror.Client, link string, pause time.Duration, topics ...string) error {
 	first, err := c.Mirrors(ctx, link)
@@ -98,10 +98,10 @@ func ExampleCheckPair() {
 	fmt.Println(check())
 	// Output:
 	// <nil>
-	// the link cannot be reversed: on "lkc-remote" link.mode is SOURCE, not BIDIRECTIONAL
+	// the link is not ready for a reversal: on "lkc-remote" link.mode is SOURCE, not BIDIRECTIONAL
 }
 
-// The gate of the example, over the time that it takes in earnest.
+// The gate of the example, over the time that it takes in production.
 func TestExampleLagGate(t *testing.T) {
 	for name, c := range map[string]struct {
 		then func(*mirrortest.Cluster)

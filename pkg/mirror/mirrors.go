@@ -17,7 +17,8 @@ import (
 // Status is a mirror topic's status, as a cluster gives it. The set is open: a server may give others.
 type Status string
 
-// The statuses that are known. What they mean is observed, as far as it is said.
+// The statuses that are known. What is said here of their meaning is observed, but for the last words about
+// PENDING_MIRROR and PENDING_RESTORE, which are assumed.
 const (
 	StatusActive                 Status = "ACTIVE"          // kept up to date by its link; not proof that it has caught up
 	StatusPaused                 Status = "PAUSED"          // not kept up to date until it is resumed
@@ -30,7 +31,7 @@ const (
 	StatusFailed                 Status = "FAILED"             // the mirror has failed
 	StatusLinkFailed             Status = "LINK_FAILED"        // its link has failed
 	StatusLinkPaused             Status = "LINK_PAUSED"        // its link is paused
-	StatusSourceUnavailable      Status = "SOURCE_UNAVAILABLE" // no way to its source; can hide a finished failover
+	StatusSourceUnavailable      Status = "SOURCE_UNAVAILABLE" // its source cannot be reached; it can hide a failover
 )
 
 // Mirror is a mirror topic as its cluster gives it. Its texts are printable and shortened.
@@ -51,8 +52,8 @@ type Mirror struct {
 	// Lags are the partitions' lags as the server gave them: in any order, gaps and all. Those of a STOPPED
 	// mirror are left over from before (observed).
 	Lags []PartitionLag `json:"lags,omitzero"`
-	// Reasons say why a change of the topic did not succeed. Only Client.Mirror asks for them, and servers
-	// of mid-2024 and before do not know the question.
+	// Reasons say why a change of the topic did not succeed, 100 at most. Only Client.Mirror asks for them,
+	// and Confluent Platform of mid-2024 does not support the parameter.
 	Reasons []Reason `json:"reasons,omitempty"`
 }
 
@@ -66,8 +67,8 @@ type Reason struct {
 
 // String returns code and message on one printable line.
 func (r Reason) String() string {
-	if r.Message == "" {
-		return clean(r.Code)
+	if r.Code == "" || r.Message == "" {
+		return clean(r.Code + r.Message)
 	}
 	return clean(r.Code + ": " + r.Message)
 }
@@ -79,23 +80,24 @@ func (m Mirror) Lag() LagSummary {
 	return s
 }
 
-// CaughtUp tells whether the mirror had everything of its source when the cluster wrote this: it is
-// ACTIVE, there is a lag for each of its partitions, and each is 0. A partition of which nothing was ever
-// fetched is not caught up, although its lag is 0; an empty one looks the same (Lag().NeverFetched counts
-// them). A server that has lost touch with the source may not know of newer messages, so look twice, at
-// least 10 s apart, with the producers stopped.
+// CaughtUp tells whether the cluster reported no lag at all: the mirror is ACTIVE and without an error, there
+// is a lag for each of its partitions, and each is 0. A partition of which nothing was ever fetched is not
+// caught up, although its lag is 0 (Lag().NeverFetched counts them). A cluster that has lost touch with the
+// source may not know of newer messages (assumed), so stop the producers and look twice, some time apart.
 func (m Mirror) CaughtUp() bool {
 	seen := map[int]bool{}
 	for _, p := range m.Lags {
-		if p.Lag != 0 || p.LastSourceFetchOffset < 0 || p.Partition < 0 || seen[p.Partition] {
+		known := p.Partition >= 0 && p.Partition < m.Partitions && !seen[p.Partition]
+		if !known || p.Lag != 0 || p.LastSourceFetchOffset < 0 {
 			return false
 		}
 		seen[p.Partition] = true
 	}
-	return m.Status == StatusActive && len(seen) > 0 && len(seen) == m.Partitions
+	return m.Status == StatusActive && m.Error == "" && len(seen) > 0 && len(seen) == m.Partitions
 }
 
-// Listing is what a cluster says of the mirror topics of a link. It is plain data of the caller's.
+// Listing is what a cluster says of the mirror topics of a link. It belongs to the caller, and holds no
+// reference to the Client.
 type Listing struct {
 	// ClusterID and Link are the call's own.
 	ClusterID string `json:"cluster_id"`
@@ -104,8 +106,8 @@ type Listing struct {
 	At time.Time `json:"at,omitzero"`
 	// Mirrors are the mirror topics in the order of the answer, those that are STOPPED included.
 	Mirrors []Mirror `json:"mirrors"`
-	// Complete says that nothing is missing: the list was read to its end, no more is to come, and each row
-	// could be read. Where it is false, that a topic is not listed proves nothing.
+	// Complete says that nothing is missing: the list was read to its end, there is no further page, and
+	// each row could be read. If it is false, a topic's absence proves nothing.
 	Complete bool `json:"complete"`
 	// Next is the list's metadata.next; "" if it was not set, as it should be. If it is set, rows are
 	// missing.
@@ -122,28 +124,47 @@ func (l *Listing) UnmarshalJSON(data []byte) error {
 		return err
 	}
 	*l = Listing(in)
-	l.index = make(map[string]int, len(l.Mirrors))
+	l.Next, l.index = clean(l.Next), make(map[string]int, len(l.Mirrors))
 	for i := range l.Mirrors {
-		l.index[l.Mirrors[i].Topic] = i
+		m := &l.Mirrors[i]
+		m.Topic, m.Source, m.Error = clean(m.Topic), clean(m.Source), clean(m.Error)
+		m.Status = Status(clean(string(m.Status)))
+		for j := range m.Reasons {
+			m.Reasons[j] = Reason{Code: clean(m.Reasons[j].Code), Message: clean(m.Reasons[j].Message)}
+		}
+		l.index[m.Topic] = i
 	}
 	return nil
+}
+
+// changed tells whether somebody has changed Mirrors by hand, as far as its ends show.
+func (l *Listing) changed() bool {
+	for _, i := range []int{0, len(l.Mirrors) - 1} {
+		if place, known := l.index[l.Mirrors[i].Topic]; !known || place != i {
+			return true
+		}
+	}
+	return false
 }
 
 // Mirror returns the mirror topic with the name, and whether it is listed.
 func (l *Listing) Mirror(topic string) (Mirror, bool) {
 	i, known := l.index[topic]
-	if len(l.index) != len(l.Mirrors) || known && l.Mirrors[i].Topic != topic { // made or changed by hand
-		i = slices.IndexFunc(l.Mirrors, func(m Mirror) bool { return m.Topic == topic })
-		known = i >= 0
+	if !known && len(l.index) == len(l.Mirrors) && (len(l.Mirrors) == 0 || !l.changed()) {
+		return Mirror{}, false
 	}
-	if !known {
+	if !known || i >= len(l.Mirrors) || l.Mirrors[i].Topic != topic { // it was made or changed by hand
+		i = slices.IndexFunc(l.Mirrors, func(m Mirror) bool { return m.Topic == topic })
+	}
+	if i < 0 {
 		return Mirror{}, false
 	}
 	return l.Mirrors[i], true
 }
 
 // Topics returns the names of the mirror topics with one of the statuses, in the order of Mirrors. Without
-// a status it is those that are not STOPPED, whatever else they are: what a failover starts from.
+// a status it is those that are not STOPPED, whatever else they are: those that a failover still has to see
+// to.
 func (l *Listing) Topics(statuses ...Status) []string {
 	var names []string
 	for i := range l.Mirrors {
@@ -173,8 +194,8 @@ func (l *Listing) CaughtUp(topic string) bool {
 }
 
 // Mirrors lists the mirror topics of a link, with one GET. The Listing is never nil, and holds what was
-// read also beside an error. The error is nil only if the Listing is Complete. It matches ErrNoLink where
-// the server says that there is no such link (a new one may be unknown to it for up to 30 s: observed),
+// read even when the error is not nil. The error is nil only if the Listing is Complete. It matches ErrNoLink
+// if the server says that there is no such link (it may say so of a new one for up to 30 s: observed),
 // ErrInvalidArgument, ErrUnauthenticated and ErrRateLimited as for a verb, and *APIError for what the
 // server said. A read changes nothing, and is retried as a dry run is.
 func (c *Client) Mirrors(ctx context.Context, link string) (*Listing, error) {
@@ -195,7 +216,7 @@ func (c *Client) list(ctx context.Context, link string, o listOptions) (*Listing
 	}
 	l.ClusterID = c.clusterID
 	var odd oddRows
-	q := reading(link, "/mirrors", func(server, clusterID, link string) (*http.Request, error) {
+	q := reading("list mirrors", link, "/mirrors", func(server, clusterID, link string) (*http.Request, error) {
 		var params gen.ListKafkaMirrorTopicsUnderLinkParams
 		return gen.NewListKafkaMirrorTopicsUnderLinkRequest(server, clusterID, link, &params)
 	})
@@ -230,7 +251,7 @@ func (c *Client) list(ctx context.Context, link string, o listOptions) (*Listing
 	return l, err
 }
 
-// add takes in a mirror topic. Two rows that do not agree leave its status open.
+// add takes in a mirror topic. Two rows that do not agree leave its status and lags open.
 func (l *Listing) add(m Mirror) (twice bool) {
 	i, known := l.index[m.Topic]
 	if !known {
@@ -238,14 +259,14 @@ func (l *Listing) add(m Mirror) (twice bool) {
 		l.Mirrors = append(l.Mirrors, m)
 		return false
 	}
-	if l.Mirrors[i].Status != m.Status {
-		l.Mirrors[i].Status = ""
+	if have := &l.Mirrors[i]; have.Status != m.Status || have.Partitions != m.Partitions || !slices.Equal(have.Lags, m.Lags) {
+		have.Status, have.Partitions, have.Lags = "", -1, nil
 	}
 	return true
 }
 
 // Mirror reads one mirror topic, with the reasons why a change of it did not succeed; servers that do not
-// know that question give none. The error matches ErrNoLink or ErrNoMirror where the server says so, and
+// support the parameter give none. The error matches ErrNoLink or ErrNoMirror where the server says so, and
 // is otherwise as for Mirrors.
 func (c *Client) Mirror(ctx context.Context, link, topic string) (Mirror, error) {
 	return c.readMirror(ctx, link, topic, false)
@@ -257,15 +278,14 @@ func (c *Client) readMirror(ctx context.Context, link, topic string, single bool
 		return m, err
 	}
 	var odd oddRows
-	q := reading(link, "/mirrors/"+url.PathEscape(topic), func(server, clusterID, link string) (*http.Request, error) {
+	q := reading("read mirror", link, "/mirrors/"+url.PathEscape(topic), func(server, clusterID, link string) (*http.Request, error) {
 		params := gen.ReadKafkaMirrorTopicParams{IncludeStateTransitionErrors: new(true)}
 		return gen.NewReadKafkaMirrorTopicRequest(server, clusterID, link, topic, &params)
 	})
 	q.single = single
 	q.reset = func() { m, odd = Mirror{}, oddRows{} }
 	q.read = func(_ http.Header, body io.Reader) (rows int, err error) {
-		err = readMirror(body, q.hide, &odd, func(one Mirror) bool { m = one; return false })
-		return 1, err
+		return oneObject, readMirror(body, topic, q.hide, &odd, func(one Mirror) bool { m = one; return false })
 	}
 	c.send(ctx, ctx, q)
 	err := q.verdict.err
@@ -274,6 +294,7 @@ func (c *Client) readMirror(ctx context.Context, link, topic string, single bool
 	}
 	if err == nil && m.Topic != topic {
 		err = cause("the answer is about "+printable.Quote(m.Topic), nil)
+		m = Mirror{}
 	}
 	if err != nil {
 		err = cause("the mirror topic "+printable.Quote(topic)+" was not read", err)
@@ -295,9 +316,9 @@ func (c *Client) checkRead(link string, topics ...string) error {
 }
 
 // reading returns a request that reads. What it does with the answer is left to set.
-func reading(link, path string, newRequest func(server, clusterID, link string) (*http.Request, error)) *request {
+func reading(name, link, path string, newRequest func(server, clusterID, link string) (*http.Request, error)) *request {
 	return &request{
-		link: link, path: path, safe: true,
+		name: name, link: link, path: path, safe: true,
 		make: func(server, clusterID, link string, _ io.Reader) (*http.Request, error) {
 			return newRequest(server, clusterID, link)
 		},

@@ -3,6 +3,7 @@ package mirror_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -67,6 +68,7 @@ func TestMirrors_StrangeLists(t *testing.T) {
 		{"bytes after its end", ok(list(a) + "x"), "a ACTIVE", "bytes after its end"},
 		{"a topic twice, alike", ok(list(a, a)), "a ACTIVE", "a has more than one row"},
 		{"a topic twice, not alike", ok(list(a, listed("a", "STOPPED"))), "a ", "a has more than one row"},
+		{"a topic twice, other lags", ok(list(a, strings.Replace(a, `"lag":0`, `"lag":9`, 1))), "a ", "a has more than one row"},
 		{
 			"a row without a name", ok(list(a, strings.Replace(b, `"mirror_topic_name":"b",`, "", 1))), "a ACTIVE",
 			"row 2 has no topic name",
@@ -79,7 +81,7 @@ func TestMirrors_StrangeLists(t *testing.T) {
 		},
 		{"a name that is not UTF-8", ok(list(listed("a\xff", "ACTIVE"), b)), "b STOPPED", "row 1 has no topic name"},
 		{
-			"a name twice in a row", ok(list(listed("a", "ACTIVE", `"mirror_topic_name":"z"`))), "a ACTIVE",
+			"a name twice in a row", ok(list(listed("a", "ACTIVE", `"mirror_topic_name":"z"`))), "a ",
 			"mirror_topic_name twice",
 		},
 		{"a row without a status", ok(list(listed("a", ""), b)), "a , b STOPPED", "the row of a has no status"},
@@ -216,6 +218,112 @@ func TestMirrors_CaughtUp(t *testing.T) {
 	}
 }
 
+// What cannot be read, or is said twice, is not caught up.
+func TestMirrors_DoubtIsNotCaughtUp(t *testing.T) {
+	row := listed("a", "ACTIVE")
+	with := func(old, now string) string { return strings.Replace(row, old, now, 1) }
+	lag := `{"partition":0,"lag":0,"last_source_fetch_offset":7}`
+	for name, c := range map[string]struct {
+		body string
+		want bool
+	}{
+		"as it is":                     {rows(row), true},
+		"a partition beyond its count": {rows(with(lag, `{"partition":1,"lag":0,"last_source_fetch_offset":7}`)), false},
+		"elements that are no lags":    {rows(with(lag, lag+`,{"x":1},4`)), false},
+		"lags as text":                 {rows(with(`"lag":0`, `"lag":"0"`)), false},
+		"no offset":                    {rows(with(`,"last_source_fetch_offset":7`, "")), false},
+		"two rows that differ in lag":  {rows(row, with(`"lag":0`, `"lag":9`)), false},
+		"a status twice":               {rows(listed("a", "ACTIVE", `"mirror_status":"STOPPED"`)), false},
+		"a count twice":                {rows(listed("a", "ACTIVE", `"num_partitions":50`)), false},
+		"lags twice":                   {rows(listed("a", "ACTIVE", `"mirror_lags":[]`)), false},
+		"an error of its own":          {rows(listed("a", "ACTIVE", `"mirror_topic_error":"SOURCE_TOPIC_MAY_BE_DELETED"`)), false},
+	} {
+		w := serve(t, ok(""))
+		w.Local.Inject(mirrortest.Fault{Reads: true, Do: ok(c.body)})
+		l, _ := w.client(t).Mirrors(t.Context(), "link")
+		require.Len(t, l.Mirrors, 1, name)
+		require.Equal(t, c.want, l.CaughtUp("a"), name)
+	}
+}
+
+// A listing can be kept and changed by hand, whatever the server said in it.
+func TestMirrors_AListingInTheCallersHands(t *testing.T) {
+	w := serve(t, ok(""))
+	far := strings.Replace(listed("a", "ACTIVE"), "1612550939300", "1612550939300000000", 1)
+	w.Local.Inject(mirrortest.Fault{Reads: true, Do: ok(rows(far, listed("b", "PAUSED"), listed("c", "ACTIVE")))})
+	l, err := w.client(t).Mirrors(t.Context(), "link")
+	require.NoError(t, err)
+	require.True(t, l.Mirrors[0].Since.IsZero(), "a time that has no text form is not known")
+	text, err := json.Marshal(l)
+	require.NoError(t, err)
+	l.Mirrors[0] = mirror.Mirror{Topic: "z"}
+	_, found := l.Mirror("z")
+	require.True(t, found)
+	l.Mirrors = l.Mirrors[:1]
+	_, found = l.Mirror("c")
+	require.False(t, found)
+	require.NoError(t, json.Unmarshal([]byte(strings.Replace(string(text), `"topic":"a"`, `"topic":"\u001b[2J"`, 1)), l))
+	require.NotContains(t, l.Mirrors[0].Topic, "\x1b")
+	var kept mirror.Listing
+	require.NoError(t, json.Unmarshal([]byte(`{"mirrors":[{"topic":"a","status":"ACTIVE","partitions":1,"lags":[{"partition":0}]}]}`), &kept))
+	require.False(t, kept.CaughtUp("a"), "a lag that is not there is not 0")
+}
+
+// A credential that happens to be a part of a topic's name does not hide the topic from who names it.
+func TestMirror_NamedByTheCaller(t *testing.T) {
+	secret := "confluent-audit"
+	pair := mirrortest.NewPair(t, mirrortest.Options{Topics: []mirrortest.Topic{{Name: secret + "-log"}}})
+	pair.Local.AcceptToken(secret, "")
+	cfg := pair.Local.Config()
+	cfg.Credential = mirror.BearerToken(func(context.Context) (string, error) { return secret, nil }, "")
+	m, err := newClient(t, cfg).Mirror(t.Context(), pair.Link(), secret+"-log")
+	require.NoError(t, err)
+	require.Equal(t, secret+"-log", m.Topic)
+	_, err = newClient(t, cfg).Mirrors(t.Context(), pair.Link())
+	require.ErrorContains(t, err, "row 1 has a name with the credential in it")
+}
+
+// Middleware that hides the transport's own error does not make a lost read look unsent.
+func TestMirrors_MiddlewareThatHidesTheCause(t *testing.T) {
+	pair := mirrortest.NewPair(t, mirrortest.Options{})
+	pair.Local.Inject(mirrortest.Fault{Reads: true, Do: mirrortest.Cut(0)})
+	cfg := pair.Local.Config()
+	cfg.Middleware = func(next http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(r *http.Request) (*http.Response, error) {
+			resp, err := next.RoundTrip(r)
+			if err != nil {
+				err = errors.New("upstream: " + err.Error())
+			}
+			return resp, err
+		})
+	}
+	_, err := newClient(t, cfg).Mirrors(t.Context(), pair.Link())
+	require.NoError(t, err)
+	require.Len(t, pair.Journal(), 2, "it is retried as a dry run is")
+}
+
+// The answer of an attempt that failed leaves nothing behind.
+func TestLink_AFailedAttemptLeavesNothingBehind(t *testing.T) {
+	pair := mirrortest.NewPair(t, mirrortest.Options{})
+	cut := `{"data":[{"name":"link.mode","value":"SOURCE"},{"name":"cluster.link.prefix","value":"eu."}`
+	pair.Local.Inject(mirrortest.Fault{Reads: true, Nth: 2, Do: ok(cut)})
+	info, err := newClient(t, pair.Local.Config()).Link(t.Context(), pair.Link())
+	require.NoError(t, err)
+	require.Equal(t, "BIDIRECTIONAL ", info.Mode+" "+info.Prefix)
+	pair.Local.Inject(mirrortest.Fault{Reads: true, Nth: 2, Every: true, Do: ok(rows(
+		`{"name":"link.mode","value":"SOURCE"}`, `{"name":"link.mode","value":"BIDIRECTIONAL"}`))})
+	_, err = newClient(t, pair.Local.Config()).Link(t.Context(), pair.Link())
+	require.ErrorContains(t, err, "it has link.mode twice")
+}
+
+// A link that the name of another error stands in is no other error.
+func TestMirrors_ALinkNamedLikeAnError(t *testing.T) {
+	pair := mirrortest.NewPair(t, mirrortest.Options{})
+	_, err := newClient(t, pair.Local.Config()).Mirrors(t.Context(), "The mirror topic doesn't exist")
+	require.ErrorIs(t, err, mirror.ErrNoLink)
+	require.NotErrorIs(t, err, mirror.ErrNoMirror)
+}
+
 // A read that is called directly is retried as a dry run is, shares the client's bounds, and changes nothing.
 func TestMirrors_AreRetriedAsADryRunIs(t *testing.T) {
 	page := mirrortest.RateLimitedWithoutHeader()
@@ -266,7 +374,7 @@ func TestMirrors_AreRetriedAsADryRunIs(t *testing.T) {
 				}
 				l, err := newClient(t, cfg).Mirrors(t.Context(), pair.Link())
 				require.Len(t, pair.Journal(), c.seen)
-				require.Equal(t, c.seen, strings.Count(log.String(), "path=/mirrors attempt="))
+				require.Equal(t, c.seen, strings.Count(log.String(), `operation="list mirrors" link=dr-link attempt=`))
 				if c.err == "" {
 					require.NoError(t, err)
 					require.Equal(t, "topic-1 ACTIVE, topic-2 ACTIVE, complete", toldList(l))
@@ -412,6 +520,7 @@ func TestMirror_HasTheReasons(t *testing.T) {
 func TestNoSecrets_InWhatIsRead(t *testing.T) {
 	in := `Bearer ` + canary
 	for name, body := range map[string]string{
+		"source": rows(strings.Replace(listed("c", "ACTIVE"), `"source_topic_name":"c"`, `"source_topic_name":"`+canary+`"`, 1)),
 		"list": rows(listed("a", in, `"mirror_topic_error":"`+in+`"`), listed(canary, "ACTIVE"),
 			strings.Replace(listed("c", "ACTIVE"), `"source_topic_name":"c"`, `"source_topic_name":"`+in+`"`, 1)),
 		"next":  `{"metadata":{"next":"` + in + `"},"data":[]}`,
@@ -429,7 +538,7 @@ func TestNoSecrets_InWhatIsRead(t *testing.T) {
 	require.NoError(t, err)
 	require.NotContains(t, fmt.Sprintf("%+v", m), canary)
 	w = serve(t, ok(""))
-	w.Local.Inject(mirrortest.Fault{Reads: true, Do: ok(`{"cluster_link_id":"` + in + `","link_error":"` + in +
+	w.Local.Inject(mirrortest.Fault{Reads: true, Do: ok(`{"link_name":"link","cluster_link_id":"` + in + `","link_error":"` + in +
 		`","link_error_message":"` + in + `","tasks":[{"task_name":"` + in + `","state":"` + in +
 		`","errors":[{"error_code":"` + in + `","error_message":"` + in + `"}]}]}`)})
 	w.Local.Inject(mirrortest.Fault{Reads: true, Do: ok(rows(`{"name":"link.mode","value":"`+in+`"}`,

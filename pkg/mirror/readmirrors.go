@@ -2,13 +2,13 @@ package mirror
 
 import (
 	"io"
-	"slices"
 	"time"
 )
 
 // mirrorWalk is one walk through mirror topics as a cluster gives them.
 type mirrorWalk struct {
-	answerWalk // for the list, and for the lags of a row
+	answerWalk        // for the list, and for the lags of a row
+	asked      string // the topic that the caller named; "" for a list
 	hide       *redactor
 	odd        *oddRows
 	add        func(Mirror) (twice bool)
@@ -30,9 +30,10 @@ func readMirrors(body io.Reader, hide *redactor, odd *oddRows, add func(Mirror) 
 	return w.meta, err
 }
 
-// readMirror reads a body that is one mirror topic.
-func readMirror(body io.Reader, hide *redactor, odd *oddRows, add func(Mirror) (twice bool)) error {
+// readMirror reads a body that is the mirror topic that was asked for.
+func readMirror(body io.Reader, asked string, hide *redactor, odd *oddRows, add func(Mirror) (twice bool)) error {
 	w := newMirrorWalk(body, hide, odd, add)
+	w.asked = asked
 	if err := w.begin(); err != nil {
 		return withoutNames(err)
 	}
@@ -57,11 +58,11 @@ func (w *mirrorWalk) mirror() error {
 	seen := map[string]bool{}
 	twice := ""
 	err := w.object(func(member string) error {
-		if member != "" && seen[member] {
+		if seen[member] {
 			twice = member
 			return w.dec.SkipValue()
 		}
-		seen[member] = true
+		seen[member] = member != ""
 		switch member {
 		case memberTopic:
 			return w.text(&m.Topic, &readable)
@@ -89,16 +90,22 @@ func (w *mirrorWalk) mirror() error {
 	case !readable || m.Topic == "":
 		w.odd.add("row %d has no topic name that can be read", number)
 		return nil
-	case !isTopicName(m.Topic) || w.hide.inName(m.Topic):
+	case m.Topic != w.asked && w.hide.inName(m.Topic): // what the caller asked for is no secret
+		w.odd.add("row %d has a name with the credential in it", number)
+		return nil
+	case !isTopicName(m.Topic):
 		w.odd.add("row %d has a name that no topic can have", number)
 		return nil
-	case twice != "":
+	case twice != "": // which of the two is so cannot be told
 		w.odd.add("the row of %s has %s twice", m.Topic, twice)
+		m.Status, statusReadable = "", false
+		partitions, lags.Lags = NotKnown, nil
 	}
 	if !statusReadable || m.Status == "" {
 		w.odd.add("the row of %s has no status that can be read", m.Topic)
+		m.Status = ""
 	}
-	if !isTopicName(m.Source) {
+	if !isTopicName(m.Source) || w.hide.inName(m.Source) {
 		m.Source = clean(w.hide.text(m.Source))
 	}
 	m.Status = Status(w.known(string(m.Status)))
@@ -111,30 +118,38 @@ func (w *mirrorWalk) mirror() error {
 	if partitions >= 0 {
 		m.Partitions = int(min(partitions, 1<<31-1))
 	}
-	if since > 0 {
+	if since > 0 && since <= lastMillisecond {
 		m.Since = time.UnixMilli(int64(since)).UTC()
 	}
-	m.Lags = slices.Clip(lags.Lags)
+	if m.Lags = lags.Lags; len(lags.Notes) > 0 { // something in it could not be read
+		m.Lags = append(m.Lags, PartitionLag{Partition: -1, Lag: NotKnown, LastSourceFetchOffset: NotKnown})
+	}
 	if w.add(m) {
 		w.odd.add("%s has more than one row", m.Topic)
 	}
 	return nil
 }
 
+// lastMillisecond is the last of the year 9999: later times have no text form.
+const lastMillisecond = 253402300799999
+
 // known makes a name safe to keep; the same one is kept once.
 func (w *mirrorWalk) known(text string) string {
 	shown, seen := w.texts[text]
 	if !seen {
 		shown = clean(w.hide.text(text))
-		if len(w.texts) < maxKnownTexts {
+		if len(w.texts) < maxKnownTexts && len(text) <= maxKnownText {
 			w.texts[text] = shown
 		}
 	}
 	return shown
 }
 
-// maxKnownTexts bounds how many names are kept to be used again.
-const maxKnownTexts = 1000
+// maxKnownTexts bounds how many names are kept to be used again, and maxKnownText their length in bytes.
+const (
+	maxKnownTexts = 1000
+	maxKnownText  = 64
+)
 
 // text reads a text; what is none leaves it empty, and clears readable.
 func (w *mirrorWalk) text(into *string, readable *bool) error {

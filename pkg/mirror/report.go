@@ -46,6 +46,15 @@ type PartitionLag struct {
 	LastSourceFetchOffset Number `json:"last_source_fetch_offset"`
 }
 
+// UnmarshalJSON reads a lag that was kept. What is missing in it is not known.
+func (p *PartitionLag) UnmarshalJSON(data []byte) error {
+	type fields PartitionLag // without the method
+	in := fields{Partition: -1, Lag: NotKnown, LastSourceFetchOffset: NotKnown}
+	err := json.Unmarshal(data, &in)
+	*p = PartitionLag(in)
+	return err
+}
+
 // PartitionTruncation is what the server says it cut off one partition. Of the verbs only
 // TruncateAndRestore is known to cut, so a row of these from another is worth a look.
 type PartitionTruncation struct {

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"time"
+
+	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
 )
 
 const (
@@ -105,7 +107,7 @@ func later(a, b time.Time) time.Time {
 // send sends the request until it has a response, or may not be sent again. The requests end with ctx;
 // the waits between them also with waits. It tells whether the run must end.
 func (c *Client) send(ctx, waits context.Context, q *request) (endsRun bool) {
-	log := c.logger.With(slog.String("path", q.path))
+	log := c.logger.With(slog.String("operation", q.name), slog.String("link", printable.Line(q.link, maxText)))
 	if q.body != nil {
 		log = log.With(slog.String("run", q.told.Run.ID), slog.Int("batch", q.told.Batch))
 	}

@@ -16,7 +16,7 @@ type Fault struct {
 	Nth int
 	// Every makes it act on each fitting request, from the Nth on.
 	Every bool
-	// Topic makes it fit only requests that select this topic; "" fits all.
+	// Topic makes it fit only requests that select this topic, or list or read it; "" fits all.
 	Topic string
 	// Reads makes it fit requests that read mirror topics or links, in place of those that change something.
 	Reads bool

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -146,7 +147,8 @@ func Start(o Options) (*Pair, error) {
 			}
 		}
 		p.Local.topics[t.Name] = newTopic(t.Status, t.Partitions)
-		p.Remote.topics[t.Name] = newTopic(t.Remote, make([]Partition, len(t.Partitions)))
+		unfetched := slices.Repeat([]Partition{{LastSourceFetchOffset: -1}}, len(t.Partitions))
+		p.Remote.topics[t.Name] = newTopic(t.Remote, unfetched)
 		p.Remote.topics[t.Name].oldSource = true
 		p.Local.topics[t.Name].oldSource = t.Remote == mirror.StatusStopped // it is not known who was it last
 	}
@@ -241,7 +243,7 @@ func (c *Cluster) secret() string { return c.ID + "-secret" }
 // APIKey returns the cluster's API key and secret, for clients that are not in Go.
 func (c *Cluster) APIKey() (key, secret string) { return c.key(), c.secret() }
 
-// Forbidden returns a credential that the cluster knows and that has no right to change anything: it gets a
+// Forbidden returns a credential that the cluster knows and that has no rights: it gets a
 // 403 with 40301.
 func (c *Cluster) Forbidden() mirror.Credential { return mirror.APIKey("forbidden-key", c.secret()) }
 

@@ -22,15 +22,15 @@ func (c *Cluster) OnList(f func([]mirror.Mirror) []mirror.Mirror) {
 	c.onList = f
 }
 
-// OnLink does so for what the cluster says of its side of the link.
+// OnLink has f see and change what the cluster says of its side of the link, from now on. Nil ends it.
 func (c *Cluster) OnLink(f func(mirror.LinkInfo) mirror.LinkInfo) {
 	c.pair.mu.Lock()
 	defer c.pair.mu.Unlock()
 	c.onLink = f
 }
 
-// SetStatus gives a mirror topic a status, as if something had happened to it by itself. What it was about
-// to become, it does not become any more.
+// SetStatus gives a mirror topic a status, as if something had happened to it by itself. Changes that were
+// under way are dropped.
 func (c *Cluster) SetStatus(name string, s mirror.Status) {
 	c.change(name, func(t *topic) { t.goThrough([]mirror.Status{s}, 0) })
 }
@@ -40,13 +40,13 @@ func (c *Cluster) SetError(name, code string) {
 	c.change(name, func(t *topic) { t.mirrorError = code })
 }
 
-// SetReasons gives a mirror topic the reasons why a change of it does not succeed. As long as it has any,
-// it stays in a status that it is going through.
+// SetReasons gives a mirror topic the reasons why a change of it does not succeed. As long as it has any, its
+// status does not change by itself.
 func (c *Cluster) SetReasons(name string, reasons ...mirror.Reason) {
 	c.change(name, func(t *topic) { t.reasons = slices.Clone(reasons) })
 }
 
-// SetPartitions gives a topic how far its partitions are behind.
+// SetPartitions sets how far a topic's partitions are behind.
 func (c *Cluster) SetPartitions(name string, partitions ...Partition) {
 	c.change(name, func(t *topic) { t.partitions = slices.Clone(partitions) })
 }
@@ -72,6 +72,8 @@ func (c *Cluster) readable(r *http.Request, path string) (q query, refused *resp
 	switch {
 	case parts == nil || parts[1] != url.PathEscape(c.ID):
 		return q, failure(http.StatusNotFound, 404, "HTTP 404 Not Found")
+	case r.Method != http.MethodGet:
+		return q, failure(http.StatusMethodNotAllowed, 405, "HTTP 405 Method Not Allowed")
 	case parts[2] != url.PathEscape(c.pair.link):
 		return q, noLink(parts[2])
 	}
@@ -100,6 +102,13 @@ func (c *Cluster) tell(q query, fault *Fault) response {
 		return c.list("KafkaLinkConfigDataList", "/configs", c.configs())
 	case "/mirrors/":
 		t := c.topics[q.topics[0]]
+		switch {
+		case fault == nil || fault.Topic != q.topics[0]:
+		case fault.Do.kind == doRow:
+			return jsonAnswer(http.StatusOK, []byte(fault.Do.row))
+		case fault.Do.kind == doLeaveOut:
+			t = nil
+		}
 		if t == nil || t.statusNow() == "" {
 			return *failure(http.StatusNotFound, 404, "The mirror topic doesn't exist: %s", q.topics[0])
 		}
@@ -108,6 +117,9 @@ func (c *Cluster) tell(q query, fault *Fault) response {
 	mirrors := []mirror.Mirror{}
 	for _, name := range q.topics {
 		mirrors = append(mirrors, c.mirror(name, false))
+	}
+	if c.pair.opts.Shuffle {
+		c.draw.Shuffle(len(mirrors), func(i, j int) { mirrors[i], mirrors[j] = mirrors[j], mirrors[i] })
 	}
 	if c.onList != nil {
 		mirrors = c.onList(mirrors)

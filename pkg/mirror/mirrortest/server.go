@@ -172,7 +172,7 @@ func (c *Cluster) prefix() string {
 // read makes out what the request asks for, or why it is refused. The pair's mu is held.
 func (c *Cluster) read(r *http.Request, body []byte) (query, *response) {
 	path, ours := strings.CutPrefix(r.URL.EscapedPath(), c.prefix())
-	if r.Method == http.MethodGet && ours && !operationPath.MatchString(path) {
+	if ours && readPath.MatchString(path) {
 		return c.readable(r, path)
 	}
 	parts := operationPath.FindStringSubmatch(path)
