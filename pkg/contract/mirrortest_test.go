@@ -174,7 +174,9 @@ func TestTransport_ChecksReads(t *testing.T) {
 	}
 	found = nil
 	another := mirrorRow("b", lags)
-	pair.Local.Inject(mirrortest.Fault{Reads: true, Do: mirrortest.Answer(200, another, "Content-Type", "application/json")})
+	pair.Local.Inject(mirrortest.Fault{
+		Reads: true, Do: mirrortest.Answer(200, another, "Content-Type", "application/json"),
+	})
 	_, err = client.Mirror(t.Context(), "link-1", "a")
 	require.Error(t, err)
 	require.Equal(t, []string{"topic-unasked /mirror_topic_name", "topic-missing "}, found)

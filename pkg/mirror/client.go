@@ -13,7 +13,7 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
 )
 
-// A Client changes the mirror topics of one Kafka cluster. It is made by NewClient, safe for
+// A Client reads and changes the mirror topics of one Kafka cluster. It is made by NewClient, safe for
 // concurrent use, and has no goroutine running between calls, unless middleware left it with a body
 // whose Read ignores its context. Calls on the zero Client fail
 // with ErrInvalidArgument.

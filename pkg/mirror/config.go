@@ -87,7 +87,7 @@ type Config struct {
 	//
 	//   - a request that the rate limiter rejected, for as long as RetryFor;
 	//   - a request that was provably not sent, for a cause that can pass, for at most 10 s of it;
-	//   - a dry run, which changes nothing, after a 5xx, a 408, a 429 or a lost response: three
+	//   - a dry run or a read, which change nothing, after a 5xx, a 408, a 429 or a lost response: three
 	//     attempts in all;
 	//   - a request that got a 401, once, if the credential then writes other headers; also when
 	//     RetryFor is negative.

@@ -34,6 +34,8 @@
 // run of any verb. [Client.Mirrors], [Client.Mirror] and [Client.Link] read what a cluster says.
 //
 // Accepted does not mean done. A topic may pass through PENDING_* statuses first (observed).
+// [Client.Follow] looks at both clusters until the topics of a report are done, and says of those that are
+// not how far they have come, and why.
 //
 // # Outcomes
 //
@@ -60,7 +62,8 @@
 //     that the rate limiter rejected, and once one that got a 401 ([Config].RetryFor). A 429 is proof of
 //     a rejection only with the header DoSFilter: unavailable. One with the limiter's page alone is
 //     retried too, but not for TruncateAndRestore, and is Unknown if the call ends there. Never a 5xx, and
-//     never after a lost response. A dry run or a read changes nothing, and is retried after those too.
+//     never after a lost response. A dry run or a read changes nothing, and is retried after those too,
+//     three attempts in all.
 //   - Sent once: the library follows no redirects and gives the transport no way to send a body again.
 //     Middleware or a gateway that is seen to have sent a request twice makes a refusal Unknown. One
 //     that is not seen is where this guarantee ends: switch retries off for this route.
@@ -69,6 +72,8 @@
 //   - Bounded: the context and [Config].Timeout end every wait and read of the library's own.
 //     Credentials, middleware and hooks must honour their context themselves. Memory is bounded by
 //     [Config].MaxAnswer; one value of an answer may have 16 MiB.
+//   - Nothing settles an outcome but evidence: [Progress.Report] settles what was seen done, [Report.Settle]
+//     what a person found, and a settled [Result] says so.
 //   - Reports survive: they marshal to JSON and back, and [Report.Merge] puts several together, in any
 //     grouping, and forgets no Unknown.
 //   - The cause is named: an error says whether the credential, the middleware, the proxy or the
@@ -93,7 +98,7 @@
 //	complete, unaccounted            see Report; unaccounted is left out if it is none
 //	counts                           how many topics have each outcome
 //	results, unexpected              topic, outcome, code, message, lags, truncations,
-//	                                 messages_truncated, notes, and the place of a cause
+//	                                 messages_truncated, notes, sent, settled, and the place of a cause
 //	unexpected_count, next           see Report
 //	attempts                         see Attempt; times end in _ns for nanoseconds
 //	causes                           the errors, each once; problems and unaccounted_for name

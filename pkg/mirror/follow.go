@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"net/http"
 	"slices"
 	"time"
 
@@ -156,35 +155,6 @@ type follow struct {
 	polls      int
 }
 
-// side is one of the clusters.
-type side struct {
-	client *Client
-	before *Listing
-	sights []watched // of the followed topics
-
-	next       time.Time // the next list is not asked for earlier
-	pause      time.Duration
-	lists      int       // that were read to their end
-	listed     time.Time // when the latest of them was
-	whole      bool      // the latest list was read to its end
-	lastErr    error     // of the latest; nil if it was read to its end
-	failing    time.Time // since when it has not been read at all; zero if it has
-	refused    int       // times in a row
-	refusedAt  time.Time // the first of them
-	refusedFor error     // why it will not be read any more
-}
-
-// watched is what one cluster has shown of one topic.
-type watched struct {
-	sight
-	same   int       // whole lists in a row that said so
-	older  *Mirror   // a row older than the present one, which one whole list has
-	absent bool      // one whole list has left the topic out
-	had    []Status  // the statuses that it has had
-	lag    int64     // the lowest sum of lags; -1 if none was known
-	at     time.Time // when it came to its status, as far as Follow saw it
-}
-
 // followed is one topic.
 type followed struct {
 	result  *Result
@@ -306,135 +276,6 @@ func (f *follow) poll(ctx context.Context) {
 	}
 }
 
-// take notes how the reading of a list went, and how long the cluster is left alone if it was not read.
-func (s *side) take(l *Listing, err error, now time.Time, interval time.Duration) {
-	s.whole, s.lastErr = l.Complete, err
-	if err == nil {
-		s.lists, s.listed = s.lists+1, now
-	}
-	if err == nil || len(l.Mirrors) > 0 { // it was read, if not to its end
-		s.pause, s.failing, s.refused = 0, time.Time{}, 0
-		return
-	}
-	if s.failing.IsZero() {
-		s.failing = now
-	}
-	s.pause = min(longestPause, 2*max(s.pause, interval))
-	var api *APIError
-	if !errors.As(err, &api) {
-		s.refused = 0
-		return
-	}
-	s.pause = max(s.pause, api.RetryAfter)
-	switch status := api.Status; {
-	case status == http.StatusUnauthorized, status == http.StatusForbidden, status == http.StatusNotFound:
-		if s.refused++; s.refused == 1 {
-			s.refusedAt = now
-		}
-	case status/100 == 4 && status != http.StatusTooManyRequests:
-		s.refusedFor = err
-	default:
-		s.refused = 0
-	}
-}
-
-// see takes in what a list shows of the followed topics.
-func (f *follow) see(s *side, l *Listing, now time.Time) {
-	for i, t := range f.topics {
-		w := &s.sights[i]
-		m, listed := l.Mirror(t.result.Topic)
-		if listed && m.Status == "" || !listed && !l.Complete {
-			continue // it says nothing
-		}
-		ignored, confirmed := w.isOlder(m, listed, l.Complete)
-		if ignored {
-			w.same, w.firm = 0, false
-			continue
-		}
-		changed := !w.read || w.listed != listed || w.mirror.Status != m.Status
-		w.moved = w.moved || w.read && changed && listed
-		w.gone = w.gone || w.listed
-		switch {
-		case changed:
-			w.same, w.at = 0, now
-			w.age = ageNotKnown
-		case !l.Complete:
-			w.same = 0
-		}
-		if l.Complete {
-			w.same++
-		}
-		if confirmed { // by the second of two
-			w.same = 2
-		}
-		w.read, w.listed, w.mirror, w.older, w.absent = true, listed, m, nil, false
-		w.firm = w.same >= 2
-		if w.moved {
-			w.age = ageSince
-		} else {
-			w.age = ageOf(m, listed, s.before, l.At, now, t.sent)
-		}
-		if !listed {
-			continue
-		}
-		if !slices.Contains(w.had, m.Status) {
-			w.had = append(w.had, m.Status)
-			f.hasMoved(t, now)
-		}
-		if lag := m.Lag(); lag.Partitions > 0 && (w.lag < 0 || lag.Total < w.lag) {
-			if w.lag >= 0 {
-				f.hasMoved(t, now)
-			}
-			w.lag = lag.Total
-		}
-	}
-}
-
-func (f *follow) hasMoved(t *followed, now time.Time) { t.moved, f.progressed = now, now }
-
-// isOlder tells whether a row, or its absence, is to be ignored, since it is older than what was seen
-// already; if not, whether that is only because a second whole list in a row says the same.
-func (w *watched) isOlder(m Mirror, listed, whole bool) (ignored, confirmed bool) {
-	switch {
-	case !w.listed || listed && m.Status == w.mirror.Status:
-		return false, false
-	case !listed:
-		confirmed = w.absent
-		w.absent, w.older = true, nil
-		return !confirmed, confirmed
-	case m.Since.IsZero() || w.mirror.Since.IsZero() || !m.Since.Before(w.mirror.Since):
-		return false, false
-	}
-	confirmed = whole && w.older != nil && w.older.Status == m.Status
-	if w.older = nil; whole {
-		w.older = &m
-	}
-	w.absent = false
-	return !confirmed, confirmed
-}
-
-// ageOf says whether a state began before the call. A baseline tells best: what differs from it began
-// after it. Otherwise it is the cluster's own clock, by which the state's age at the time of the list is
-// known.
-func ageOf(m Mirror, listed bool, before *Listing, at, now, sent time.Time) age {
-	if before != nil {
-		was, wasListed := before.Mirror(m.Topic)
-		switch {
-		case listed && wasListed && was.Status == m.Status:
-			return ageBefore
-		case listed && (wasListed && was.Status != "" || before.Complete):
-			return ageSince
-		}
-	}
-	if !listed || at.IsZero() || m.Since.IsZero() || sent.IsZero() {
-		return ageNotKnown
-	}
-	if began := now.Add(-at.Sub(m.Since)); began.Before(sent.Add(-beforeCall)) {
-		return ageBefore
-	}
-	return ageSince
-}
-
 // judge gives every topic its stage.
 func (f *follow) judge(now time.Time) {
 	for i, t := range f.topics {
@@ -508,25 +349,6 @@ func (f *follow) all(is func(*followed) bool) bool {
 	return !slices.ContainsFunc(f.topics, func(t *followed) bool { return !is(t) })
 }
 
-// unreadable returns why the cluster will not be read any more; nil if it may be.
-func (s *side) unreadable(began, now time.Time) error {
-	switch {
-	case s.refusedFor != nil:
-		return s.refusedFor
-	case s.refused == 0:
-		return nil
-	case s.listed.IsZero(): // it was never read
-		var api *APIError
-		if errors.As(s.lastErr, &api) && api.Status == http.StatusNotFound && now.Sub(began) < freshLink {
-			return nil
-		}
-		return s.lastErr
-	case s.refused >= maxRefusals && now.Sub(s.refusedAt) >= refusalsOver:
-		return s.lastErr
-	}
-	return nil
-}
-
 // askReasons asks the clusters why topics make no progress: a few of them, or at the end more.
 func (f *follow) askReasons(ctx context.Context, atEnd bool) {
 	now := time.Now()
@@ -565,7 +387,7 @@ func (f *follow) askReasons(ctx context.Context, atEnd bool) {
 func (f *follow) causes(end error) []error {
 	all := []error{end}
 	for _, s := range f.sides {
-		if s.lastErr != nil && !errors.Is(end, s.lastErr) { //nolint:errorlint // the very one
+		if s.lastErr != nil && !errors.Is(end, s.lastErr) {
 			all = append(all, cause("cluster "+printable.Quote(s.client.clusterID), s.lastErr))
 		}
 	}

@@ -227,7 +227,10 @@ func pictures() []situation {
 		{reverse, "PENDING_STOPPED+", "PENDING_MIRROR+", "in progress", ""},
 		{reverse, "STOPPED+", "PENDING_MIRROR+", "in progress", ""},
 		{reverse, "ACTIVE-", "PENDING_MIRROR+", "in progress", ""},
-		{reverse, "STOPPED+", "", "in progress", "the same picture as after a promote or failover; both sides may take writes"},
+		{
+			reverse, "STOPPED+", "", "in progress",
+			"the same picture as after a promote or failover; both sides may take writes",
+		},
 		{reverse, "STOPPED+", "STOPPED-", "in progress", "both sides may take writes"},
 		{reverse, "PENDING_NEW+", "", "in progress", "a status that this library does not know"},
 		{reverse, "SOURCE_UNAVAILABLE+", "", "in progress", "which can hide a change"},
@@ -288,7 +291,9 @@ func pictures() []situation {
 		case "done":
 			s.settled, s.took = "a accepted", [2]time.Duration{0, time.Second}
 		case "in progress":
-			s.is, s.took = []error{mirror.ErrStalled, mirror.ErrOutcomeUnknown}, [2]time.Duration{6 * time.Minute, 7 * time.Minute}
+			s.is, s.took = []error{
+				mirror.ErrStalled, mirror.ErrOutcomeUnknown,
+			}, [2]time.Duration{6 * time.Minute, 7 * time.Minute}
 			s.settled = "a unknown"
 		case "no sign":
 			s.is, s.not = []error{mirror.ErrOutcomeUnknown}, []error{mirror.ErrStalled}
@@ -411,11 +416,20 @@ func courses() []situation {
 			})
 		}, is: []error{mirror.ErrStalled}},
 		{name: "it fails in the course of it", options: slow, stages: "a blocked", notes: []string{"FAILED on lkc-local"},
-			then: map[time.Duration]func(*fenv){20 * time.Second: func(e *fenv) { e.pair.Local.SetStatus("a", mirror.StatusFailed) }},
-			is:   nil, took: [2]time.Duration{30 * time.Second, time.Minute}, not: []error{mirror.ErrStalled}},
-		{name: "it falls back to ACTIVE", options: slow, stages: "a blocked", notes: []string{"it is ACTIVE on lkc-local again"},
-			then: map[time.Duration]func(*fenv){20 * time.Second: func(e *fenv) { e.pair.Local.SetStatus("a", mirror.StatusActive) }},
-			not:  []error{mirror.ErrStalled}},
+			then: map[time.Duration]func(*fenv){20 * time.Second: func(e *fenv) {
+				e.pair.Local.SetStatus(
+					"a", mirror.StatusFailed,
+				)
+			}},
+			is: nil, took: [2]time.Duration{30 * time.Second, time.Minute}, not: []error{mirror.ErrStalled}},
+		{name: "it falls back to ACTIVE", options: slow, stages: "a blocked",
+			notes: []string{"it is ACTIVE on lkc-local again"},
+			then: map[time.Duration]func(*fenv){20 * time.Second: func(e *fenv) {
+				e.pair.Local.SetStatus(
+					"a", mirror.StatusActive,
+				)
+			}},
+			not: []error{mirror.ErrStalled}},
 		{name: "it leaves its goal while another is waited for", topics: two, options: slow, stages: "a blocked, b done",
 			before: func(e *fenv) { e.pair.Local.SetReasons("b", mirror.Reason{Code: "X"}) },
 			then: map[time.Duration]func(*fenv){
@@ -436,7 +450,8 @@ func courses() []situation {
 				},
 				2 * time.Minute: func(e *fenv) { e.pair.Local.SetReasons("b") },
 			}, notes: []string{"it is already resumed on lkc-remote"}},
-		{name: "it is gone from the list", options: slow, stages: "a blocked", notes: []string{"lkc-local does not list it any more"},
+		{name: "it is gone from the list", options: slow, stages: "a blocked",
+			notes: []string{"lkc-local does not list it any more"},
 			then: map[time.Duration]func(*fenv){20 * time.Second: func(e *fenv) {
 				e.pair.Local.OnList(func([]mirror.Mirror) []mirror.Mirror { return nil })
 			}}, not: []error{mirror.ErrStalled}},
@@ -504,7 +519,9 @@ func courses() []situation {
 		{name: "it asks for a wait beyond patience", stages: "a in progress", before: func(e *fenv) {
 			reads(local, true, mirrortest.WithHeader(mirrortest.RateLimited(), "Retry-After", "3600"))(e)
 		}, is: []error{mirror.ErrStalled, mirror.ErrRateLimited}, took: [2]time.Duration{6 * time.Minute, 361 * time.Second}},
-		{name: "no right to read, at once", stages: "a in progress", before: reads(remote, true, mirrortest.Error(403, 40301, "no")),
+		{name: "no right to read, at once", stages: "a in progress", before: reads(
+			remote, true, mirrortest.Error(403, 40301, "no"),
+		),
 			took: [2]time.Duration{0, time.Second}, not: []error{mirror.ErrStalled}, check: func(e *fenv) {
 				var api *mirror.APIError
 				require.ErrorAs(e, e.err, &api)
@@ -525,7 +542,9 @@ func courses() []situation {
 		{name: "a link that it never knows", stages: "a in progress",
 			before: reads(remote, true, mirrortest.Error(404, 404, "The cluster link doesn't exist: dr-link")),
 			is:     []error{mirror.ErrNoLink}, took: [2]time.Duration{30 * time.Second, time.Minute}},
-		{name: "an answer that no repeat will change", stages: "a in progress", before: reads(remote, true, status(405, "", "")),
+		{name: "an answer that no repeat will change", stages: "a in progress", before: reads(
+			remote, true, status(405, "", ""),
+		),
 			took: [2]time.Duration{0, time.Second}, not: []error{mirror.ErrStalled}},
 		{name: "a page under 200 is a lost read", options: slow, stages: "a done",
 			before: reads(remote, false, status(200, "text/html", "<title>Sign in</title>"))},
@@ -563,7 +582,9 @@ func courses() []situation {
 			return r
 		}, is: []error{mirror.ErrOutcomeUnknown}, settled: "a accepted"},
 		{name: "ctx ends it", options: mirrortest.Options{Settle: time.Hour}, stages: "a in progress",
-			is: []error{context.Canceled, errStop}, not: []error{mirror.ErrStalled}, took: [2]time.Duration{42 * time.Second, 42 * time.Second},
+			is: []error{context.Canceled, errStop}, not: []error{mirror.ErrStalled}, took: [2]time.Duration{
+				42 * time.Second, 42 * time.Second,
+			},
 			check: func(e *fenv) {
 				require.ErrorContains(e, e.err, "the call ended while it followed: the operator pressed stop")
 			}},

@@ -41,7 +41,10 @@ func TestLink_ReadsOlderAndStrangeAnswers(t *testing.T) {
 	const configs = `{"name":"link.mode","value":null},{"name":"cluster.link.prefix","value":null},` +
 		`{"name":"x","value":null}`
 	for _, c := range []struct{ link, configs, want, err string }{
-		{`{"link_name":"link","source_cluster_id":"src","remote_cluster_id":null,"cluster_link_id":"i"}`, rows(configs), "src", ""},
+		{
+			`{"link_name":"link","source_cluster_id":"src","remote_cluster_id":null,"cluster_link_id":"i"}`, rows(configs),
+			"src", "",
+		},
 		{`{"link_name":"link","destination_cluster_id":"dst","cluster_link_id":"i"}`, rows(), "dst", ""},
 		{`{"link_name":"link"}`, rows(`{"name":"other","value":4}`, `{"name":"link.modes"}`), "", ""},
 		{`{"link_name":"link","new":"` + "\xff" + `","topic_names":[4],"tasks":null}`, rows(), "", ""},
@@ -99,7 +102,9 @@ func TestCheckPair(t *testing.T) {
 		`on "b" the link is PAUSED`:                               func(l *mirror.LinkInfo) { l.State = "PAUSED" },
 		`on "b" it is not known which cluster the link points at`: func(l *mirror.LinkInfo) { l.RemoteClusterID = "" },
 		`the link id is not known on both sides`:                  func(l *mirror.LinkInfo) { l.ID = "" },
-		`on "b" the task u is LINK_FAILED`:                        func(l *mirror.LinkInfo) { l.Tasks[1].State = "LINK_FAILED" },
+		`on "b" the task u is LINK_FAILED`: func(l *mirror.LinkInfo) {
+			l.Tasks[1].State = "LINK_FAILED"
+		},
 		`on "b" the link's error is TIMEOUT_ERROR: slow`: func(l *mirror.LinkInfo) {
 			l.Error, l.ErrorMessage = "TIMEOUT_ERROR", "slow"
 		},

@@ -259,7 +259,8 @@ func (l *Listing) add(m Mirror) (twice bool) {
 		l.Mirrors = append(l.Mirrors, m)
 		return false
 	}
-	if have := &l.Mirrors[i]; have.Status != m.Status || have.Partitions != m.Partitions || !slices.Equal(have.Lags, m.Lags) {
+	have := &l.Mirrors[i]
+	if have.Status != m.Status || have.Partitions != m.Partitions || !slices.Equal(have.Lags, m.Lags) {
 		have.Status, have.Partitions, have.Lags = "", -1, nil
 	}
 	return true
@@ -278,7 +279,9 @@ func (c *Client) readMirror(ctx context.Context, link, topic string, single bool
 		return m, err
 	}
 	var odd oddRows
-	q := reading("read mirror", link, "/mirrors/"+url.PathEscape(topic), func(server, clusterID, link string) (*http.Request, error) {
+	q := reading("read mirror", link, "/mirrors/"+url.PathEscape(topic), func(
+		server, clusterID, link string,
+	) (*http.Request, error) {
 		params := gen.ReadKafkaMirrorTopicParams{IncludeStateTransitionErrors: new(true)}
 		return gen.NewReadKafkaMirrorTopicRequest(server, clusterID, link, topic, &params)
 	})

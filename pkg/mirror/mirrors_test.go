@@ -68,7 +68,10 @@ func TestMirrors_StrangeLists(t *testing.T) {
 		{"bytes after its end", ok(list(a) + "x"), "a ACTIVE", "bytes after its end"},
 		{"a topic twice, alike", ok(list(a, a)), "a ACTIVE", "a has more than one row"},
 		{"a topic twice, not alike", ok(list(a, listed("a", "STOPPED"))), "a ", "a has more than one row"},
-		{"a topic twice, other lags", ok(list(a, strings.Replace(a, `"lag":0`, `"lag":9`, 1))), "a ", "a has more than one row"},
+		{
+			"a topic twice, other lags", ok(list(a, strings.Replace(a, `"lag":0`, `"lag":9`, 1))), "a ",
+			"a has more than one row",
+		},
 		{
 			"a row without a name", ok(list(a, strings.Replace(b, `"mirror_topic_name":"b",`, "", 1))), "a ACTIVE",
 			"row 2 has no topic name",
@@ -236,7 +239,9 @@ func TestMirrors_DoubtIsNotCaughtUp(t *testing.T) {
 		"a status twice":               {rows(listed("a", "ACTIVE", `"mirror_status":"STOPPED"`)), false},
 		"a count twice":                {rows(listed("a", "ACTIVE", `"num_partitions":50`)), false},
 		"lags twice":                   {rows(listed("a", "ACTIVE", `"mirror_lags":[]`)), false},
-		"an error of its own":          {rows(listed("a", "ACTIVE", `"mirror_topic_error":"SOURCE_TOPIC_MAY_BE_DELETED"`)), false},
+		"an error of its own": {
+			rows(listed("a", "ACTIVE", `"mirror_topic_error":"SOURCE_TOPIC_MAY_BE_DELETED"`)), false,
+		},
 	} {
 		w := serve(t, ok(""))
 		w.Local.Inject(mirrortest.Fault{Reads: true, Do: ok(c.body)})
@@ -265,7 +270,12 @@ func TestMirrors_AListingInTheCallersHands(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(strings.Replace(string(text), `"topic":"a"`, `"topic":"\u001b[2J"`, 1)), l))
 	require.NotContains(t, l.Mirrors[0].Topic, "\x1b")
 	var kept mirror.Listing
-	require.NoError(t, json.Unmarshal([]byte(`{"mirrors":[{"topic":"a","status":"ACTIVE","partitions":1,"lags":[{"partition":0}]}]}`), &kept))
+	require.NoError(
+		t,
+		json.Unmarshal(
+			[]byte(`{"mirrors":[{"topic":"a","status":"ACTIVE","partitions":1,"lags":[{"partition":0}]}]}`), &kept,
+		),
+	)
 	require.False(t, kept.CaughtUp("a"), "a lag that is not there is not 0")
 }
 
@@ -520,7 +530,9 @@ func TestMirror_HasTheReasons(t *testing.T) {
 func TestNoSecrets_InWhatIsRead(t *testing.T) {
 	in := `Bearer ` + canary
 	for name, body := range map[string]string{
-		"source": rows(strings.Replace(listed("c", "ACTIVE"), `"source_topic_name":"c"`, `"source_topic_name":"`+canary+`"`, 1)),
+		"source": rows(strings.Replace(
+			listed("c", "ACTIVE"), `"source_topic_name":"c"`, `"source_topic_name":"`+canary+`"`, 1,
+		)),
 		"list": rows(listed("a", in, `"mirror_topic_error":"`+in+`"`), listed(canary, "ACTIVE"),
 			strings.Replace(listed("c", "ACTIVE"), `"source_topic_name":"c"`, `"source_topic_name":"`+in+`"`, 1)),
 		"next":  `{"metadata":{"next":"` + in + `"},"data":[]}`,
@@ -538,7 +550,8 @@ func TestNoSecrets_InWhatIsRead(t *testing.T) {
 	require.NoError(t, err)
 	require.NotContains(t, fmt.Sprintf("%+v", m), canary)
 	w = serve(t, ok(""))
-	w.Local.Inject(mirrortest.Fault{Reads: true, Do: ok(`{"link_name":"link","cluster_link_id":"` + in + `","link_error":"` + in +
+	w.Local.Inject(mirrortest.Fault{Reads: true, Do: ok(`{"link_name":"link","cluster_link_id":"` + in +
+		`","link_error":"` + in +
 		`","link_error_message":"` + in + `","tasks":[{"task_name":"` + in + `","state":"` + in +
 		`","errors":[{"error_code":"` + in + `","error_message":"` + in + `"}]}]}`)})
 	w.Local.Inject(mirrortest.Fault{Reads: true, Do: ok(rows(`{"name":"link.mode","value":"`+in+`"}`,

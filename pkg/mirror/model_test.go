@@ -283,7 +283,9 @@ func followWalk(t *testing.T, seed uint64) {
 	verb := mirror.Verbs()[draw.IntN(len(mirror.Verbs()))]
 	o := mirrortest.Options{
 		InMemory: true, Settle: time.Duration(draw.IntN(4)) * 20 * time.Second,
-		Clocks: [2]time.Duration{time.Duration(draw.IntN(100)-50) * time.Minute, time.Duration(draw.IntN(100)-50) * time.Minute},
+		Clocks: [2]time.Duration{
+			time.Duration(draw.IntN(100)-50) * time.Minute, time.Duration(draw.IntN(100)-50) * time.Minute,
+		},
 	}
 	names := []string{"a", "b"}[:1+draw.IntN(2)] // as the plan of call names them
 	for _, name := range names {
@@ -375,7 +377,11 @@ func followWalk(t *testing.T, seed uint64) {
 		return // nothing to follow
 	}
 	settled := p.Report()
-	require.Equal(t, err == nil, p.Count(mirror.StageDone) == len(p.Followed) && !strings.Contains(fmt.Sprint(p.Followed), "not read to its end"), "%v", err)
+	require.Equal(
+		t, err == nil,
+		p.Count(mirror.StageDone) == len(p.Followed) && !strings.Contains(fmt.Sprint(p.Followed), "not read to its end"),
+		"%v", err,
+	)
 	for _, one := range p.Followed {
 		res, _ := settled.Result(one.Topic)
 		if one.Stage == mirror.StageDone {

@@ -233,7 +233,8 @@ func (e *foreignError) GoString() string { return strconv.Quote(e.text) }
 // Is looks for the target below, unless it is one of the library's.
 func (e *foreignError) Is(target error) bool {
 	switch target {
-	case ErrInvalidArgument, ErrNoTopics, ErrOutcomeUnknown, ErrUnauthenticated, ErrRateLimited, ErrNoLink, ErrNoMirror, ErrStalled:
+	case ErrInvalidArgument, ErrNoTopics, ErrOutcomeUnknown, ErrUnauthenticated, ErrRateLimited,
+		ErrNoLink, ErrNoMirror, ErrStalled:
 		return false
 	}
 	return guarded(func() bool { return errors.Is(e.err, target) })

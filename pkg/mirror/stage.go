@@ -129,7 +129,8 @@ func (v verb) judge(here, there sight, now moment) (f finding) {
 		firm.firm = here.firm && (!both || there.firm)
 		block(firm, "it was done at %s, and is not any more", now.doneAt.Format(time.TimeOnly))
 	}
-	if both && hereDone && there.read && (!there.listed || there.mirror.Status == StatusStopped) && now.sinceHere >= aloneAfter {
+	noMirror := there.read && (!there.listed || there.mirror.Status == StatusStopped)
+	if both && hereDone && noMirror && now.sinceHere >= aloneAfter {
 		note("%s has no mirror of it: the same picture as after a promote or failover; both sides may take writes",
 			there.cluster)
 	}
