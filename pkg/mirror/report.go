@@ -285,6 +285,22 @@ func (r *Report) Topics(o Outcome) []string {
 	return names
 }
 
+// Remaining returns those of the names that are still to be sent: the report has no Result for them, or
+// nothing was done. Their order stays. It takes one pass, however many names there are.
+func (r *Report) Remaining(names ...string) []string {
+	sent := make(map[string]bool, len(r.Results))
+	for i := range r.Results {
+		sent[r.Results[i].Topic] = r.Results[i].Outcome != Untouched
+	}
+	var left []string
+	for _, name := range names {
+		if !sent[name] {
+			left = append(left, name)
+		}
+	}
+	return left
+}
+
 // Count returns how many topics have the given outcome.
 func (r *Report) Count(o Outcome) int {
 	n := 0

@@ -1,0 +1,13 @@
+//go:build !darwin && !dragonfly && !freebsd && !linux && !netbsd && !openbsd && !windows
+
+package journal
+
+import (
+	"errors"
+	"os"
+)
+
+// openLocked fails: there is no way to lock a file here.
+func openLocked(string) (*os.File, bool, error) { return nil, false, errors.ErrUnsupported }
+
+func syncFolder(string) error { return errors.ErrUnsupported }
