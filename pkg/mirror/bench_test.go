@@ -171,7 +171,7 @@ var listReaders = []struct {
 	{"ours", func(body io.Reader) (int64, any, error) {
 		l := &Listing{index: map[string]int{}}
 		var odd oddRows
-		if _, err := readMirrors(body, nil, &odd, l.add); err != nil {
+		if _, err := readMirrors(body, nil, nil, &odd, l.add); err != nil {
 			return 0, nil, err
 		}
 		return l.Lag().Total, l, odd.err()

@@ -69,7 +69,7 @@ func ExampleUnknownReport() {
 	fmt.Println(progress.Followed[0].Notes)
 	// Output:
 	// promote, link "dr-link": 1 done, 0 in progress, 0 blocked, 0 no sign <nil>
-	// [since when is not known]
+	// [how long it has been so is not known]
 }
 
 // What a person finds out by looking at the cluster is written down with its reason.

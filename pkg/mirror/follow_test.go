@@ -44,6 +44,7 @@ type fenv struct {
 	called        time.Time
 	report        *mirror.Report
 	o             mirror.FollowOptions
+	deadline      time.Duration // of the call of Follow; 0 is none
 	polls         []*mirror.Progress
 	progress      *mirror.Progress
 	err           error
@@ -90,6 +91,11 @@ func (s situation) run(t *testing.T) {
 	defer cancel(nil)
 	if s.name == "ctx ends it" {
 		time.AfterFunc(42*time.Second, func() { cancel(errStop) })
+	}
+	if e.deadline > 0 {
+		bounded, end := context.WithTimeout(ctx, e.deadline)
+		defer end()
+		ctx = bounded
 	}
 	start, lists := time.Now(), len(e.pair.Journal())
 	e.progress, e.err = e.local.Follow(ctx, e.report, e.o)
@@ -178,20 +184,22 @@ func requireWords(t *testing.T, p *mirror.Progress) {
 
 // shows has a cluster say this of the topic a: a status, and whether it began after the call (+), before it
 // (-), or when is not known (?); "" is not listed.
-func shows(e *fenv, c *mirrortest.Cluster, picture string) {
-	c.OnList(func([]mirror.Mirror) []mirror.Mirror {
-		if picture == "" {
-			return nil
-		}
-		m := mirror.Mirror{Topic: "a", Source: "a", Status: mirror.Status(picture[:len(picture)-1]), Partitions: 0}
-		switch picture[len(picture)-1] {
-		case '+':
-			m.Since = e.called.Add(time.Second)
-		case '-':
-			m.Since = e.called.Add(-30 * time.Minute)
-		}
-		return []mirror.Mirror{m}
-	})
+func shows(e *fenv, c *mirrortest.Cluster, text string) {
+	c.OnList(func([]mirror.Mirror) []mirror.Mirror { return picture(e, text) })
+}
+
+func picture(e *fenv, text string) []mirror.Mirror {
+	if text == "" {
+		return nil
+	}
+	m := mirror.Mirror{Topic: "a", Source: "a", Status: mirror.Status(text[:len(text)-1])}
+	switch text[len(text)-1] {
+	case '+':
+		m.Since = e.called.Add(time.Second)
+	case '-':
+		m.Since = e.called.Add(-30 * time.Minute)
+	}
+	return []mirror.Mirror{m}
 }
 
 // pictures are what two clusters can show and go on showing, for each verb, and the stage that it is.
@@ -210,16 +218,16 @@ func pictures() []situation {
 	}{
 		// The goal, on both clusters.
 		{reverse, "STOPPED+", "PAUSED+", "done", ""},
-		{reverse, "STOPPED?", "PAUSED?", "done", "since when is not known"},
-		{reverse, "STOPPED-", "PAUSED-", "done", "it was so before this call"},
+		{reverse, "STOPPED?", "PAUSED?", "done", "how long it has been so is not known"},
+		{reverse, "STOPPED-", "PAUSED-", "done", "it was already there before this call"},
 		{reverse, "STOPPED-", "PAUSED+", "done", ""},
 		{reverse, "STOPPED+", "ACTIVE+", "done", "already resumed on lkc-remote"},
 		{start, "STOPPED+", "ACTIVE+", "done", ""},
 		{promote, "STOPPED+", "", "done", ""},
-		{promote, "STOPPED-", "", "done", "it was so before this call"},
+		{promote, "STOPPED-", "", "done", "it was already there before this call"},
 		{failover, "STOPPED+", "", "done", ""},
 		{pause, "PAUSED+", "", "done", ""},
-		{pause, "PAUSED-", "", "done", "it was so before this call"},
+		{pause, "PAUSED-", "", "done", "it was already there before this call"},
 		{resume, "ACTIVE+", "", "done", ""},
 		{restore, "ACTIVE+", "", "done", ""},
 		// Something moves.
@@ -229,13 +237,15 @@ func pictures() []situation {
 		{reverse, "ACTIVE-", "PENDING_MIRROR+", "in progress", ""},
 		{
 			reverse, "STOPPED+", "", "in progress",
-			"the same picture as after a promote or failover; both sides may take writes",
+			"this also is what a promote or failover looks like; both sides may take writes",
 		},
 		{reverse, "STOPPED+", "STOPPED-", "in progress", "both sides may take writes"},
 		{reverse, "PENDING_NEW+", "", "in progress", "a status that this library does not know"},
 		{reverse, "SOURCE_UNAVAILABLE+", "", "in progress", "which can hide a change"},
 		{start, "STOPPED+", "PENDING_SYNCHRONIZE+", "in progress", ""},
 		{promote, "PENDING_SYNCHRONIZE+", "", "in progress", ""},
+		{promote, "PENDING_RESTORE+", "", "in progress", "PENDING_RESTORE is not on the way of promote"},
+		{resume, "PENDING_MIRROR+", "", "in progress", ""},
 		{promote, "LINK_PAUSED+", "", "in progress", "can hide a change"},
 		{failover, "PENDING_STOPPED+", "", "in progress", ""},
 		{restore, "PENDING_RESTORE+", "", "in progress", ""},
@@ -249,7 +259,7 @@ func pictures() []situation {
 		{reverse, "PENDING_STOPPED-", "", "no sign", "was PENDING_STOPPED on lkc-local before this call"},
 		{reverse, "SOURCE_UNAVAILABLE-", "", "no sign", "which can hide a change"},
 		{reverse, "FAILED-", "", "no sign", "was FAILED on lkc-local before this call"},
-		{reverse, "FAILED?", "", "no sign", "since when is not known"},
+		{reverse, "FAILED?", "", "no sign", "how long it has been so is not known"},
 		{reverse, "", "", "no sign", ""},
 		{promote, "ACTIVE-", "", "no sign", ""},
 		{failover, "SOURCE_UNAVAILABLE+", "", "no sign", "can hide a finished failover: try one produce"},
@@ -271,7 +281,6 @@ func pictures() []situation {
 		{pause, "STOPPED+", "", "blocked", "it has become STOPPED"},
 		{resume, "STOPPED+", "", "blocked", ""},
 		{restore, "PAUSED+", "", "blocked", "it has become PAUSED"},
-		{promote, "PENDING_RESTORE+", "", "blocked", ""},
 	} {
 		s := situation{
 			name: fmt.Sprintf("%s: %s here, %s there", p.verb, orNothing(p.here), orNothing(p.there)),
@@ -343,7 +352,7 @@ func courses() []situation {
 				r := e.progress.Report()
 				require.NoError(e, r.Err())
 				require.Equal(e, mirror.Unknown, r.Results[0].Settled.From)
-				require.Contains(e, r.Results[0].Settled.Why, "STOPPED on lkc-local and PAUSED on lkc-remote")
+				require.Contains(e, r.Results[0].Settled.Why, "it was STOPPED on lkc-local at 2000-01-01T01:00:4")
 				require.Error(e, e.report.Err(), "the report that was followed stays as it is")
 			}},
 		{name: "a lost answer of a call that was not made", before: never, stages: "a no sign", settled: "a unknown",
@@ -353,12 +362,12 @@ func courses() []situation {
 			_, err := e.local.ReverseAndPause(e.Context(), e.pair.Link(), mirror.Topics("a"))
 			require.NoError(e, err)
 			time.Sleep(time.Hour)
-		}, notes: []string{"it was so before this call"}, settled: "a accepted", check: func(e *fenv) {
+		}, notes: []string{"it was already there before this call"}, settled: "a accepted", check: func(e *fenv) {
 			one, _ := e.progress.Topic("a")
 			require.True(e, one.Earlier)
 			require.NoError(e, e.progress.Report().Err())
 			require.Equal(e, mirror.Failed, e.progress.Report().Results[0].Settled.From)
-			require.Contains(e, e.progress.Report().Results[0].Settled.Why, "it was so before this call")
+			require.Contains(e, e.progress.Report().Results[0].Settled.Why, "it was already there before this call")
 		}},
 		{name: "failed for another reason is not followed", topics: two, stages: "a done", before: func(e *fenv) {
 			e.pair.Local.SetStatus("b", mirror.StatusFailed)
@@ -423,7 +432,7 @@ func courses() []situation {
 			}},
 			is: nil, took: [2]time.Duration{30 * time.Second, time.Minute}, not: []error{mirror.ErrStalled}},
 		{name: "it falls back to ACTIVE", options: slow, stages: "a blocked",
-			notes: []string{"it is ACTIVE on lkc-local again"},
+			notes: []string{"it is ACTIVE on lkc-local"},
 			then: map[time.Duration]func(*fenv){20 * time.Second: func(e *fenv) {
 				e.pair.Local.SetStatus(
 					"a", mirror.StatusActive,
@@ -440,7 +449,7 @@ func courses() []situation {
 					require.NoError(e, err)
 				},
 				3 * time.Minute: func(e *fenv) { e.pair.Local.SetReasons("b") },
-			}, notes: []string{"and is not any more"}, not: []error{mirror.ErrStalled, mirror.ErrOutcomeUnknown}},
+			}, notes: []string{"it was done, and no longer is"}, not: []error{mirror.ErrStalled, mirror.ErrOutcomeUnknown}},
 		{name: "another operator resumes it meanwhile", topics: two, options: slow, stages: "a done, b done",
 			before: func(e *fenv) { e.pair.Local.SetReasons("b", mirror.Reason{Code: "X"}) },
 			then: map[time.Duration]func(*fenv){
@@ -451,7 +460,7 @@ func courses() []situation {
 				2 * time.Minute: func(e *fenv) { e.pair.Local.SetReasons("b") },
 			}, notes: []string{"it is already resumed on lkc-remote"}},
 		{name: "it is gone from the list", options: slow, stages: "a blocked",
-			notes: []string{"lkc-local does not list it any more"},
+			notes: []string{"lkc-local no longer lists it"},
 			then: map[time.Duration]func(*fenv){20 * time.Second: func(e *fenv) {
 				e.pair.Local.OnList(func([]mirror.Mirror) []mirror.Mirror { return nil })
 			}}, not: []error{mirror.ErrStalled}},
@@ -464,7 +473,7 @@ func courses() []situation {
 					}
 					return all
 				})
-			}}, silent: []string{"any more"}},
+			}}, silent: []string{"no longer"}},
 		{name: "one list is stale", topics: two, options: mirrortest.Options{Settle: time.Second}, stages: "a done, b done",
 			before: func(e *fenv) {
 				e.pair.Local.SetReasons("b", mirror.Reason{Code: "X"})
@@ -476,7 +485,7 @@ func courses() []situation {
 					return all
 				})
 			}, then: map[time.Duration]func(*fenv){2 * time.Minute: func(e *fenv) { e.pair.Local.SetReasons("b") }},
-			silent: []string{"any more"}, check: func(e *fenv) {
+			silent: []string{"no longer"}, check: func(e *fenv) {
 				for _, p := range e.polls[2:] {
 					one, _ := p.Topic("a")
 					require.Equal(e, mirror.StageDone, one.Stage)
@@ -486,7 +495,7 @@ func courses() []situation {
 			reads(local, true, mirrortest.Handle(func(w http.ResponseWriter, r *http.Request, proper http.Handler) {
 				withNext(w, r, proper)
 			}))(e)
-		}, is: []error{mirror.ErrStalled}, notes: []string{"was not read to its end"}},
+		}, is: []error{mirror.ErrStalled}, notes: []string{"the latest list was not read to its end"}},
 		{name: "the other cluster is dark for a while", options: slow, stages: "a done",
 			before: func(e *fenv) {
 				for range 6 {
@@ -498,13 +507,15 @@ func courses() []situation {
 					if !p.Clusters[1].Dark.IsZero() {
 						dark++
 						require.Contains(e, p.Clusters[1].Error, "HTTP 503")
-						require.Contains(e, p.String(), "lkc-remote not read for")
+						if p.At.After(p.Clusters[1].Dark) {
+							require.Contains(e, p.String(), "lkc-remote not read for")
+						}
 					}
 				}
 				require.NotZero(e, dark)
 			}},
 		{name: "the other cluster stays dark", stages: "a in progress", before: reads(remote, true, mirrortest.Cut(0)),
-			is: []error{mirror.ErrStalled}, notes: []string{"lkc-remote was not read yet"}, check: func(e *fenv) {
+			is: []error{mirror.ErrStalled}, notes: []string{"lkc-remote has not been read yet"}, check: func(e *fenv) {
 				require.Zero(e, e.progress.Clusters[1].Lists)
 				require.Contains(e, e.progress.Clusters[1].Error, "no response came")
 			}},
@@ -557,11 +568,11 @@ func courses() []situation {
 			})
 			reads(local, true, dateless)(e)
 			reads(remote, true, dateless)(e)
-		}, notes: []string{"since when is not known"}},
+		}, notes: []string{"how long it has been so is not known"}},
 		{name: "a baseline that shows the goal", stages: "a done", verb: mirror.VerbPromote, before: func(e *fenv) {
 			e.pair.Local.SetStatus("a", mirror.StatusStopped)
 			e.o.Before, _ = e.local.Mirrors(e.Context(), e.pair.Link())
-		}, notes: []string{"it was so before this call"}},
+		}, notes: []string{"it was already there before this call"}},
 		{name: "a baseline that differs, whatever the state's time", verb: mirror.VerbPromote, stages: "a done",
 			before: func(e *fenv) {
 				e.o.Before, _ = e.local.Mirrors(e.Context(), e.pair.Link())
@@ -574,7 +585,7 @@ func courses() []situation {
 			_, err := e.local.ReverseAndPause(e.Context(), e.pair.Link(), mirror.Topics("a"))
 			require.NoError(e, err)
 			return mirror.UnknownReport(e.pair.Local.ID, e.pair.Link(), mirror.VerbReverseAndPause, time.Time{}, "a")
-		}, notes: []string{"since when is not known"}, settled: "a accepted"},
+		}, notes: []string{"how long it has been so is not known"}, settled: "a accepted"},
 		{name: "a pattern whose answer was cut", topics: two, stages: "a done", call: func(e *fenv) *mirror.Report {
 			e.pair.Local.Inject(mirrortest.Fault{AfterApply: true, Do: ok(strings.TrimSuffix(rows(good("a")), "]}"))})
 			r, err := e.local.ReverseAndPause(e.Context(), e.pair.Link(), mirror.Prefix("a", "b"))
@@ -593,12 +604,144 @@ func courses() []situation {
 			took: [2]time.Duration{time.Minute, 2 * time.Minute}},
 		{name: "the other cluster is not looked at by a promote", verb: mirror.VerbPromote, stages: "a done",
 			check: func(e *fenv) { require.Len(e, e.progress.Clusters, 1) }},
+		{name: "only the list that was cut shows it", verb: mirror.VerbPromote, stages: "a blocked",
+			call: unknownCall(mirror.VerbPromote), opts: func(e *fenv) {
+				sequence(e, e.pair.Local, "STOPPED+", "ACTIVE-")
+				e.pair.Local.Inject(mirrortest.Fault{Reads: true, Do: mirrortest.Handle(withNext)})
+			}, is: []error{mirror.ErrOutcomeUnknown}},
+		{name: "a mirror that becomes unavailable after a failover", verb: mirror.VerbFailover, stages: "a in progress",
+			call: unknownCall(mirror.VerbFailover), opts: func(e *fenv) {
+				sequence(e, e.pair.Local, "PENDING_STOPPED+", "PENDING_STOPPED+", "SOURCE_UNAVAILABLE+")
+			}, is: []error{mirror.ErrStalled}, notes: []string{"try one produce"}, silent: []string{"back", "again"}},
+		{name: "one start status after another", verb: mirror.VerbPromote, stages: "a no sign",
+			call: unknownCall(mirror.VerbPromote), opts: func(e *fenv) {
+				sequence(e, e.pair.Local, "ACTIVE-", "SOURCE_UNAVAILABLE+", "PAUSED+", "ACTIVE+")
+			}, is: []error{mirror.ErrOutcomeUnknown}, not: []error{mirror.ErrStalled}},
+		{name: "an older row of the same status", verb: mirror.VerbPromote, stages: "a blocked",
+			call: unknownCall(mirror.VerbPromote), opts: func(e *fenv) {
+				sequence(e, e.pair.Local, "FAILED+", "FAILED-", "FAILED+")
+			}, notes: []string{"FAILED"}, not: []error{mirror.ErrStalled}},
+		{name: "a failure that is newer than the baseline's", verb: mirror.VerbFailover, stages: "a blocked",
+			call: unknownCall(mirror.VerbFailover), opts: func(e *fenv) {
+				e.pair.Local.SetStatus("a", mirror.StatusFailed)
+				was := mirror.Mirror{Topic: "a", Status: mirror.StatusFailed, Since: e.called.Add(-time.Hour)}
+				e.o.Before = &mirror.Listing{
+					ClusterID: e.pair.Local.ID, Link: e.pair.Link(), Complete: true, Mirrors: []mirror.Mirror{was},
+				}
+			}, not: []error{mirror.ErrStalled}},
+		{name: "both are dark after the first lists", verb: mirror.VerbPromote, stages: "a no sign",
+			call: unknownCall(mirror.VerbPromote),
+			then: map[time.Duration]func(*fenv){8 * time.Second: reads(local, true, mirrortest.Error(503, 50003, "x"))},
+			is:   []error{mirror.ErrStalled}},
+		{name: "one list that hangs", stages: "a done", before: reads(remote, false, silent()),
+			took: [2]time.Duration{15 * time.Second, 40 * time.Second}},
+		{name: "single reads that hang", options: slow, stages: "a in progress", before: func(e *fenv) {
+			e.pair.Local.SetReasons("a", mirror.Reason{Code: "X"})
+			e.pair.Local.Inject(mirrortest.Fault{Reads: true, Every: true, Do: mirrortest.Handle(onlyLists)})
+		}, is: []error{mirror.ErrStalled}, took: [2]time.Duration{6 * time.Minute, 9 * time.Minute}},
+		{name: "single reads that are rejected", options: slow, stages: "a in progress", before: func(e *fenv) {
+			e.pair.Local.SetReasons("a", mirror.Reason{Code: "X"})
+			e.pair.Local.Inject(mirrortest.Fault{Reads: true, Every: true, Do: mirrortest.Handle(rejectSingle)})
+		}, is: []error{mirror.ErrStalled}, check: func(e *fenv) {
+			asked := 0
+			for _, r := range e.pair.Journal() {
+				if strings.Contains(r.URI, "include_state_transition_errors") {
+					asked++
+				}
+			}
+			require.LessOrEqual(e, asked, 4, "it is left alone for as long as it asks")
+		}},
+		{name: "reasons go when it moves on", options: slow, stages: "a done", before: func(e *fenv) {
+			e.pair.Local.SetReasons("a", mirror.Reason{Code: "X"})
+		}, then: map[time.Duration]func(*fenv){
+			100 * time.Second: func(e *fenv) { e.pair.Local.SetStatus("a", mirror.StatusPendingSynchronize) },
+			130 * time.Second: func(e *fenv) {
+				e.pair.Local.SetReasons("a")
+				e.pair.Local.SetStatus("a", mirror.StatusStopped)
+			},
+		}, check: func(e *fenv) {
+			for _, p := range e.polls {
+				one, soon := p.Followed[0], p.At.Before(e.called.Add(112*time.Second))
+				if one.Here.Status == mirror.StatusPendingSynchronize && soon {
+					require.Empty(e, one.Reasons)
+				}
+			}
+		}},
+		{name: "a strange row about another topic does not matter", stages: "a done", before: func(e *fenv) {
+			e.pair.Local.OnList(func(all []mirror.Mirror) []mirror.Mirror {
+				return append(
+					all, mirror.Mirror{Topic: "x"}, mirror.Mirror{Topic: "y", Status: "A"}, mirror.Mirror{Topic: "y", Status: "B"},
+				)
+			})
+		}},
+		{name: "ctx ends during a list", options: slow, stages: "a in progress", then: map[time.Duration]func(*fenv){
+			35 * time.Second: reads(remote, true, silent()),
+		}, opts: func(e *fenv) {
+			e.deadline = 44 * time.Second
+		}, is: []error{context.DeadlineExceeded}, check: func(e *fenv) {
+			require.True(e, e.progress.Clusters[1].Dark.IsZero(), "the end of the call does not make a cluster dark")
+		}},
+		{name: "a credential that cannot be sent", stages: "a no sign", opts: func(e *fenv) {
+			cfg := e.pair.Local.Config()
+			cfg.Credential = func(_ context.Context, h http.Header) error { h.Set("Authorization", "a\nb"); return nil }
+			e.local = newClient(e.T, cfg)
+			e.o.Other = newClient(e.T, func() mirror.Config {
+				c := e.pair.Remote.Config()
+				c.Credential = cfg.Credential
+				return c
+			}())
+		}, is: []error{mirror.ErrInvalidArgument}, took: [2]time.Duration{0, time.Second}},
+		{name: "an interval as long as patience", options: mirrortest.Options{Settle: time.Hour}, stages: "a in progress",
+			opts: func(e *fenv) { e.o.Interval, e.o.Patience = time.Minute, time.Minute }, is: []error{mirror.ErrStalled},
+			check: func(e *fenv) { require.GreaterOrEqual(e, e.progress.Polls, 2) }},
+		{name: "a refused topic is not forgotten in the first line", topics: two, stages: "a done", before: func(e *fenv) {
+			e.pair.Local.SetStatus("b", mirror.StatusFailed)
+		}, check: func(e *fenv) {
+			require.Contains(e, progressTable(e.T, e.progress), "not all: 1 of 2 done; 1 failed, not followed\n")
+		}},
 		{name: "a pause, followed", verb: mirror.VerbPause, stages: "a done"},
 		{name: "a resume, followed", verb: mirror.VerbResume, stages: "a done"},
 		{name: "a restore, followed", verb: mirror.VerbTruncateAndRestore, options: slow, stages: "a done"},
 		{name: "a failover, followed", verb: mirror.VerbFailover, options: slow, stages: "a done"},
 		{name: "a reverse-and-start, followed", verb: mirror.VerbReverseAndStart, options: slow, stages: "a done"},
 	}
+}
+
+// unknownCall is a call that was made, or not: nobody knows.
+func unknownCall(v mirror.Verb) func(*fenv) *mirror.Report {
+	return func(e *fenv) *mirror.Report {
+		return mirror.UnknownReport(e.pair.Local.ID, e.pair.Link(), v, e.called, "a")
+	}
+}
+
+// sequence has a cluster show one picture of the topic a after another, and go on with the last.
+func sequence(e *fenv, c *mirrortest.Cluster, pictures ...string) {
+	n := 0
+	c.OnList(func([]mirror.Mirror) []mirror.Mirror {
+		p := pictures[min(n, len(pictures)-1)]
+		n++
+		return picture(e, p)
+	})
+}
+
+// onlyLists answers lists, and nothing else.
+func onlyLists(w http.ResponseWriter, r *http.Request, proper http.Handler) {
+	if !strings.HasSuffix(r.URL.Path, "/mirrors") {
+		<-r.Context().Done()
+		return
+	}
+	proper.ServeHTTP(w, r)
+}
+
+// rejectSingle rejects all but lists, as the rate limiter does, and asks for a wait.
+func rejectSingle(w http.ResponseWriter, r *http.Request, proper http.Handler) {
+	if !strings.HasSuffix(r.URL.Path, "/mirrors") {
+		w.Header().Set("DoSFilter", "unavailable")
+		w.Header().Set("Retry-After", "120")
+		w.WriteHeader(http.StatusTooManyRequests)
+		return
+	}
+	proper.ServeHTTP(w, r)
 }
 
 // noDate leaves the header Date out.

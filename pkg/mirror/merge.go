@@ -13,8 +13,9 @@ import (
 // other report is not changed.
 //
 // For a topic in both, Accepted stands before Unknown, Unknown before Failed, and Failed before
-// Untouched; of two alike the later one stands, but of two that are Accepted or Untouched the first. A
-// settled result stands before the Unknown that it settled, and a request sent after that before it.
+// Untouched; of two alike the later one stands, but of two that are Accepted or Untouched the first. Of a
+// topic that was settled as Failed or Untouched, and one that is Unknown, the one that was sent last stands;
+// of the same request it is the settled one.
 // So a refusal after Unknown leaves the topic Unknown: the first request may have done what the second
 // was refused for. What a refusal said that does not stand is kept in the Notes. A topic that is
 // Untouched in one report and in an unexpected row of the other is Unknown, and so is one that is Failed

@@ -113,7 +113,8 @@ type Listing struct {
 	// missing.
 	Next string `json:"next,omitempty"`
 
-	index map[string]int // topic to place in Mirrors
+	index    map[string]int // topic to place in Mirrors
+	answered time.Time      // when the answer that was read began to come
 }
 
 // UnmarshalJSON reads a listing that was kept.
@@ -226,13 +227,8 @@ func (c *Client) list(ctx context.Context, link string, o listOptions) (*Listing
 		odd = oddRows{}
 	}
 	q.read = func(header http.Header, body io.Reader) (rows int, err error) {
-		l.At = date(header)
-		meta, err := readMirrors(body, q.hide, &odd, func(m Mirror) (twice bool) {
-			if _, keep := o.only[m.Topic]; o.only != nil && !keep {
-				return false
-			}
-			return l.add(m)
-		})
+		l.At, l.answered = date(header), time.Now()
+		meta, err := readMirrors(body, o.only, q.hide, &odd, l.add)
 		l.Next = clean(q.hide.text(meta.next))
 		return meta.rows, err
 	}

@@ -21,12 +21,19 @@ type Progress struct {
 	Link      string `json:"link"`
 	// At is when this was so, by the clock of this process.
 	At time.Time `json:"at"`
-	// Polls is how often the clusters were looked at.
-	Polls int `json:"polls"`
+	// Ended is why Follow ended; "" while it goes on.
+	Ended string `json:"ended,omitempty"`
+	// Began is when Follow began, and Polls how often it has looked at the clusters.
+	Began time.Time `json:"began,omitzero"`
+	Polls int       `json:"polls"`
 	// Clusters say how reading them went: the report's own first.
 	Clusters []ClusterProgress `json:"clusters"`
 	// Followed are the topics, in the order of the report.
 	Followed []TopicProgress `json:"followed"`
+	// NotFollowed is how many topics of the report are not followed, by outcome; and Unaccounted is the
+	// report's own: there may be topics that it does not name.
+	NotFollowed map[Outcome]int `json:"not_followed,omitempty"`
+	Unaccounted Unaccounted     `json:"unaccounted,omitzero"`
 
 	report *Report
 }
@@ -37,7 +44,7 @@ type ClusterProgress struct {
 	// Lists is how many lists of its mirror topics were read to their end, and Listed when the latest was.
 	Lists  int       `json:"lists"`
 	Listed time.Time `json:"listed,omitzero"`
-	// Dark is since when nothing could be read of it; the zero time if the latest list was read.
+	// Dark is when it became unreadable; the zero time if the latest list was read.
 	Dark time.Time `json:"dark,omitzero"`
 	// Error is why the latest list was not read to its end, on one printable line; "" if it was.
 	Error string `json:"error,omitempty"`
@@ -51,23 +58,36 @@ type TopicProgress struct {
 	// Stage is how far it has come, and Since when it came there, as far as this Follow saw.
 	Stage Stage     `json:"stage"`
 	Since time.Time `json:"since"`
-	// Earlier says that it is done and was so before the call.
+	// Earlier says that it is done and was there already before the call.
 	Earlier bool `json:"earlier,omitempty"`
+	// Firm says that the latest lists were read to their end and show this.
+	Firm bool `json:"firm"`
+	// Alone says that it is stopped here and that the other cluster has no mirror of it, as after a promote or
+	// a failover: both sides may take writes.
+	Alone bool `json:"alone,omitempty"`
 	// Here is what the report's cluster last showed of it, and There what the other one did. Topic is "" if
-	// it is not listed there, or was not looked for.
-	Here  Mirror `json:"here"`
-	There Mirror `json:"there,omitzero"`
+	// it is not listed there, or was not looked for. HereAt and ThereAt are when a list last showed it so.
+	Here    Mirror    `json:"here"`
+	There   Mirror    `json:"there,omitzero"`
+	HereAt  time.Time `json:"here_at,omitzero"`
+	ThereAt time.Time `json:"there_at,omitzero"`
 	// Notes say what is known beside the stage.
 	Notes []string `json:"notes,omitempty"`
-	// Reasons are what a cluster says of why the topic does not come on.
+	// Reasons are what a cluster says of why the topic makes no progress.
 	Reasons []Reason `json:"reasons,omitempty"`
 }
 
 // progress is how things are now.
 func (f *follow) progress() *Progress {
 	p := &Progress{
-		Verb: f.report.Verb, ClusterID: f.report.ClusterID, Link: f.report.Link, At: time.Now(), Polls: f.polls,
-		Followed: make([]TopicProgress, len(f.topics)), report: f.report,
+		Verb: f.report.Verb, ClusterID: f.report.ClusterID, Link: f.report.Link, At: time.Now(), Ended: f.ended,
+		Began: f.began, Polls: f.polls, Followed: make([]TopicProgress, len(f.topics)), NotFollowed: map[Outcome]int{},
+		Unaccounted: f.report.Unaccounted, report: f.report,
+	}
+	for i := range f.report.Results {
+		if res := &f.report.Results[i]; !isFollowed(*res) {
+			p.NotFollowed[res.Outcome]++
+		}
 	}
 	for _, s := range f.sides {
 		one := ClusterProgress{ClusterID: s.client.clusterID, Lists: s.lists, Listed: s.listed, Dark: s.failing}
@@ -79,16 +99,17 @@ func (f *follow) progress() *Progress {
 	for i, t := range f.topics {
 		one := TopicProgress{
 			Topic: t.result.Topic, Outcome: t.result.Outcome, Stage: t.finding.stage, Since: t.since,
-			Earlier: t.finding.earlier, Notes: slices.Clone(t.finding.notes), Reasons: slices.Clone(t.reasons),
+			Earlier: t.finding.earlier, Firm: t.firm, Alone: t.finding.alone,
+			Notes: slices.Clone(t.finding.notes), Reasons: slices.Clone(t.reasons),
 		}
-		if one.Stage == StageDone && !t.firm { // it is shown, but not by lists read to their end
-			one.Notes = append(one.Notes, "a list that shows it was not read to its end")
+		if one.Stage == StageDone && !t.firm {
+			one.Notes = append(one.Notes, "the latest list was not read to its end, or says otherwise")
 		}
-		if w := f.sides[0].sights[i]; w.listed {
-			one.Here = w.mirror
+		if w := &f.sides[0].sights[i]; w.listed {
+			one.Here, one.HereAt = w.mirror, w.seenAt
 		}
 		if len(f.sides) > 1 && f.sides[1].sights[i].listed {
-			one.There = f.sides[1].sights[i].mirror
+			one.There, one.ThereAt = f.sides[1].sights[i].mirror, f.sides[1].sights[i].seenAt
 		}
 		p.Followed[i] = one
 	}
@@ -130,14 +151,12 @@ func (p *Progress) Count(s Stage) int {
 // Report returns the report with those outcomes settled that the reading proves: a topic that is done, and
 // whose outcome was unknown or a failure since its mirror had stopped, is Accepted, with the reading as the
 // reason. Nothing else settles anything: not a topic that is blocked, or shows no sign. The report that was
-// followed stays as it is.
+// followed stays as it is. A Progress that Follow did not return gives an empty report.
 func (p *Progress) Report() *Report {
 	if p.report == nil {
-		return nil
+		return &Report{Verb: p.Verb, ClusterID: p.ClusterID, Link: p.Link}
 	}
-	r := *p.report
-	r.index = nil
-	r.Results = slices.Clone(r.Results)
+	r := p.report.snapshot()
 	done := map[string]*TopicProgress{}
 	for i := range p.Followed {
 		if t := &p.Followed[i]; t.Stage == StageDone {
@@ -146,20 +165,22 @@ func (p *Progress) Report() *Report {
 	}
 	for i := range r.Results {
 		res := &r.Results[i]
-		*res = res.clone()
 		if t := done[res.Topic]; t != nil && (res.Outcome == Unknown || res.alreadyStopped()) {
 			r.settle(i, Accepted, p.reading(t), p.At)
 		}
 	}
 	r.Complete = r.closed(r.Count(Unknown) + r.Count(Untouched))
-	return &r
+	return r
 }
 
 // reading is what was seen of a topic that is done.
 func (p *Progress) reading(t *TopicProgress) string {
-	text := fmt.Sprintf("at %s it was %s on %s", p.At.UTC().Format(time.RFC3339), t.Here.Status, p.ClusterID)
+	seen := func(m Mirror, cluster string, at time.Time) string {
+		return fmt.Sprintf("it was %s on %s at %s", m.Status, cluster, at.UTC().Format(time.RFC3339))
+	}
+	text := seen(t.Here, p.ClusterID, t.HereAt)
 	if t.There.Topic != "" && len(p.Clusters) > 1 {
-		text += fmt.Sprintf(" and %s on %s", t.There.Status, p.Clusters[1].ClusterID)
+		text += ", " + seen(t.There, p.Clusters[1].ClusterID, t.ThereAt)
 	}
 	if len(t.Notes) > 0 {
 		text += "; " + strings.Join(t.Notes, "; ")
@@ -170,14 +191,17 @@ func (p *Progress) reading(t *TopicProgress) string {
 // String returns the progress on one printable line.
 func (p Progress) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s, link %s: ", printable.Line(string(p.Verb), maxText), printable.Quote(p.Link))
+	if p.Verb != "" {
+		b.WriteString(printable.Line(string(p.Verb), maxText) + ", ")
+	}
+	fmt.Fprintf(&b, "link %s: ", printable.Quote(p.Link))
 	var counts []string
 	for _, s := range stages {
 		counts = append(counts, fmt.Sprintf("%d %v", p.Count(s), s))
 	}
 	b.WriteString(strings.Join(counts, ", "))
 	for _, c := range p.Clusters {
-		if !c.Dark.IsZero() {
+		if !c.Dark.IsZero() && p.At.After(c.Dark) {
 			fmt.Fprintf(&b, "; %s not read for %v", printable.Line(c.ClusterID, maxText), p.At.Sub(c.Dark).Round(time.Second))
 		}
 	}
@@ -187,26 +211,55 @@ func (p Progress) String() string {
 // decision says in one line what the progress comes to, in the verb's words.
 func (p *Progress) decision() string {
 	v, _ := p.Verb.find()
-	n := len(p.Followed)
-	done := p.Count(StageDone)
+	followed, done, firm, alone := len(p.Followed), p.Count(StageDone), 0, 0
+	for i := range p.Followed {
+		if p.Followed[i].Firm {
+			firm++
+		}
+		if p.Followed[i].Alone {
+			alone++
+		}
+	}
+	all, left := followed, p.otherCounts()
+	for _, n := range p.NotFollowed {
+		all += n
+	}
 	switch {
-	case done < n || n == 0:
-		var open []string
-		for _, s := range []Stage{StageBlocked, StageNoSign, StageInProgress} {
-			if k := p.Count(s); k > 0 {
-				open = append(open, fmt.Sprintf("%d %v", k, s))
+	case followed == 0:
+		return "not yet: nothing was followed"
+	case done < followed:
+		for _, s := range []Stage{StageInProgress, StageNoSign, StageBlocked} {
+			if n := p.Count(s); n > 0 {
+				left = slices.Insert(left, 0, fmt.Sprintf("%d %v", n, s))
 			}
 		}
-		if n == 0 {
-			open = append(open, "nothing was followed")
+		if alone > 0 {
+			left = append(left, fmt.Sprintf("%d may take writes on both sides", alone))
 		}
-		return "not yet: " + strings.Join(open, ", ")
+		return fmt.Sprintf("not yet: %d of %d done; %s", done, all, strings.Join(left, ", "))
+	case firm < followed:
+		return fmt.Sprintf("not yet: %d of %d seen done, in lists that were not read to their end", done, all)
+	case len(left) > 0:
+		return fmt.Sprintf("not all: %d of %d done; %s", done, all, strings.Join(left, ", "))
 	case v.notAll == doNotMove:
-		return fmt.Sprintf("clients may move: %d of %d", done, n)
+		return fmt.Sprintf("clients may move: %d of %d", done, all)
 	case v.done == StatusActive:
-		return fmt.Sprintf("%d of %d are %s; not yet caught up", done, n, v.done)
+		return fmt.Sprintf("%d of %d are %s; not yet caught up", done, all, v.done)
 	}
-	return fmt.Sprintf("%d of %d are %s", done, n, v.done)
+	return fmt.Sprintf("%d of %d are %s", done, all, v.done)
+}
+
+// otherCounts says what is beside the followed topics.
+func (p *Progress) otherCounts() (texts []string) {
+	for _, o := range outcomes {
+		if n := p.NotFollowed[o]; n > 0 {
+			texts = append(texts, fmt.Sprintf("%d %v, not followed", n, o))
+		}
+	}
+	if p.Unaccounted == UnaccountedUnknown {
+		texts = append(texts, "topics that the report does not name unknown")
+	}
+	return texts
 }
 
 // Table writes the progress for people: first what it comes to, then the topics that are not done, grouped
@@ -221,8 +274,17 @@ func (p *Progress) Table(w io.Writer) error {
 	}
 	line("%s", p.decision())
 	line("%s", p.String())
+	if !p.Began.IsZero() {
+		line("looked %d times in %v", p.Polls, p.At.Sub(p.Began).Round(time.Second))
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
 
-	type group struct{ stage, here, there, why string }
+	type group struct {
+		stage            Stage
+		here, there, why string
+	}
 	var order []group
 	names, longest := map[group][]string{}, map[group]time.Duration{}
 	for i := range p.Followed {
@@ -234,21 +296,36 @@ func (p *Progress) Table(w io.Writer) error {
 		if one.Stage == StageDone && len(why) == 0 {
 			continue
 		}
-		g := group{one.Stage.String(), shownStatus(one.Here), shownStatus(one.There), strings.Join(why, "; ")}
+		g := group{one.Stage, shownStatus(one.Here), shownStatus(one.There), strings.Join(why, "; ")}
 		if names[g] == nil {
 			order = append(order, g)
 		}
 		names[g] = append(names[g], one.Topic)
 		longest[g] = max(longest[g], p.At.Sub(one.Since).Round(time.Second))
 	}
+	urgency := []Stage{StageBlocked, StageNoSign, StageInProgress, StageDone}
+	slices.SortStableFunc(order, func(a, b group) int {
+		return slices.Index(urgency, a.stage) - slices.Index(urgency, b.stage)
+	})
 	if len(order) > 0 {
+		there := "-"
+		if len(p.Clusters) > 1 {
+			there = p.Clusters[1].ClusterID
+		}
 		line("")
-		line("STAGE\tFOR\tTOPICS\tHERE\tTHERE\tWHY")
+		line("STAGE\tFOR\tTOPICS\t%s\t%s\tWHY", p.ClusterID, there)
 	}
 	for _, g := range order {
 		line("%s\t%v\t%s\t%s\t%s\t%s", g.stage, longest[g], shown(names[g], maxNamed), g.here, g.there, g.why)
 	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+
 	line("")
+	if p.Ended != "" {
+		line("ended\t%s", p.Ended)
+	}
 	for _, c := range p.Clusters {
 		switch {
 		case !c.Dark.IsZero():
@@ -257,7 +334,7 @@ func (p *Progress) Table(w io.Writer) error {
 			line("%s\tnot read to its end: %s", c.ClusterID, c.Error)
 		}
 	}
-	for _, s := range stages {
+	for _, s := range urgency {
 		if p.Count(s) > 0 {
 			line("%s\t%s", s, p.advice(s))
 		}
@@ -279,15 +356,17 @@ func shownStatus(m Mirror) string {
 // advice says for each stage what it means and what to do.
 func (p *Progress) advice(s Stage) string {
 	v, _ := p.Verb.find()
-	switch s {
-	case StageDone:
-		return "it is " + v.waitFor() + "; whether data and consumer offsets are complete is not looked at"
-	case StageInProgress:
+	switch {
+	case s == StageDone:
+		return "it is " + v.waitFor() + "; whether data and consumer offsets are complete was not checked"
+	case s == StageInProgress && p.Ended == "":
 		return "wait"
-	case StageBlocked:
-		return "it does not come on by itself: see why, and act"
+	case s == StageInProgress:
+		return "it has begun; deal with what stands under WHY, and follow it again"
+	case s == StageBlocked:
+		return "it does not go on by itself: deal with what stands under WHY; then follow it again, or send it again"
 	}
-	return "nothing shows that it has begun, and nothing shows that it was not made: look at the cluster"
+	return "no sign that it has begun, which is no proof that it has not: look at the topic before sending it again"
 }
 
 // MarshalJSON writes the progress, with a count for each stage.
@@ -316,13 +395,14 @@ func (p Progress) LogValue() slog.Value {
 	}
 	for _, c := range p.Clusters {
 		if c.Error != "" {
-			attrs = append(attrs, slog.String("error", c.ClusterID+": "+c.Error))
+			attrs = append(attrs, slog.String("error of "+printable.Line(c.ClusterID, maxText), c.Error))
 		}
 	}
 	return slog.GroupValue(attrs...)
 }
 
-// A NotDoneError says that Follow ended before all topics were done. Every error that Follow returns is one.
+// A NotDoneError says that Follow did not see all done, by lists that were read to their end. Every error that
+// Follow returns is one.
 type NotDoneError struct {
 	// Progress is the one that Follow returned beside the error; never nil.
 	Progress *Progress
@@ -350,6 +430,5 @@ func (e *NotDoneError) Is(target error) bool {
 	if target != ErrOutcomeUnknown || e.Progress == nil {
 		return false
 	}
-	r := e.Progress.Report()
-	return r != nil && r.unknown()
+	return e.Progress.Report().unknown()
 }

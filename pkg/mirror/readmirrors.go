@@ -7,8 +7,9 @@ import (
 
 // mirrorWalk is one walk through mirror topics as a cluster gives them.
 type mirrorWalk struct {
-	answerWalk        // for the list, and for the lags of a row
-	asked      string // the topic that the caller named; "" for a list
+	answerWalk                // for the list, and for the lags of a row
+	asked      string         // the topic that the caller named; "" for a list
+	only       map[string]int // the topics that are wanted; nil for all
 	hide       *redactor
 	odd        *oddRows
 	add        func(Mirror) (twice bool)
@@ -22,10 +23,13 @@ func newMirrorWalk(body io.Reader, hide *redactor, odd *oddRows, add func(Mirror
 }
 
 // readMirrors walks through the body of a list and hands over each row that has a name, as soon as it is
-// read. What is wrong with a row is noted in odd. The error is nil only if the body was one well-formed list,
-// read to its end.
-func readMirrors(body io.Reader, hide *redactor, odd *oddRows, add func(Mirror) (twice bool)) (listMeta, error) {
+// read, if it is wanted. Odd gathers what is wrong with rows. The error is nil only if the body was one
+// well-formed list, read to its end.
+func readMirrors(
+	body io.Reader, only map[string]int, hide *redactor, odd *oddRows, add func(Mirror) (twice bool),
+) (listMeta, error) {
 	w := newMirrorWalk(body, hide, odd, add)
+	w.only = only
 	err := withoutNames(w.document())
 	return w.meta, err
 }
@@ -85,6 +89,9 @@ func (w *mirrorWalk) mirror() error {
 	})
 	if err != nil {
 		return err
+	}
+	if _, wanted := w.only[m.Topic]; w.only != nil && readable && m.Topic != "" && !wanted {
+		return nil // it is of no interest what else is in it
 	}
 	switch {
 	case !readable || m.Topic == "":

@@ -51,11 +51,10 @@ func TestNoSecrets_EveryTypeInEveryForm(t *testing.T) {
 	link, err := reader.Link(t.Context(), "link")
 	require.NoError(t, err)
 
-	other := newClient(t, serve(t, ok("")).config())
 	open := mirror.UnknownReport("lkc-local", "link", mirror.VerbPromote, time.Now(), "topic-1")
 	refusing := serve(t, ok(""))
 	refusing.Local.Inject(mirrortest.Fault{Reads: true, Do: mirrortest.Error(403, 40301, "Bearer "+canary)})
-	progress, notDone := newClient(t, refusing.config()).Follow(t.Context(), open, mirror.FollowOptions{Other: other})
+	progress, notDone := newClient(t, refusing.config()).Follow(t.Context(), open, mirror.FollowOptions{})
 	require.Error(t, notDone)
 
 	values := map[string][]any{

@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -13,10 +14,10 @@ type Settlement struct {
 	Why string `json:"why"`
 	// At is when it was settled.
 	At time.Time `json:"at"`
-	// From is the outcome that it had before: Unknown, or Failed where the mirror had stopped already; and
-	// Because is why it had that.
-	From    Outcome `json:"from"`
-	Because string  `json:"because"`
+	// From is the outcome that it had before: Unknown, or Failed where the mirror had stopped already.
+	From Outcome `json:"from"`
+	// Because is why it had that outcome.
+	Because string `json:"because"`
 }
 
 // Settle gives a topic the outcome that was found by other means than the call: by looking at the cluster.
@@ -27,6 +28,10 @@ type Settlement struct {
 // Follow does this by itself, for what its reading proves: see Progress.Report.
 func (r *Report) Settle(topic string, to Outcome, why string) error {
 	bad := &argumentError{}
+	if r == nil {
+		bad.add("report", "there is none")
+		return bad
+	}
 	i, found := r.indexOf(topic)
 	switch {
 	case !found:
@@ -34,10 +39,11 @@ func (r *Report) Settle(topic string, to Outcome, why string) error {
 	case r.DryRun:
 		bad.add("report", "it is of a dry run, which changes nothing")
 	case r.Results[i].Outcome != Unknown && !r.Results[i].alreadyStopped():
-		bad.add("topic", "%s is %v, which is not open", printable.Quote(topic), r.Results[i].Outcome)
+		bad.add("topic", "only Unknown, or a refusal as already stopped, can be settled: %s is %v",
+			printable.Quote(topic), r.Results[i].Outcome)
 	}
 	if to != Accepted && to != Failed && to != Untouched {
-		bad.add("outcome", "%v settles nothing", to)
+		bad.add("outcome", "%v settles nothing: it must be accepted, failed or untouched", to)
 	}
 	if strings.TrimSpace(why) == "" {
 		bad.add("why", "it is empty")
@@ -67,6 +73,17 @@ func (r *Report) settle(i int, to Outcome, why string, at time.Time) {
 	}
 }
 
+// snapshot returns a copy of the report that shares nothing that can be changed by a merge or a settlement.
+func (r *Report) snapshot() *Report {
+	s := *r
+	s.index = nil
+	s.Results = slices.Clone(r.Results)
+	for i := range s.Results {
+		s.Results[i] = s.Results[i].clone()
+	}
+	return &s
+}
+
 // indexOf returns the place of a topic in Results.
 func (r *Report) indexOf(topic string) (place int, found bool) {
 	for i := range r.Results {
@@ -82,7 +99,7 @@ func (r *Report) indexOf(topic string) (place int, found bool) {
 // the call was made; the zero time says that this is not known either: then only a baseline can tell what
 // was so before the call, and waits count from the start of Follow.
 func UnknownReport(clusterID, link string, v Verb, at time.Time, topics ...string) *Report {
-	why := cause("the call's own report is not here", nil)
+	why := cause("there is no report of the call", nil)
 	r := &Report{Verb: v, ClusterID: clusterID, Link: link, Results: make([]Result, 0, len(topics))}
 	for _, topic := range topics {
 		r.Results = append(r.Results, Result{Topic: topic, Sent: at, cause: why})

@@ -3,6 +3,7 @@ package mirror
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -55,7 +56,8 @@ type sight struct {
 	listed  bool
 	mirror  Mirror
 	age     age
-	moved   bool // this Follow saw it in another status before
+	left    bool // this Follow saw it in a status that is neither a start nor hides more
+	had     bool // this Follow saw it in its present status before, and then in another
 	gone    bool // this Follow saw it listed before
 	firm    bool // two whole lists in a row say the same
 }
@@ -63,14 +65,15 @@ type sight struct {
 // moment is what is known of the time at which the two sights are judged.
 type moment struct {
 	sinceCall time.Duration // since the last attempt of the topic's batch
-	sinceHere time.Duration // since the topic was first seen at its goal here; 0 if it was not
-	doneAt    time.Time     // when it was last seen done; zero if it was not
+	aloneFor  time.Duration // how long after the topic was first seen at its goal here the latest list there was
+	wasDone   bool          // it was seen done before
 }
 
 // finding is what is made of it.
 type finding struct {
 	stage   Stage
-	earlier bool // done, and it was so before the call
+	earlier bool // done, and it was there already before the call
+	alone   bool // it is stopped here, and there is no mirror of it there
 	notes   []string
 }
 
@@ -96,9 +99,9 @@ func (v verb) judge(here, there sight, now moment) (f finding) {
 		f.earlier = here.age == ageBefore && (!both || there.age == ageBefore)
 		switch {
 		case f.earlier:
-			note("it was so before this call")
-		case here.age == ageNotKnown && (!both || there.age == ageNotKnown):
-			note("since when is not known")
+			note("it was already there before this call")
+		case here.age == ageNotKnown || both && there.age == ageNotKnown:
+			note("how long it has been so is not known")
 		}
 		if resumed {
 			note("it is already resumed on %s", there.cluster)
@@ -113,6 +116,9 @@ func (v verb) judge(here, there sight, now moment) (f finding) {
 		blocked = blocked || s.firm && now.sinceCall >= blockedAfter
 	}
 	v.look(here, v.done, v.from, v.through, note, block, &signs)
+	if here.read && !here.listed && !here.gone && v.name != VerbTruncateAndRestore {
+		note("%s does not list it", here.cluster)
+	}
 	switch paused := there.listed && there.mirror.Status == StatusPaused; {
 	case !both:
 	case resumed: // past the goal
@@ -124,14 +130,15 @@ func (v verb) judge(here, there sight, now moment) (f finding) {
 	default:
 		v.look(there, v.doneThere, fromThere, throughThere, note, block, &signs)
 	}
-	if !now.doneAt.IsZero() {
+	if now.wasDone {
 		firm := here
 		firm.firm = here.firm && (!both || there.firm)
-		block(firm, "it was done at %s, and is not any more", now.doneAt.Format(time.TimeOnly))
+		block(firm, "it was done, and no longer is")
 	}
 	noMirror := there.read && (!there.listed || there.mirror.Status == StatusStopped)
-	if both && hereDone && noMirror && now.sinceHere >= aloneAfter {
-		note("%s has no mirror of it: the same picture as after a promote or failover; both sides may take writes",
+	if both && hereDone && noMirror && now.aloneFor >= aloneAfter {
+		f.alone = true
+		note("%s has no mirror of it: this also is what a promote or failover looks like; both sides may take writes",
 			there.cluster)
 	}
 	switch {
@@ -155,40 +162,48 @@ func (v verb) look(
 	note func(string, ...any), block func(sight, string, ...any), signs *bool,
 ) {
 	status := s.mirror.Status
-	since := s.age == ageSince || s.moved
 	switch {
 	case !s.read:
-		note("%s was not read yet", s.cluster)
+		note("%s has not been read yet", s.cluster)
 		return
 	case !s.listed:
 		if s.gone {
-			block(s, "%s does not list it any more", s.cluster)
+			block(s, "%s no longer lists it", s.cluster)
 		}
 		return
 	case hidesMore(status) && v.name == VerbFailover:
 		note("it is %s on %s, which can hide a finished failover: try one produce", status, s.cluster)
 	case hidesMore(status):
-		note("it is %s on %s, which can hide a change", status, s.cluster)
-	case !slices.Contains(knownStatuses, status):
-		note("it is %s on %s, a status that this library does not know", status, s.cluster)
+		note("it is %s on %s, which can hide a change that is under way or done", status, s.cluster)
 	}
+	starts, pending := slices.Contains(from, status) && status != goal, strings.HasPrefix(string(status), "PENDING_")
 	known := slices.Contains(knownStatuses, status)
+	moves := status == goal || pending || hidesMore(status) || !known
 	switch {
-	case status == StatusFailed && since:
+	case status == StatusFailed && s.age == ageSince:
 		block(s, "it is FAILED on %s", s.cluster)
-	case slices.Contains(from, status) && status != goal:
-		if s.moved {
-			block(s, "it is %s on %s again", status, s.cluster)
-		}
-	case s.age == ageBefore && !s.moved:
+	case starts && hidesMore(status):
+		*signs = *signs || s.left
+	case starts && s.left && s.had:
+		block(s, "it is back to %s on %s", status, s.cluster)
+	case starts && s.left:
+		block(s, "it is %s on %s", status, s.cluster)
+	case starts:
+	case s.age == ageBefore:
 		note("it was %s on %s before this call", status, s.cluster)
-	case !since:
-		note("it is %s on %s; since when is not known", status, s.cluster)
-		*signs = *signs || status == goal || slices.Contains(through, status) || !known
-	case status == goal, hidesMore(status), slices.Contains(through, status), !known:
+	case s.age == ageNotKnown:
+		note("it is %s on %s; how long it has been so is not known", status, s.cluster)
+		*signs = *signs || moves && !hidesMore(status)
+	case moves:
 		*signs = true
 	default:
 		block(s, "it has become %s on %s", status, s.cluster)
+	}
+	switch {
+	case !known:
+		note("it is %s on %s, a status that this library does not know", status, s.cluster)
+	case pending && !slices.Contains(through, status):
+		note("%s is not on the way of %s", status, v.name)
 	}
 }
 

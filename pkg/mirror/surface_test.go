@@ -249,7 +249,12 @@ func TestSurface_ReadmeShowsTheExamples(t *testing.T) {
 		}
 		return strings.Join(lines, "\n")
 	}
-	examples := flat("example_test.go") + flat("example_follow_test.go") + flat("mirrortest/example_test.go") + flat("../contract/example_test.go")
+	var examples string
+	for _, file := range []string{
+		"example_test.go", "example_follow_test.go", "mirrortest/example_test.go", "../contract/example_test.go",
+	} {
+		examples += flat(file)
+	}
 	snippets := strings.Split(flat("../../README.md"), "```go\n")[1:]
 	require.NotEmpty(t, snippets)
 	for _, snippet := range snippets {

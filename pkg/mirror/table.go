@@ -68,6 +68,8 @@ func (r *Report) decision() string {
 	switch {
 	case err == nil && r.DryRun:
 		return accepted + " would be accepted"
+	case err == nil && r.settled() > 0:
+		return fmt.Sprintf("%s accepted, %d of them settled by what was seen", accepted, r.settled())
 	case err == nil && len(r.Results) == 1:
 		return accepted + " accepted: wait until it is " + v.waitFor()
 	case err == nil:
@@ -88,6 +90,23 @@ func (r *Report) decision() string {
 		decision = "the dry run is not clean"
 	}
 	return decision + ": " + strings.Join(short, ", ")
+}
+
+// settled returns how many Results were settled, and settledAs how many of them with the outcome.
+func (r *Report) settled() (n int) {
+	for _, o := range outcomes {
+		n += r.settledAs(o)
+	}
+	return n
+}
+
+func (r *Report) settledAs(o Outcome) (n int) {
+	for i := range r.Results {
+		if r.Results[i].Settled != nil && r.Results[i].Outcome == o {
+			n++
+		}
+	}
+	return n
 }
 
 // otherCounts says how much there is beside the outcomes of the Results.
@@ -165,10 +184,15 @@ func (r *Report) Table(w io.Writer) error {
 			count(n, "row"), printable.Line(first.Topic, maxTopicName), strings.Join(first.Notes, "; "))
 	}
 	for _, o := range outcomes {
-		if r.Count(o) > 0 || r.Pattern != "" &&
+		if r.Count(o) > r.settledAs(o) || r.Pattern != "" &&
 			(o == Unknown && r.Unaccounted == UnaccountedUnknown || o == Untouched && r.Unaccounted == UnaccountedUntouched) {
 			line("%s\t%s", o, r.advice(o))
 		}
+	}
+	if n := r.settled(); n > 0 {
+		i := slices.IndexFunc(r.Results, func(res Result) bool { return res.Settled != nil })
+		line("settled\t%s by what was seen, not by the server's answer; the first: %s: %s", count(n, "topic"),
+			printable.Line(r.Results[i].Topic, maxTopicName), r.Results[i].Settled.Why)
 	}
 	if n := r.alreadyStopped(); n > 0 {
 		v, _ := r.Verb.find()

@@ -13,27 +13,32 @@ type side struct {
 	before *Listing
 	sights []watched // of the followed topics
 
-	next       time.Time // the next list is not asked for earlier
-	pause      time.Duration
-	lists      int       // that were read to their end
-	listed     time.Time // when the latest of them was
-	whole      bool      // the latest list was read to its end
-	lastErr    error     // of the latest; nil if it was read to its end
-	failing    time.Time // since when it has not been read at all; zero if it has
-	refused    int       // times in a row
-	refusedAt  time.Time // the first of them
-	refusedFor error     // why it will not be read any more
+	next       time.Time     // the next list is not asked for earlier
+	pause      time.Duration // after a list that was not read; 0 if it was
+	bound      time.Duration // how long a list may take
+	lists      int           // that were read to their end
+	listed     time.Time     // when the latest of them was
+	lastErr    error         // of the latest; nil if it was read to its end
+	failing    time.Time     // since when it has not been read at all; zero if it has
+	refused    int           // times in a row
+	refusedAt  time.Time     // the first of them
+	refusedFor error         // why it will not be read any more
+	quietUntil time.Time     // it is not asked for reasons before
 }
 
 // watched is what one cluster has shown of one topic.
 type watched struct {
 	sight
-	same   int       // whole lists in a row that said so
-	older  *Mirror   // a row older than the present one, which one whole list has
-	absent bool      // one whole list has left the topic out
-	had    []Status  // the statuses that it has had
-	lag    int64     // the lowest sum of lags; -1 if none was known
-	at     time.Time // when it came to its status, as far as Follow saw it
+	same    int       // whole lists in a row that said so
+	current bool      // the latest list was whole, and says so
+	older   *Mirror   // a row older than the present one, which one whole list has
+	absent  bool      // one whole list has left the topic out
+	moved   bool      // this Follow saw it change
+	all     []Status  // the statuses that it has had
+	lag     int64     // the lowest sum of lags; -1 if none was known
+	at      time.Time // when it came to its status, as far as Follow saw it
+	seenAt  time.Time // when a list last said so
+	wholeAt time.Time // when a whole list last did
 }
 
 // unreadable returns why the cluster will not be read any more; nil if it may be.
@@ -56,21 +61,28 @@ func (s *side) unreadable(began, now time.Time) error {
 }
 
 // take notes how the reading of a list went, and how long the cluster is left alone if it was not read.
-func (s *side) take(l *Listing, err error, now time.Time, interval time.Duration) {
-	s.whole, s.lastErr = l.Complete, err
+func (s *side) take(l *Listing, err error, took time.Duration, now time.Time, interval time.Duration) {
+	s.lastErr = err
 	if err == nil {
 		s.lists, s.listed = s.lists+1, now
 	}
-	if err == nil || len(l.Mirrors) > 0 { // it was read, if not to its end
-		s.pause, s.failing, s.refused = 0, time.Time{}, 0
+	if !l.answered.IsZero() { // it was read, if not to its end
+		s.pause, s.failing, s.refused, s.bound = 0, time.Time{}, 0, max(firstBound, 3*took)
 		return
 	}
 	if s.failing.IsZero() {
 		s.failing = now
 	}
+	if took >= s.bound {
+		s.bound = min(2*s.bound, s.client.timeout)
+	}
 	s.pause = min(longestPause, 2*max(s.pause, interval))
 	var api *APIError
-	if !errors.As(err, &api) {
+	switch {
+	case errors.Is(err, ErrInvalidArgument): // the library's own word: a credential that cannot be sent
+		s.refusedFor = err
+		return
+	case !errors.As(err, &api):
 		s.refused = 0
 		return
 	}
@@ -89,8 +101,13 @@ func (s *side) take(l *Listing, err error, now time.Time, interval time.Duration
 
 // see takes in what a list shows of the followed topics.
 func (f *follow) see(s *side, l *Listing, now time.Time) {
+	from := f.verb.from
+	if s != f.sides[0] {
+		from = fromThere
+	}
 	for i, t := range f.topics {
 		w := &s.sights[i]
+		w.current = false
 		m, listed := l.Mirror(t.result.Topic)
 		if listed && m.Status == "" || !listed && !l.Complete {
 			continue // it says nothing
@@ -101,33 +118,34 @@ func (f *follow) see(s *side, l *Listing, now time.Time) {
 			continue
 		}
 		changed := !w.read || w.listed != listed || w.mirror.Status != m.Status
-		w.moved = w.moved || w.read && changed && listed
-		w.gone = w.gone || w.listed
+		if changed {
+			w.same, w.at, w.had = 0, now, listed && slices.Contains(w.all, m.Status)
+		}
 		switch {
-		case changed:
-			w.same, w.at = 0, now
-			w.age = ageNotKnown
-		case !l.Complete:
+		case confirmed: // by the second of two whole lists
+			w.same = 2
+		case l.Complete:
+			w.same++
+		default:
 			w.same = 0
 		}
-		if l.Complete {
-			w.same++
-		}
-		if confirmed { // by the second of two
-			w.same = 2
+		w.gone = w.gone || w.listed
+		w.age = ageOf(m, listed, s.before, l.At, l.answered, t.sent)
+		w.moved = w.moved || changed && w.read && w.listed && listed
+		if w.age == ageNotKnown && w.moved {
+			w.age = ageSince // this Follow saw it change
 		}
 		w.read, w.listed, w.mirror, w.older, w.absent = true, listed, m, nil, false
-		w.firm = w.same >= 2
-		if w.moved {
-			w.age = ageSince
-		} else {
-			w.age = ageOf(m, listed, s.before, l.At, now, t.sent)
+		w.firm, w.current, w.seenAt = w.same >= 2, l.Complete, now
+		if l.Complete {
+			w.wholeAt = now
 		}
 		if !listed {
 			continue
 		}
-		if !slices.Contains(w.had, m.Status) {
-			w.had = append(w.had, m.Status)
+		w.left = w.left || !slices.Contains(from, m.Status) && !hidesMore(m.Status)
+		if !slices.Contains(w.all, m.Status) {
+			w.all = append(w.all, m.Status)
 			f.hasMoved(t, now)
 		}
 		if lag := m.Lag(); lag.Partitions > 0 && (w.lag < 0 || lag.Total < w.lag) {
@@ -139,13 +157,15 @@ func (f *follow) see(s *side, l *Listing, now time.Time) {
 	}
 }
 
-func (f *follow) hasMoved(t *followed, now time.Time) { t.moved, f.progressed = now, now }
+func (f *follow) hasMoved(t *followed, now time.Time) {
+	t.moved, f.progressed, t.reasons = now, now, nil
+}
 
 // isOlder tells whether a row, or its absence, is to be ignored, since it is older than what was seen
 // already; if not, whether that is only because a second whole list in a row says the same.
 func (w *watched) isOlder(m Mirror, listed, whole bool) (ignored, confirmed bool) {
 	switch {
-	case !w.listed || listed && m.Status == w.mirror.Status:
+	case !w.listed:
 		return false, false
 	case !listed:
 		confirmed = w.absent
@@ -164,12 +184,13 @@ func (w *watched) isOlder(m Mirror, listed, whole bool) (ignored, confirmed bool
 
 // ageOf says whether a state began before the call. A baseline tells best: what differs from it began
 // after it. Otherwise it is the cluster's own clock, by which the state's age at the time of the list is
-// known.
+// known: at is the list's time by that clock, and now the same moment by the clock of this process.
 func ageOf(m Mirror, listed bool, before *Listing, at, now, sent time.Time) age {
 	if before != nil {
 		was, wasListed := before.Mirror(m.Topic)
+		failedAnew := m.Status == StatusFailed && !was.Since.IsZero() && m.Since.After(was.Since)
 		switch {
-		case listed && wasListed && was.Status == m.Status:
+		case listed && wasListed && was.Status == m.Status && !failedAnew:
 			return ageBefore
 		case listed && (wasListed && was.Status != "" || before.Complete):
 			return ageSince
