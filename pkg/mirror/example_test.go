@@ -1,7 +1,6 @@
 package mirror_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -165,72 +164,26 @@ func ExampleReport_Table() {
 	// <nil> 12 messages in 1 partition; the largest is 12, orders partition 0; not known for 1 topic
 }
 
-// A run whose process died between sending a batch and its answer is taken up again from its
-// journal: what was done, what may have been done, and what was never sent.
+// Reports of the same verb are put together: what was left untouched is sent again, and merged.
 func ExampleReport_Merge() {
-	type line struct {
-		Index int
-		Sent  *mirror.Batch  `json:",omitempty"`
-		Done  *mirror.Report `json:",omitempty"`
-	}
 	cluster, stop := dr()
 	defer stop()
-	all := []string{"orders", "refunds", "payments"}
-
-	// The first run. Its journal ends with a batch that was sent, and the process with it.
-	var journal bytes.Buffer
-	enc := json.NewEncoder(&journal)
-	cfg := cluster.Config()
-	cfg.BatchSize = 1
-	cfg.BeforeBatch = func(_ context.Context, b mirror.Batch) error { return enc.Encode(line{b.Index, &b, nil}) }
-	cfg.AfterBatch = func(_ context.Context, b mirror.Batch, r *mirror.Report) error {
-		if b.Index == 1 {
-			panic("the process died")
-		}
-		return enc.Encode(line{b.Index, nil, r})
-	}
-	client, err := mirror.NewClient(cfg)
+	client, err := mirror.NewClient(cluster.Config())
 	if err != nil {
 		log.Fatal(err)
 	}
-	func() {
-		defer func() { _ = recover() }()
-		_, _ = client.ReverseAndPause(context.Background(), "dr-link", mirror.Topics(all...))
-	}()
-
-	// The next process reads it. A batch that was sent and is not done is of unknown outcome.
-	report := &mirror.Report{Verb: mirror.VerbReverseAndPause, ClusterID: cfg.ClusterID, Link: "dr-link"}
-	open := map[int]*mirror.Batch{}
-	for dec := json.NewDecoder(&journal); dec.More(); {
-		var l line
-		if err := dec.Decode(&l); err != nil {
-			log.Fatal(err)
-		}
-		if l.Sent != nil {
-			open[l.Index] = l.Sent
-			continue
-		}
-		delete(open, l.Index)
-		if err := report.Merge(l.Done); err != nil {
-			log.Fatal(err)
-		}
-	}
-	for _, b := range open {
-		if err := report.Merge(b.Unanswered()); err != nil {
-			log.Fatal(err)
-		}
-	}
+	ctx := context.Background()
+	cluster.Inject(mirrortest.Fault{Do: mirrortest.Error(403, 40301, "Authorization failed")})
+	report, _ := client.ReverseAndPause(ctx, "dr-link", mirror.Topics("orders"))
 	fmt.Println(report)
-	var never []string
-	for _, name := range all {
-		if _, known := report.Result(name); !known {
-			never = append(never, name)
-		}
+	again, err := client.ReverseAndPause(ctx, "dr-link", mirror.Topics(report.Remaining("orders")...))
+	if err != nil {
+		log.Fatal(err)
 	}
-	fmt.Println("look at", report.Topics(mirror.Unknown), "and send", never)
+	fmt.Println(report.Merge(again), report)
 	// Output:
-	// reverse-and-pause-mirror, link "dr-link": 1 accepted, 0 failed, 1 unknown, 0 untouched
-	// look at [refunds] and send [payments]
+	// reverse-and-pause-mirror, link "dr-link": 0 accepted, 0 failed, 0 unknown, 1 untouched
+	// <nil> reverse-and-pause-mirror, link "dr-link": 1 accepted, 0 failed, 0 unknown, 0 untouched
 }
 
 // Until the mirrors on the other cluster are resumed, they are an intact copy of what was reversed.

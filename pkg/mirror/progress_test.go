@@ -185,6 +185,13 @@ func TestProgress_Forms(t *testing.T) {
 		one := p.Followed[3]
 		require.Less(t, time.Since(one.Since), 7*time.Minute)
 		require.Equal(t, mirror.Accepted, one.Outcome)
+		require.True(t, one.Firm && !one.Alone)
+		require.WithinDuration(t, first.Listed, one.HereAt, time.Second)
+		require.WithinDuration(t, first.Listed, one.ThereAt, time.Second)
+		require.Equal(t, "nothing has moved for 6m0s: stalled", p.Ended)
+		require.Greater(t, p.At.Sub(p.Began), 6*time.Minute)
+		require.Empty(t, p.NotFollowed)
+		require.Equal(t, mirror.UnaccountedNone, p.Unaccounted)
 		require.Equal(t, 9, p.Count(mirror.StageDone))
 		require.Equal(t, []string{"orders.07"}, p.Topics(mirror.StageBlocked))
 		_, found := p.Topic("nowhere")

@@ -2,16 +2,7 @@
 //
 // One file is one job: calls of one verb for one link of one cluster. Before each batch a line is on disk
 // that says what is about to be sent, and after it one with its report. A process that takes the file up
-// again knows what was accepted, what may have been, and what is still to be sent:
-//
-//	j, err := journal.Open("failover.journal")
-//	...
-//	defer j.Close()
-//	client, err := mirror.NewClient(j.Attach(cfg))
-//	...
-//	known, err := j.Report()
-//	...
-//	report, err := client.ReverseAndPause(ctx, link, mirror.Topics(known.Remaining(names...)...))
+// again knows what was accepted, what may have been, and what is still to be sent: see the example.
 //
 // The file holds names of topics and what servers said of them, no credentials. It is for one process at a
 // time, which its lock sees to.
@@ -25,7 +16,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,6 +26,8 @@ import (
 var (
 	// ErrFinished says that the job of the file was finished: take another file for another job.
 	ErrFinished = errors.New("the job is finished")
+	// ErrAnotherJob says that a call, or a report, is about another cluster, link or verb than the job.
+	ErrAnotherJob = errors.New("another job")
 	// ErrInUse says that another process, or another Journal of this one, has the file.
 	ErrInUse = errors.New("the journal is in use")
 )
@@ -70,7 +63,7 @@ type answered struct {
 
 // file is what a Journal needs of an os.File.
 type file interface {
-	io.Writer
+	io.WriterAt
 	Sync() error
 	Truncate(size int64) error
 	Close() error
@@ -108,14 +101,9 @@ type batchID struct {
 // the line. The journal of a finished job gives ErrFinished. Where the system has no way to lock, the error
 // matches errors.ErrUnsupported.
 func Open(path string) (*Journal, error) {
-	f, created, err := openLocked(path)
+	f, err := openLocked(path)
 	if err != nil {
 		return nil, fmt.Errorf("journal %s: %w", path, err)
-	}
-	if created {
-		if err := syncFolder(filepath.Dir(path)); err != nil {
-			return nil, fmt.Errorf("journal %s: %w", path, errors.Join(err, f.Close()))
-		}
 	}
 	j := &Journal{path: path, file: f, open: map[batchID]*entry{}}
 	if err := j.read(f); err != nil {
@@ -154,8 +142,7 @@ func (j *Journal) read(f *os.File) error {
 	if j.done {
 		return ErrFinished
 	}
-	_, err = f.Seek(j.size, io.SeekStart)
-	return err
+	return nil
 }
 
 // take takes in what a line says.
@@ -203,16 +190,13 @@ func (j *Journal) write(l line) error {
 		return fmt.Errorf("journal %s: %w", j.path, err)
 	}
 	text = append(text, '\n')
-	_, err = j.file.Write(text)
-	if err == nil {
+	if _, err = j.file.WriteAt(text, j.size); err == nil {
 		err = j.file.Sync()
 	}
 	if err != nil {
 		err = fmt.Errorf("journal %s could not be written: %w", j.path, err)
 		if back := errors.Join(j.file.Truncate(j.size), j.file.Sync()); back != nil {
-			j.broken = errors.Join(err, back) // the next line would stand behind half of this one
-		} else if s, ok := j.file.(io.Seeker); ok {
-			_, j.broken = s.Seek(j.size, io.SeekStart)
+			j.broken = errors.Join(err, back) // what is left of this line would stand behind the next
 		}
 		return err
 	}
@@ -266,7 +250,7 @@ func (j *Journal) sending(b mirror.Batch) error {
 		}
 	case *j.job != this:
 		return fmt.Errorf("%w: journal %s is of %s on link %q of cluster %q, not of %s on link %q of cluster %q",
-			mirror.ErrInvalidArgument, j.path, j.job.Verb, j.job.Link, j.job.ClusterID, b.Verb, b.Link, b.ClusterID)
+			ErrAnotherJob, j.path, j.job.Verb, j.job.Link, j.job.ClusterID, b.Verb, b.Link, b.ClusterID)
 	}
 	return j.write(line{Sending: &b})
 }
@@ -305,18 +289,13 @@ func (j *Journal) Settle(r *mirror.Report) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.job == nil || r == nil || *j.job != (job{r.ClusterID, r.Link, r.Verb}) {
-		return fmt.Errorf("%w: the report is not of the job of journal %s", mirror.ErrInvalidArgument, j.path)
+		return fmt.Errorf("%w: the report is not of the job of journal %s", ErrAnotherJob, j.path)
 	}
-	settled := &mirror.Report{ClusterID: r.ClusterID, Link: r.Link, Verb: r.Verb}
-	for _, one := range r.Results {
-		if one.Settled != nil {
-			settled.Results = append(settled.Results, one)
-		}
-	}
-	if len(settled.Results) == 0 {
+	results := slices.DeleteFunc(slices.Clone(r.Results), func(one mirror.Result) bool { return one.Settled == nil })
+	if len(results) == 0 {
 		return nil
 	}
-	return j.write(line{Settled: settled})
+	return j.write(line{Settled: &mirror.Report{ClusterID: r.ClusterID, Link: r.Link, Verb: r.Verb, Results: results}})
 }
 
 // Finish writes that the job is finished: the file will not be taken up again.
@@ -327,7 +306,7 @@ func (j *Journal) Finish() error {
 	case j.done:
 		return nil
 	case j.job == nil:
-		return fmt.Errorf("%w: journal %s has no job to finish", mirror.ErrInvalidArgument, j.path)
+		return fmt.Errorf("journal %s has no job to finish", j.path)
 	}
 	return j.write(line{Finished: true})
 }

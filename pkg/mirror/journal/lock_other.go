@@ -8,6 +8,4 @@ import (
 )
 
 // openLocked fails: there is no way to lock a file here.
-func openLocked(string) (*os.File, bool, error) { return nil, false, errors.ErrUnsupported }
-
-func syncFolder(string) error { return errors.ErrUnsupported }
+func openLocked(string) (*os.File, error) { return nil, errors.ErrUnsupported }

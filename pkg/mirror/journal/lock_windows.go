@@ -6,25 +6,20 @@ import (
 	"syscall"
 )
 
-// openLocked opens the file, or makes it, without sharing it with anybody.
-func openLocked(path string) (f *os.File, created bool, err error) {
+// openLocked opens the file, or makes it, without sharing it with anybody. A folder needs no sync here.
+func openLocked(path string) (*os.File, error) {
 	const errorSharingViolation syscall.Errno = 32
 	name, err := syscall.UTF16PtrFromString(path)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	_, err = os.Stat(path)
-	created = errors.Is(err, os.ErrNotExist)
 	handle, err := syscall.CreateFile(name, syscall.GENERIC_READ|syscall.GENERIC_WRITE, 0, nil, syscall.OPEN_ALWAYS,
 		syscall.FILE_ATTRIBUTE_NORMAL, 0)
 	if errors.Is(err, errorSharingViolation) {
 		err = ErrInUse
 	}
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	return os.NewFile(uintptr(handle), path), created, nil
+	return os.NewFile(uintptr(handle), path), nil
 }
-
-// syncFolder does nothing: the system has no way to it, and needs none.
-func syncFolder(string) error { return nil }
