@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log"
-	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,9 +14,8 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/mirror/mirrortest"
 )
 
-// lagGate lets topics pass that had everything of their sources in two readings: ACTIVE and caught up in
-// both, and nothing fetched in between. The producers must have stopped before. In production the pause is at
-// least 10 s.
+// lagGate reads twice, and lets topics pass that had everything of their sources in both readings. The
+// producers must have stopped before. In production the pause is at least 10 s.
 func lagGate(ctx context.Context, c *mirror.Client, link string, pause time.Duration, topics ...string) error {
 	first, err := c.Mirrors(ctx, link)
 	if err != nil {
@@ -32,24 +30,11 @@ func lagGate(ctx context.Context, c *mirror.Client, link string, pause time.Dura
 	if err != nil {
 		return err
 	}
-	for _, topic := range topics {
-		before, _ := first.Mirror(topic)
-		after, _ := second.Mirror(topic)
-		if !before.CaughtUp() || !after.CaughtUp() {
-			return fmt.Errorf("%s has not caught up: %s, lag %v", topic, after.Status, after.Lag())
-		}
-		byPartition := func(a, b mirror.PartitionLag) int { return a.Partition - b.Partition }
-		slices.SortFunc(before.Lags, byPartition)
-		slices.SortFunc(after.Lags, byPartition)
-		if !slices.Equal(before.Lags, after.Lags) {
-			return fmt.Errorf("%s still gets messages: has its producer stopped?", topic)
-		}
-	}
-	return nil
+	return mirror.CheckCaughtUp(first, second, topics...)
 }
 
 // A lag gate before a reversal: two readings, and what must be so in both.
-func ExampleClient_Mirrors() {
+func ExampleCheckCaughtUp() {
 	pair, err := mirrortest.Start(mirrortest.Options{Topics: []mirrortest.Topic{
 		{Name: "orders", Partitions: []mirrortest.Partition{{LastSourceFetchOffset: 340}}},
 		{Name: "refunds", Partitions: []mirrortest.Partition{{Lag: 7, LastSourceFetchOffset: 12}}},
@@ -66,7 +51,7 @@ func ExampleClient_Mirrors() {
 	fmt.Println(lagGate(context.Background(), client, "dr-link", time.Millisecond, "orders", "refunds"))
 	// Output:
 	// <nil>
-	// refunds has not caught up: ACTIVE, lag 7 messages in 1 partition; the largest is 7, refunds partition 0
+	// 1 of 2 topics have not caught up: refunds is ACTIVE with a lag of 7
 }
 
 // A preflight compares the two sides of a link, and says everything that would make a reversal fail.
@@ -110,14 +95,37 @@ func TestExampleLagGate(t *testing.T) {
 		"nothing comes": {func(*mirrortest.Cluster) {}, ""},
 		"a producer writes": {
 			func(c *mirrortest.Cluster) { c.SetPartitions("a", mirrortest.Partition{LastSourceFetchOffset: 9}) },
-			"still gets messages",
+			"a moved between the readings (has its producer stopped?)",
 		},
 		"a lag comes up": {
 			func(c *mirrortest.Cluster) { c.SetPartitions("a", mirrortest.Partition{Lag: 1}) },
-			"has not caught up: ACTIVE, lag 1",
+			"1 of 1 topics have not caught up: a is ACTIVE with a lag of 1",
 		},
 		"it is paused": {
-			func(c *mirrortest.Cluster) { c.SetStatus("a", mirror.StatusPaused) }, "has not caught up: PAUSED",
+			func(c *mirrortest.Cluster) { c.SetStatus("a", mirror.StatusPaused) }, "a is PAUSED with a lag of 0",
+		},
+		"nothing was ever fetched": {
+			func(c *mirrortest.Cluster) { c.SetPartitions("a", mirrortest.Partition{LastSourceFetchOffset: -1}) },
+			"a is ACTIVE with a lag of 0, 1 partitions never fetched",
+		},
+		"a partition is missing": {
+			func(c *mirrortest.Cluster) {
+				c.OnList(func(all []mirror.Mirror) []mirror.Mirror {
+					all[0].Partitions = 2
+					return all
+				})
+			},
+			"a is ACTIVE with a lag of 0, 1 partitions without a lag",
+		},
+		"it has an error": {
+			func(c *mirrortest.Cluster) { c.SetError("a", "SOURCE_TOPIC_MAY_BE_DELETED") },
+			"a is ACTIVE with a lag of 0 and SOURCE_TOPIC_MAY_BE_DELETED",
+		},
+		"it is no longer listed": {
+			func(c *mirrortest.Cluster) {
+				c.OnList(func([]mirror.Mirror) []mirror.Mirror { return []mirror.Mirror{} })
+			},
+			"1 of 1 topics have not caught up: a is not listed",
 		},
 		"the link is lost": {func(c *mirrortest.Cluster) {
 			c.Inject(mirrortest.Fault{Reads: true, Every: true, Do: mirrortest.Error(403, 40301, "no")})
@@ -140,5 +148,24 @@ func TestExampleLagGate(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+func TestCheckCaughtUp_NeedsTwoReadingsOfOneLink(t *testing.T) {
+	a := &mirror.Listing{ClusterID: "lkc-1", Link: "x"}
+	b := &mirror.Listing{ClusterID: "lkc-1", Link: "y"}
+	for _, c := range []struct {
+		first, second *mirror.Listing
+		topics        []string
+		err           string
+	}{
+		{nil, a, []string{"t"}, "the gate needs two readings"},
+		{a, a, []string{"t"}, "the gate needs two readings"},
+		{a, b, []string{"t"}, `the readings are of two links: "x" of "lkc-1" and "y" of "lkc-1"`},
+		{a, nil, nil, "the gate needs two readings; topics: there are none"},
+	} {
+		err := mirror.CheckCaughtUp(c.first, c.second, c.topics...)
+		require.ErrorIs(t, err, mirror.ErrInvalidArgument)
+		require.ErrorContains(t, err, c.err)
 	}
 }

@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -94,6 +95,22 @@ func (m Mirror) CaughtUp() bool {
 		seen[p.Partition] = true
 	}
 	return m.Status == StatusActive && m.Error == "" && len(seen) > 0 && len(seen) == m.Partitions
+}
+
+// behind says why a mirror that has not caught up has not.
+func (m Mirror) behind() string {
+	lag := m.Lag()
+	s := fmt.Sprintf("%s is %s with a lag of %d", m.Topic, cmp.Or(m.Status, "of unknown status"), lag.Total)
+	if m.Error != "" {
+		s += " and " + m.Error
+	}
+	if lag.NeverFetched > 0 {
+		s += fmt.Sprintf(", %d partitions never fetched", lag.NeverFetched)
+	}
+	if missing := m.Partitions - lag.Partitions; missing > 0 {
+		s += fmt.Sprintf(", %d partitions without a lag", missing)
+	}
+	return s
 }
 
 // Listing is what a cluster says of the mirror topics of a link. It belongs to the caller, and holds no
@@ -192,6 +209,54 @@ func (l *Listing) Lag() LagSummary {
 func (l *Listing) CaughtUp(topic string) bool {
 	m, listed := l.Mirror(topic)
 	return listed && m.CaughtUp()
+}
+
+// CheckCaughtUp is a gate for a planned failover. It returns nil if two readings of a link, one after the
+// other, both say that each of the topics has caught up, and nothing was fetched in between. Stop the
+// producers before the first, and let at least 10 s pass between the two: a cluster may learn late of what
+// its source got (assumed). The error says of the first few topics what they lack; it matches
+// ErrInvalidArgument if there are no topics, or if these are not two readings of one link of one cluster.
+func CheckCaughtUp(first, second *Listing, topics ...string) error {
+	bad := &argumentError{}
+	switch {
+	case first == nil || second == nil || first == second:
+		bad.add("Listing", "the gate needs two readings")
+	case first.ClusterID != second.ClusterID || first.Link != second.Link:
+		bad.add("Listing", "the readings are of two links: %q of %q and %q of %q",
+			first.Link, first.ClusterID, second.Link, second.ClusterID)
+	}
+	if len(topics) == 0 {
+		bad.add("topics", "there are none")
+	}
+	if err := bad.err(); err != nil {
+		return err
+	}
+	var behind []string
+	for _, topic := range topics {
+		before, _ := first.Mirror(topic)
+		after, listed := second.Mirror(topic)
+		switch {
+		case !listed:
+			behind = append(behind, printable.Line(topic, maxText)+" is not listed")
+		case !after.CaughtUp():
+			behind = append(behind, after.behind())
+		case !before.CaughtUp(), !slices.Equal(byPartition(before.Lags), byPartition(after.Lags)):
+			behind = append(behind, after.Topic+" moved between the readings (has its producer stopped?)")
+		}
+	}
+	if len(behind) == 0 {
+		return nil
+	}
+	return cause(fmt.Sprintf("%d of %d topics have not caught up: %s", len(behind), len(topics),
+		shown(behind, maxBehind)), nil)
+}
+
+// maxBehind bounds how many topics the error of CheckCaughtUp names.
+const maxBehind = 5
+
+// byPartition returns the lags in the order of their partitions.
+func byPartition(lags []PartitionLag) []PartitionLag {
+	return slices.SortedFunc(slices.Values(lags), func(a, b PartitionLag) int { return a.Partition - b.Partition })
 }
 
 // Mirrors lists the mirror topics of a link, with one GET. The Listing is never nil, and holds what was
