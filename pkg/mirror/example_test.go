@@ -152,15 +152,15 @@ func ExampleReport_Table() {
 	// do not move clients: 1 failed
 	// reverse-and-pause-mirror, link "dr-link": 1 accepted, 1 failed, 0 unknown, 0 untouched
 	//
-	// TOPIC     OUTCOME  LAG        WHY
-	// payments  failed   not known  400: Topic 'payments' has already stopped its mirror from 'dr-link'
-	// (and 1 accepted)
-	//
 	// accepted         the server accepted it; it is done when the topic is STOPPED here and PAUSED on the other cluster
 	// failed           the server refused it; see why
 	// already stopped  1 failed topic: an earlier call may have done it; look at the topic before counting it as failed
-	// lag              12 messages in 1 partition; the largest is 12, orders partition 0; not known for 1 topic
-	// truncated        none reported
+	//
+	// OUTCOME  TOPICS    LAG        WHY
+	// failed   payments  not known  400: Topic 'payments' has already stopped its mirror from 'dr-link'
+	//
+	// lag        12 messages in 1 partition; the largest is 12, orders partition 0; not known for 1 topic
+	// truncated  none reported
 	// <nil> 12 messages in 1 partition; the largest is 12, orders partition 0; not known for 1 topic
 }
 

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
@@ -265,20 +264,15 @@ func (p *Progress) otherCounts() (texts []string) {
 // Table writes the progress for people: first what it comes to, then the topics that are not done, grouped
 // by what is known of them, and the clusters that could not be read. The error is w's.
 func (p *Progress) Table(w io.Writer) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	line := func(format string, args ...any) {
-		for i := range args {
-			args[i] = cleanLong(fmt.Sprint(args[i]))
+	t := newTable()
+	t.row(p.decision())
+	t.row(p.String())
+	t.row()
+	urgency := []Stage{StageBlocked, StageNoSign, StageInProgress, StageDone}
+	for _, s := range urgency {
+		if p.Count(s) > 0 {
+			t.row(s, p.advice(s))
 		}
-		fmt.Fprintf(t, format+"\n", args...)
-	}
-	line("%s", p.decision())
-	line("%s", p.String())
-	if !p.Began.IsZero() {
-		line("looked %d times in %v", p.Polls, p.At.Sub(p.Began).Round(time.Second))
-	}
-	if err := t.Flush(); err != nil {
-		return err
 	}
 
 	type group struct {
@@ -303,7 +297,6 @@ func (p *Progress) Table(w io.Writer) error {
 		names[g] = append(names[g], one.Topic)
 		longest[g] = max(longest[g], p.At.Sub(one.Since).Round(time.Second))
 	}
-	urgency := []Stage{StageBlocked, StageNoSign, StageInProgress, StageDone}
 	slices.SortStableFunc(order, func(a, b group) int {
 		return slices.Index(urgency, a.stage) - slices.Index(urgency, b.stage)
 	})
@@ -312,38 +305,30 @@ func (p *Progress) Table(w io.Writer) error {
 		if len(p.Clusters) > 1 {
 			there = p.Clusters[1].ClusterID
 		}
-		line("")
-		line("STAGE\tFOR\tTOPICS\t%s\t%s\tWHY", p.ClusterID, there)
+		t.row()
+		t.row("STAGE", "FOR", "TOPICS", p.ClusterID, there, "WHY")
 	}
 	for _, g := range order {
-		line("%s\t%v\t%s\t%s\t%s\t%s", g.stage, longest[g], shown(names[g], maxNamed), g.here, g.there, g.why)
-	}
-	if err := t.Flush(); err != nil {
-		return err
+		t.row(g.stage, longest[g], firstOf(names[g]), g.here, g.there, g.why)
 	}
 
-	line("")
+	t.row()
+	if !p.Began.IsZero() {
+		t.row("looked", fmt.Sprintf("%s in %v", count(p.Polls, "time"), p.At.Sub(p.Began).Round(time.Second)))
+	}
 	if p.Ended != "" {
-		line("ended\t%s", p.Ended)
+		t.row("ended", p.Ended)
 	}
 	for _, c := range p.Clusters {
 		switch {
 		case !c.Dark.IsZero():
-			line("%s\tnot read for %v: %s", c.ClusterID, p.At.Sub(c.Dark).Round(time.Second), c.Error)
+			t.row(c.ClusterID, fmt.Sprintf("not read for %v: %s", p.At.Sub(c.Dark).Round(time.Second), c.Error))
 		case c.Error != "":
-			line("%s\tnot read to its end: %s", c.ClusterID, c.Error)
+			t.row(c.ClusterID, "not read to its end: "+c.Error)
 		}
 	}
-	for _, s := range urgency {
-		if p.Count(s) > 0 {
-			line("%s\t%s", s, p.advice(s))
-		}
-	}
-	return t.Flush()
+	return t.writeTo(w)
 }
-
-// maxNamed is how many topics a table names that share what is known of them.
-const maxNamed = 3
 
 // shownStatus is a mirror's status, for people.
 func shownStatus(m Mirror) string {

@@ -153,16 +153,19 @@ func TestProgress_TableOfAStuckRun(t *testing.T) {
 		require.Equal(t, "not yet: 9 of 11 done; 1 blocked, 1 in progress", lines[0])
 		require.Equal(t, `reverse-and-pause-mirror, link "dr-link": 9 done, 1 in progress, 1 blocked, 0 no sign`, lines[1])
 		for i, want := range []string{
+			`^$`,
+			`^blocked +it does not go on by itself: deal with what stands under WHY; then follow it again, or send it again$`,
+			`^in progress +it has begun; deal with what stands under WHY, and follow it again$`,
+			`^done +it is STOPPED here and PAUSED on the other cluster; whether data and consumer offsets are complete`,
+			`^$`,
 			`^STAGE +FOR +TOPICS +lkc-local +lkc-remote +WHY$`,
 			`^blocked +\d+m\d+s +orders\.07 +FAILED +PAUSED +it is FAILED on lkc-local; AUTHORIZATION_ERROR: No`,
 			`^in progress +6m\d+s +orders\.03 +PENDING_STOPPED +PAUSED +CONSUMER_GROUP_IN_USE_ERROR: Group 'billing' is`,
 			`^$`,
+			`^looked +\d+ times in 6m\d+s$`,
 			`^ended +nothing has moved for 6m0s: stalled$`,
-			`^blocked +it does not go on by itself: deal with what stands under WHY; then follow it again, or send it again$`,
-			`^in progress +it has begun; deal with what stands under WHY, and follow it again$`,
-			`^done +it is STOPPED here and PAUSED on the other cluster; whether data and consumer offsets are complete`,
 		} {
-			require.Regexp(t, want, lines[4+i])
+			require.Regexp(t, want, lines[2+i])
 		}
 		require.Contains(t, at30, "not yet: 9 of 11 done; 1 blocked, 1 in progress\n")
 		require.Contains(t, at120, "CONSUMER_GROUP_IN_USE_ERROR")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math"
 	"strings"
@@ -71,26 +72,67 @@ func TestReport_Table(t *testing.T) {
 	require.Equal(t, `do not move clients: 2 unknown, 1 failed, 2 unexpected rows
 reverse-and-pause-mirror, link "link": 2 accepted, 1 failed, 2 unknown, 0 untouched, 2 unexpected rows
 
-TOPIC  OUTCOME  LAG        WHY
-evil   failed   not known  400: \x1b[2J\nUNTOUCHED\u202e
-twice  unknown  not known  the answer has rows for this topic that disagree `+
+note      the answer has 2 unexpected rows, the first about "\x1b[1mstranger": this topic was not asked for
+note      2 rows with something odd, the first odd: mirror_lags cannot be read
+accepted  the server accepted it; it is done when the topic is STOPPED here and PAUSED on the other cluster
+failed    the server refused it; see why
+unknown   it may have been reversed; follow it, or look at the topic, before sending it again
+
+OUTCOME  TOPICS  LAG        WHY
+unknown  twice   not known  the answer has rows for this topic that disagree `+
 		`(the answer has more than one row for this topic; a row says failed, code 5, no message; a row says accepted)
-gone   unknown  not known  the answer has no row for this topic
-(and 2 accepted)
+unknown  gone    not known  the answer has no row for this topic
+failed   evil    not known  400: \x1b[2J\nUNTOUCHED\u202e
 
 UNEXPECTED        SAYS      WHY
 \x1b[1mstranger  accepted  this topic was not asked for
 (no name)        unknown   the row has no topic name
 
-note       the answer has 2 unexpected rows, the first about "\x1b[1mstranger": this topic was not asked for
-note       2 rows with something odd, the first odd: mirror_lags cannot be read
-accepted   the server accepted it; it is done when the topic is STOPPED here and PAUSED on the other cluster
-failed     the server refused it; see why
-unknown    it may have been reversed; look at the topic before sending it again
-lag        0 messages in 1 partition; the largest is 0, fine partition 0; not known for 4 topics
+lag        0 messages in 1 partition; not known for 4 topics
 truncated  none reported; the server's own total is 3 for 1 topic
 `, strings.ReplaceAll(b.String(), "UNEXPECTED       ", "UNEXPECTED        "))
 	require.ErrorIs(t, report.Table(failingWriter{}), errFull)
+}
+
+// A table of many topics stays short: those with the same reason are one line, which names the first of them.
+func TestReport_TableOfALargeRun(t *testing.T) {
+	names := make([]string, 1200)
+	var o mirrortest.Options
+	for i := range names {
+		names[i] = fmt.Sprintf("t%04d", i)
+		topic := mirrortest.Topic{Name: names[i], Partitions: []mirrortest.Partition{{Lag: int64(i % 2)}}}
+		if i%100 == 99 {
+			topic.Status = mirror.StatusStopped
+		}
+		o.Topics = append(o.Topics, topic)
+	}
+	pair := mirrortest.NewPair(t, o)
+	pair.Local.Inject(mirrortest.Fault{Nth: 2, AfterApply: true, Do: mirrortest.Cut(0)})
+	report, err := newClient(t, pair.Local.Config()).
+		ReverseAndPause(t.Context(), pair.Link(), mirror.Topics(names...))
+	require.Error(t, err)
+	var b strings.Builder
+	require.NoError(t, report.Table(&b))
+	require.Equal(t, `do not move clients: 500 unknown, 5 failed, 200 untouched
+reverse-and-pause-mirror, link "dr-link": 495 accepted, 5 failed, 500 unknown, 200 untouched
+
+accepted         the server accepted it; it is done when the topic is STOPPED here and PAUSED on the other cluster
+failed           the server refused it; see why
+unknown          it may have been reversed; follow it, or look at the topic, before sending it again
+untouched        nothing was done; fix the cause and send it again
+already stopped  5 failed topics: an earlier call may have done it; look at the topic before counting it as failed
+
+OUTCOME    TOPICS                                                        LAG        WHY
+unknown    t0500, t0501, t0502, t0503, t0504, t0505, t0506 and 493 more  not known  `+
+		`the request may have been carried out, and no response came: EOF
+failed     t0099, t0199, t0299, t0399, t0499                             5          `+
+		`400: Topic '…' has already stopped its mirror from 'dr-link'
+untouched  t1000, t1001, t1002, t1003, t1004, t1005, t1006 and 193 more  not known  `+
+		`not sent after batch 2 of 3: the request may have been carried out, and no response came: EOF
+
+lag        250 messages in 500 partitions; the largest is 1, t0001 partition 0; not known for 700 topics
+truncated  none reported
+`, b.String())
 }
 
 var errFull = errors.New("disk full")
@@ -109,8 +151,8 @@ func TestReport_DryRunSaysSoInEveryForm(t *testing.T) {
 	var table, log strings.Builder
 	require.NoError(t, report.Table(&table))
 	require.Contains(t, table.String(), says)
-	require.Contains(t, table.String(), "accepted        the call would be accepted")
-	require.Contains(t, table.String(), "unknown         there is no verdict; run the dry run again")
+	require.Contains(t, table.String(), "accepted  the call would be accepted")
+	require.Contains(t, table.String(), "unknown   there is no verdict; run the dry run again")
 	text, err := json.Marshal(report)
 	require.NoError(t, err)
 	require.Contains(t, string(text), says)

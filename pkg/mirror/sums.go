@@ -112,8 +112,11 @@ func addSaturating(a, b int64) int64 {
 func (s LagSummary) String() string {
 	text := "not known"
 	if s.Partitions > 0 {
-		text = fmt.Sprintf("%d messages in %s; the largest is %d, %s partition %d",
-			s.Total, count(s.Partitions, "partition"), s.Largest, printable.Line(s.Topic, maxTopicName), s.Partition)
+		text = fmt.Sprintf("%d messages in %s", s.Total, count(s.Partitions, "partition"))
+	}
+	if s.Largest > 0 {
+		text += fmt.Sprintf("; the largest is %d, %s partition %d",
+			s.Largest, printable.Line(s.Topic, maxTopicName), s.Partition)
 	}
 	if s.NeverFetched > 0 {
 		text += "; " + count(s.NeverFetched, "partition") + " never fetched from"

@@ -52,7 +52,7 @@ func (r *Report) advice(o Outcome) string {
 	case o == Unknown && r.DryRun:
 		return "there is no verdict; run the dry run again"
 	case o == Unknown:
-		return "it may have been " + v.past + "; look at the topic before sending it again"
+		return "it may have been " + v.past + "; follow it, or look at the topic, before sending it again"
 	}
 	if r.assumed() {
 		return "nothing was done, as far as the HTTP status tells (assumed); fix the cause and send it again"
@@ -120,79 +120,78 @@ func (r *Report) otherCounts() (texts []string) {
 	return texts
 }
 
-// Table writes the report for people: first what it comes to and the counts, then every topic that is
-// not Accepted and why, what to do, the rows that were not asked for, lag and truncation. What a server
-// said is printable and on one line. The error is w's.
+// Table writes the report for people: first what it comes to, the counts and what to do; then the topics that
+// are not Accepted, those with the same reason on one line; the rows that were not asked for; lag and truncation.
+// A line names the first few of its topics: Topics and Failures name all. What a server said is printable and
+// on one line. The error is w's.
 func (r *Report) Table(w io.Writer) error {
-	var b strings.Builder
-	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	line := func(format string, args ...any) {
-		for i := range args { // a report may have been read from anywhere
-			args[i] = cleanLong(fmt.Sprint(args[i]))
-		}
-		fmt.Fprintf(t, format+"\n", args...)
-	}
+	t := newTable()
+	t.row(r.decision())
+	t.row(r.String())
+	t.row()
+	r.whatToDo(t)
 
-	line("%s", r.decision())
-	line("%s", r.String())
-	if n := r.Count(Accepted); n < len(r.Results) {
-		line("")
-		line("TOPIC\tOUTCOME\tLAG\tWHY")
-		for i := range r.Results {
-			if res := &r.Results[i]; res.Outcome != Accepted {
-				line("%s\t%s\t%s\t%s", printable.Line(res.Topic, maxTopicName), res.Outcome, res.lagCell(), res.why())
-			}
-		}
-		if n > 0 {
-			line("(and %s accepted)", n)
+	if groups := r.groups(); len(groups) > 0 {
+		t.row()
+		t.row("OUTCOME", "TOPICS", "LAG", "WHY")
+		for _, g := range groups {
+			t.row(g.outcome, firstOf(g.topics), g.lagCell(), g.why)
 		}
 	}
 	if len(r.Unexpected) > 0 {
-		line("")
-		line("UNEXPECTED\tSAYS\tWHY")
+		t.row()
+		t.row("UNEXPECTED", "SAYS", "WHY")
 		for i := range r.Unexpected {
 			res := &r.Unexpected[i]
 			name := printable.Line(res.Topic, maxTopicName)
 			if name == "" {
 				name = "(no name)"
 			}
-			line("%s\t%s\t%s", name, res.Outcome, strings.Join(res.Notes, "; "))
+			t.row(name, res.Outcome, strings.Join(res.Notes, "; "))
 		}
 		if more := r.UnexpectedCount - len(r.Unexpected); more > 0 {
-			line("(and %s more)", more)
+			t.row(fmt.Sprintf("(and %d more)", more))
 		}
 	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
 
-	line("")
+	t.row()
+	t.row("lag", r.Lag())
+	truncated := "truncated"
+	if r.DryRun {
+		truncated = "would truncate"
+	}
+	t.row(truncated, r.Truncation())
+	return t.writeTo(w)
+}
+
+// whatToDo says what was wrong with the run, and for each outcome what it means and what to do.
+func (r *Report) whatToDo(t *table) {
 	told := map[error]bool{}
 	for i := range r.Results {
 		if refused, is := r.Results[i].cause.(*argumentError); is && !told[refused] { //nolint:errorlint // the very one
-			line("note\t%s", refused)
+			t.row("note", refused)
 		}
 		told[r.Results[i].cause] = true
 	}
 	for _, p := range r.runProblems() {
 		if !told[p] {
-			line("note\t%s", p)
+			t.row("note", p)
 		}
 	}
 	if n, first := r.noted(); n > 0 {
-		line("note\t%s with something odd, the first %s: %s",
-			count(n, "row"), printable.Line(first.Topic, maxTopicName), strings.Join(first.Notes, "; "))
+		t.row("note", fmt.Sprintf("%s with something odd, the first %s: %s",
+			count(n, "row"), first.Topic, strings.Join(first.Notes, "; ")))
 	}
 	for _, o := range outcomes {
 		if r.Count(o) > r.settledAs(o) || r.Pattern != "" &&
 			(o == Unknown && r.Unaccounted == UnaccountedUnknown || o == Untouched && r.Unaccounted == UnaccountedUntouched) {
-			line("%s\t%s", o, r.advice(o))
+			t.row(o, r.advice(o))
 		}
 	}
 	if n := r.settled(); n > 0 {
 		i := slices.IndexFunc(r.Results, func(res Result) bool { return res.Settled != nil })
-		line("settled\t%s by what was seen, not by the server's answer; the first: %s: %s", count(n, "topic"),
-			printable.Line(r.Results[i].Topic, maxTopicName), r.Results[i].Settled.Why)
+		t.row("settled", fmt.Sprintf("%s by what was seen, not by the server's answer; the first: %s: %s",
+			count(n, "topic"), r.Results[i].Topic, r.Results[i].Settled.Why))
 	}
 	if n := r.alreadyStopped(); n > 0 {
 		v, _ := r.Verb.find()
@@ -200,18 +199,96 @@ func (r *Report) Table(w io.Writer) error {
 		if v.done == StatusStopped {
 			what = "an earlier call may have done it; look at the topic before counting it as failed"
 		}
-		line("already stopped\t%s: %s", count(n, "failed topic"), what)
+		t.row("already stopped", count(n, "failed topic")+": "+what)
 	}
-	line("lag\t%s", r.Lag())
-	truncated := "truncated"
-	if r.DryRun {
-		truncated = "would truncate"
+}
+
+// group is topics of a report that have the same outcome for the same reason.
+type group struct {
+	outcome Outcome
+	why     string
+	topics  []string
+	lag     LagSummary
+}
+
+// groups puts the topics that are not Accepted together by their reasons, those to look at first. A reason that
+// names its topic in quotes is the same for all of which it is said.
+func (r *Report) groups() (groups []*group) {
+	type key struct {
+		outcome Outcome
+		why     string
 	}
-	line("%s\t%s", truncated, r.Truncation())
-	if err := t.Flush(); err != nil {
-		return err
+	known := map[key]*group{}
+	for i := range r.Results {
+		res := &r.Results[i]
+		if res.Outcome == Accepted {
+			continue
+		}
+		why := res.why()
+		k := key{res.Outcome, strings.NewReplacer("'"+res.Topic+"'", "'…'", `"`+res.Topic+`"`, `"…"`).Replace(why)}
+		g := known[k]
+		if g == nil {
+			g = &group{outcome: res.Outcome, why: why}
+			groups, known[k] = append(groups, g), g
+		}
+		if len(g.topics) == 1 {
+			g.why = k.why
+		}
+		g.topics = append(g.topics, printable.Line(res.Topic, maxTopicName))
+		g.lag.add(res.Topic, res.Lags)
 	}
-	_, err := io.WriteString(w, b.String())
+	urgency := []Outcome{Unknown, Failed, Untouched}
+	slices.SortStableFunc(groups, func(a, b *group) int {
+		return slices.Index(urgency, a.outcome) - slices.Index(urgency, b.outcome)
+	})
+	return groups
+}
+
+func (g *group) lagCell() string {
+	switch {
+	case g.lag.Partitions == 0:
+		return "not known"
+	case len(g.lag.Without) > 0:
+		return fmt.Sprintf("%d of %d topics", g.lag.Total, len(g.topics)-len(g.lag.Without))
+	}
+	return fmt.Sprint(g.lag.Total)
+}
+
+// firstOf names as many as fit a line, and at least one.
+func firstOf(names []string) string {
+	const width = 48
+	n, length := 1, len(names[0])
+	for n < len(names) && length+len(", ")+len(names[n]) <= width {
+		length += len(", ") + len(names[n])
+		n++
+	}
+	return shown(names, n)
+}
+
+// table is lines for people, in columns. What is put into it may come from anywhere.
+type table struct {
+	text strings.Builder
+	*tabwriter.Writer
+}
+
+func newTable() *table {
+	t := &table{}
+	t.Writer = tabwriter.NewWriter(&t.text, 0, 0, 2, ' ', 0)
+	return t
+}
+
+// row adds a line with a cell for each value.
+func (t *table) row(cells ...any) {
+	texts := make([]string, len(cells))
+	for i, c := range cells {
+		texts[i] = cleanLong(fmt.Sprint(c))
+	}
+	fmt.Fprintln(t.Writer, strings.Join(texts, "\t"))
+}
+
+func (t *table) writeTo(w io.Writer) error {
+	t.Flush() //nolint:errcheck,gosec // text takes everything
+	_, err := io.WriteString(w, t.text.String())
 	return err
 }
 
@@ -241,14 +318,6 @@ func (r *Report) noted() (n int, first Result) {
 		}
 	}
 	return n, first
-}
-
-func (r *Result) lagCell() string {
-	s := r.Lag()
-	if s.Partitions == 0 {
-		return "not known"
-	}
-	return fmt.Sprint(s.Total)
 }
 
 // why is the reason for the outcome, without the topic's name, which stands beside it.
