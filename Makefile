@@ -14,8 +14,12 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: ## do the main job against two linked clusters on loopback
+demo: ## do a planned failover between two linked clusters on loopback
 	@go run ./pkg/mirror/internal/demo
+
+.PHONY: demo-all
+demo-all: ## also an unplanned failover, and the contract's own example as an answer
+	@go run ./pkg/mirror/internal/demo -all
 
 .PHONY: dry-run
 dry-run: ## ask a real cluster what a verb would do: LINK=… TOPICS=a,b VERB=reverse-and-pause-mirror (it changes nothing)

@@ -301,15 +301,19 @@ func (p *Progress) Table(w io.Writer) error {
 		return slices.Index(urgency, a.stage) - slices.Index(urgency, b.stage)
 	})
 	if len(order) > 0 {
-		there := "-"
-		if len(p.Clusters) > 1 {
-			there = p.Clusters[1].ClusterID
-		}
 		t.row()
-		t.row("STAGE", "FOR", "TOPICS", p.ClusterID, there, "WHY")
+		head := []any{"STAGE", "FOR", "TOPICS", p.ClusterID, "WHY"}
+		if len(p.Clusters) > 1 {
+			head = slices.Insert(head, 4, any(p.Clusters[1].ClusterID))
+		}
+		t.row(head...)
 	}
 	for _, g := range order {
-		t.row(g.stage, longest[g], firstOf(names[g]), g.here, g.there, g.why)
+		cells := []any{g.stage, longest[g], firstOf(names[g]), g.here, g.why}
+		if len(p.Clusters) > 1 {
+			cells = slices.Insert(cells, 4, any(g.there))
+		}
+		t.row(cells...)
 	}
 
 	t.row()

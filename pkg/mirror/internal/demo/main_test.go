@@ -1,57 +1,78 @@
 package main
 
 import (
-	"context"
+	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 )
 
-func TestDemo(t *testing.T) {
-	// Whatever the environment says, the demo stays on loopback.
+// text runs the demo in virtual time, and returns what it printed.
+func text(t *testing.T, bar, all bool) string {
+	t.Helper()
+	// Whatever the environment says, the demo stays with its own clusters.
 	t.Setenv("HTTP_PROXY", "http://proxy.invalid:1")
 	t.Setenv("KAFKA_REST_ENDPOINT", "https://rest.invalid")
 	var b strings.Builder
-	require.NoError(t, run(context.Background(), &b))
-	steps := strings.Split(b.String(), "report, err := ")
-	require.Len(t, steps, 9)
+	synctest.Test(t, func(t *testing.T) {
+		d := &demo{w: &b, bar: bar, inMemory: true}
+		require.NoError(t, d.run(t.Context(), all))
+	})
+	return b.String()
+}
+
+func TestDemo_ThePlannedJobFitsAPage(t *testing.T) {
+	require.LessOrEqual(t, strings.Count(text(t, false, false), "\n"), 70)
+}
+
+func TestDemo_BarsFitANarrowTerminal(t *testing.T) {
+	bars := regexp.MustCompile(`\r[^\r\n]*`).FindAllString(text(t, true, false), -1)
+	require.Greater(t, len(bars), 5)
+	for _, bar := range bars {
+		require.LessOrEqual(t, len(bar), 40)
+	}
+	require.Contains(t, bars, "\r[######..........] 10 of 26 sent ")
+	require.Contains(t, bars, "\r[################] 26 of 26 done ")
+}
+
+func TestDemo(t *testing.T) {
+	steps := regexp.MustCompile(`(?m)^\d\. .*$`).Split(text(t, false, true), -1)
+	require.Len(t, steps, 1+8+5+2)
 	for step, lines := range [][]string{
-		1: {
-			"dry run: nothing was changed", "1 accepted, 1 failed, 0 unknown, 0 untouched", "lag              100000 messages",
-		},
-		2: {
-			"1 accepted, 1 failed, 0 unknown, 0 untouched",
-			"topic-2  failed   50000  400: Topic 'topic-2' has already stopped its mirror from 'my-new-link-1'",
-			"lag              100000 messages in 6 partitions; the largest is 40000, topic-sb partition 2",
-			"truncated        84060 messages, by the rows of 6 partitions of 2 topics; the server gives no total",
-			"topic-sb: lag 50000, truncated 42030 messages in 3 partitions by its rows",
-			"topic-2: lag 50000, truncated 42030 messages in 3 partitions by its rows",
-		},
-		3: {
-			"0 accepted, 1 failed, 1 unknown, 0 untouched, 1 unexpected row",
-			"topic-1  unknown  not known  the answer has no row for this topic",
-			"topic-sb    accepted  this topic was not asked for",
-		},
+		1: {"mirror.CheckPair(here, there)\nerr: <nil>"},
+		2: {"mirror.CheckCaughtUp(first, later, names...)\nerr: <nil>"},
+		3: {"26 would be accepted; err: <nil>"},
 		4: {
-			`dry run: nothing was changed; reverse-and-pause-mirror, link "my-new-link-1", ` +
-				`pattern "^(?:orders\..*)$": 2 accepted, 0 failed`, "err: <nil>",
+			"10 of 26 sent\n20 of 26 sent\n26 of 26 sent\ndo not move clients: 6 unknown",
+			"20 accepted, 0 failed, 6 unknown, 0 untouched",
+			"events.19, events.20, events.21, events.22 and 2 more",
 		},
 		5: {
-			"2 accepted, 0 failed, 0 unknown, 0 untouched", "err: <nil>",
+			"not yet: 25 of 26 done; 1 in progress", "PENDING_STOPPED", "CONSUMER_GROUP_IN_USE_ERROR: group billing is active",
+			"ended   nothing has moved for 3s: stalled",
 		},
-		6: {
-			"0 accepted, 0 failed, 2 unknown, 0 untouched",
-			"payments  unknown  not known  the request may have been carried out, and no response came: EOF",
-			"look at the topic before sending it again",
+		6: {"26 of 26 done\nerr: <nil>"},
+		8: {"26 accepted, 0 failed, 0 unknown, 0 untouched; err: <nil>", "26 of 26 done\nerr: <nil>"},
+		9: {`not STOPPED: ["orders" "refunds"]; last known lag: 12 messages`},
+		10: {
+			"0 accepted, 0 failed, 2 unknown, 0 untouched\nerr: ", "not yet: 1 of 2 done",
+			"refunds  SOURCE_UNAVAILABLE  it is SOURCE_UNAVAILABLE on lkc-local, which can hide a finished failover",
 		},
-		7: {
-			"payments  failed   ", "400: Topic 'payments' has already stopped its mirror",
+		11: {"2 accepted, 0 failed, 0 unknown, 0 untouched; err: <nil>"},
+		12: {"the server's own total is 12 for 2 topics"},
+		13: {"2 accepted, 0 failed, 0 unknown, 0 untouched; err: <nil>", "2 of 2 done\nerr: <nil>"},
+		14: {
+			"1 accepted, 1 failed, 0 unknown, 0 untouched",
+			"failed   topic-2  50000  400: Topic 'topic-2' has already stopped its mirror from 'my-new-link-1'",
+			"lag        100000 messages in 6 partitions; the largest is 40000, topic-sb partition 2",
+			"truncated  84060 messages, by the rows of 6 partitions of 2 topics; the server gives no total",
 		},
-		8: {
-			"batch 1 of 6: 10 of 60 topics\n", "batch 6 of 6: 60 of 60 topics\n",
-			"60 accepted, 0 failed, 0 unknown, 0 untouched",
-			"batch 3: 10 topics, HTTP 429 Too Many Requests", "batch 3: 10 topics, HTTP 200", "err: <nil>",
+		15: {
+			"0 accepted, 1 failed, 1 unknown, 0 untouched, 1 unexpected row",
+			"unknown  topic-1  not known  the answer has no row for this topic",
+			"topic-sb    accepted  this topic was not asked for",
 		},
 	} {
 		for _, line := range lines {
