@@ -8,7 +8,8 @@ import (
 )
 
 // Merge adds to r what another report says, about the same cluster, link and verb: of topics that were sent
-// again, or of the next batches of a journal. A dry run merges with dry runs only. Where the two are
+// again, or of the next batches of a journal. The zero Report becomes what the other one is about. A dry run
+// merges with dry runs only. Where the two are
 // not about the same it returns an error that matches ErrInvalidArgument, and r stays as it was. The
 // other report is not changed.
 //
@@ -36,6 +37,9 @@ func (r *Report) Merge(other *Report) error {
 	}
 	if r == other {
 		return nil
+	}
+	if r.Verb == "" && r.ClusterID == "" && r.Link == "" && len(r.Results) == 0 {
+		r.Verb, r.ClusterID, r.Link, r.DryRun = other.Verb, other.ClusterID, other.Link, other.DryRun
 	}
 	for _, c := range []struct{ what, ours, theirs string }{
 		{"verb", string(r.Verb), string(other.Verb)},

@@ -22,6 +22,26 @@ func said(t *testing.T, do mirrortest.Action) *mirror.Report {
 	return report
 }
 
+func TestReport_MergeIntoTheZeroReport(t *testing.T) {
+	for name, do := range map[string]mirrortest.Action{
+		"accepted": ok(rows(good("x"))), "unknown": mirrortest.Cut(0), "untouched": mirrortest.Error(403, 40301, "no"),
+		"unexpected": ok(rows(good("x"), good("y"))),
+	} {
+		t.Run(name, func(t *testing.T) {
+			report := said(t, do)
+			var whole mirror.Report
+			require.Error(t, whole.Err())
+			require.NoError(t, whole.Merge(report))
+			want, err := json.Marshal(report)
+			require.NoError(t, err)
+			got, err := json.Marshal(whole)
+			require.NoError(t, err)
+			require.JSONEq(t, string(want), string(got))
+			require.Equal(t, fmt.Sprint(report.Err()), fmt.Sprint(whole.Err()))
+		})
+	}
+}
+
 func TestReportsSurvive_Merge(t *testing.T) {
 	row := func(code, message string) mirrortest.Action {
 		return ok(rows(`{"mirror_topic_name":"x","error_code":` + code + `,"error_message":` + message + `}`))

@@ -333,7 +333,10 @@ func Example() {
 			return err
 		}
 		progress, err := local.Follow(ctx, known, mirror.FollowOptions{Other: remote})
-		return errors.Join(err, j.Settle(progress.Report()), j.Finish())
+		if err := errors.Join(err, j.Settle(progress.Report())); err != nil {
+			return err
+		}
+		return j.Finish()
 	}
 	for range 3 {
 		err := job(context.Background(), "orders", "refunds", "payments")

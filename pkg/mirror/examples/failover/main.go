@@ -1,0 +1,153 @@
+// Failover is a program to copy: it reverses mirror topics of a link, and follows them until they are done.
+//
+//	failover -link dr-link -journal may.journal orders payments
+//
+// It can be interrupted or killed at any time, and run again with the same journal. The cluster that holds the
+// mirror topics comes from KAFKA_REST_ENDPOINT, KAFKA_CLUSTER_ID, KAFKA_API_KEY and KAFKA_API_SECRET, the other one
+// from the same names with OTHER_ in front. It exits with 0 if all are done, 1 if the server refused topics, 2 if
+// somebody has to look, 3 if this run did nothing, and 4 if it was called wrongly.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"time"
+
+	"github.com/seed25095279/clusterlink-go/pkg/mirror"
+	"github.com/seed25095279/clusterlink-go/pkg/mirror/journal"
+)
+
+func main() {
+	link := flag.String("link", "", "the cluster link")
+	path := flag.String("journal", "", "the file that the job is written to: one file is one job")
+	pause := flag.Duration("pause", 10*time.Second, "how long the topics must stay caught up")
+	flag.CommandLine.Init("failover", flag.ContinueOnError)
+	if err := flag.CommandLine.Parse(os.Args[1:]); err != nil || *link == "" || *path == "" || flag.NArg() == 0 {
+		fmt.Fprintln(os.Stderr, "usage: failover -link LINK -journal FILE TOPIC...")
+		os.Exit(4)
+	}
+	err := run(*link, *path, *pause, flag.Args())
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "failover:", err)
+	}
+	os.Exit(exitCode(err))
+}
+
+func run(link, path string, pause time.Duration, names []string) (err error) {
+	// The first interrupt ends drain: no further batch is sent. The second ends ctx: the batch under way is
+	// given up, and its outcome is unknown.
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	drain, stop := context.WithCancelCause(ctx)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt)
+	go func() {
+		<-signals
+		stop(errors.New("interrupted: run it again to go on"))
+		fmt.Fprintln(os.Stderr, "failover: no further batch is sent; interrupt again to give up on this one")
+		<-signals
+		cancel()
+	}()
+
+	j, err := journal.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, j.Close()) }()
+	cfg, err := mirror.ConfigFromEnv()
+	if err != nil {
+		return err
+	}
+	cfg.BeforeBatch = func(context.Context, mirror.Batch) error { return context.Cause(drain) }
+	local, err := mirror.NewClient(j.Attach(cfg))
+	if err != nil {
+		return err
+	}
+	other, err := mirror.NewClient(mirror.Config{
+		Endpoint:   os.Getenv("OTHER_KAFKA_REST_ENDPOINT"),
+		ClusterID:  os.Getenv("OTHER_KAFKA_CLUSTER_ID"),
+		Credential: mirror.APIKey(os.Getenv("OTHER_KAFKA_API_KEY"), os.Getenv("OTHER_KAFKA_API_SECRET")),
+	})
+	if err != nil {
+		return err
+	}
+
+	known, err := j.Report() // of the runs before this one
+	if err != nil {
+		return err
+	}
+	if left := known.Remaining(names...); len(left) > 0 {
+		if err := ready(drain, local, other, link, pause, left); err != nil {
+			return err
+		}
+		plan, err := local.Validate(drain, mirror.VerbReverseAndPause, link, mirror.Topics(left...))
+		if err := errors.Join(plan.Table(os.Stdout), err); err != nil {
+			return err
+		}
+		fmt.Printf("\nReverse %d topics? Type the name of the link: ", len(left))
+		var answer string
+		if _, _ = fmt.Scanln(&answer); answer != link {
+			return errors.New("not confirmed")
+		}
+		report, _ := local.ReverseAndPause(ctx, link, mirror.Topics(left...)) // the report has what the error says
+		if err := errors.Join(report.Table(os.Stdout), known.Merge(report)); err != nil {
+			return err
+		}
+	}
+
+	if known.Count(mirror.Accepted)+known.Count(mirror.Unknown) == 0 {
+		return known.Err()
+	}
+	progress, err := local.Follow(drain, known, mirror.FollowOptions{
+		Other:  other,
+		OnPoll: func(_ context.Context, p *mirror.Progress) { fmt.Println(p) },
+	})
+	if err := errors.Join(progress.Table(os.Stdout), j.Settle(progress.Report())); err != nil {
+		return err
+	}
+	if err := errors.Join(err, progress.Report().Err()); err != nil {
+		return err
+	}
+	return j.Finish()
+}
+
+// ready returns what speaks against a reversal: the sides of the link do not fit, or topics lag.
+func ready(ctx context.Context, local, other *mirror.Client, link string, pause time.Duration, names []string) error {
+	here, err1 := local.Link(ctx, link)
+	there, err2 := other.Link(ctx, link)
+	first, err3 := local.Mirrors(ctx, link)
+	select {
+	case <-time.After(pause):
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	second, err4 := local.Mirrors(ctx, link)
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
+		return err
+	}
+	return errors.Join(mirror.CheckPair(here, there), mirror.CheckCaughtUp(first, second, names...))
+}
+
+func exitCode(err error) int {
+	var incomplete *mirror.IncompleteError
+	var notDone *mirror.NotDoneError
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, mirror.ErrInvalidArgument):
+		return 4
+	case errors.Is(err, mirror.ErrOutcomeUnknown), errors.As(err, &notDone):
+		return 2
+	case !errors.As(err, &incomplete) || incomplete.Report.DryRun:
+		return 3
+	case incomplete.Report.Count(mirror.Accepted) > 0:
+		return 2
+	case incomplete.Report.Count(mirror.Failed) > 0:
+		return 1
+	}
+	return 3
+}

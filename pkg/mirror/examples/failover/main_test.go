@@ -1,0 +1,159 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed25095279/clusterlink-go/pkg/mirror"
+	"github.com/seed25095279/clusterlink-go/pkg/mirror/mirrortest"
+)
+
+// The test's own binary is the program if this is set.
+const isProgram = "CLUSTERLINK_TEST_IS_FAILOVER"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(isProgram) != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// job is a pair of clusters, and what the program is called with.
+type job struct {
+	*mirrortest.Pair
+	args  []string
+	names []string
+}
+
+// newJob returns a job for so many topics that have caught up.
+func newJob(t *testing.T, topics int) *job {
+	t.Helper()
+	j := &job{}
+	var o mirrortest.Options
+	for i := range topics {
+		name := fmt.Sprintf("t%03d", i)
+		j.names = append(j.names, name)
+		o.Topics = append(o.Topics, mirrortest.Topic{
+			Name: name, Partitions: []mirrortest.Partition{{LastSourceFetchOffset: 7}},
+		})
+	}
+	j.Pair = mirrortest.NewPair(t, o)
+	j.args = append(
+		[]string{"-link", j.Link(), "-journal", filepath.Join(t.TempDir(), "job"), "-pause", "1ms"}, j.names...,
+	)
+	return j
+}
+
+// command is the program, about to be started.
+func (j *job) command(answer string, args ...string) *exec.Cmd {
+	cmd := exec.Command(os.Args[0], args...)
+	cmd.Env = append(os.Environ(), isProgram+"=1")
+	for prefix, c := range map[string]*mirrortest.Cluster{"": j.Local, "OTHER_": j.Remote} {
+		key, secret := c.APIKey()
+		cmd.Env = append(cmd.Env, prefix+"KAFKA_REST_ENDPOINT="+c.Endpoint, prefix+"KAFKA_CLUSTER_ID="+c.ID,
+			prefix+"KAFKA_API_KEY="+key, prefix+"KAFKA_API_SECRET="+secret)
+	}
+	cmd.Stdin = strings.NewReader(answer + "\n")
+	return cmd
+}
+
+// run runs the program to its end, and returns its exit code and what it printed.
+func (j *job) run(answer string, args ...string) (int, string) {
+	cmd := j.command(answer, args...)
+	out, _ := cmd.CombinedOutput()
+	return cmd.ProcessState.ExitCode(), string(out)
+}
+
+func (j *job) requireReversedOnce(t *testing.T) {
+	t.Helper()
+	j.Local.AssertSentOnce(t)
+	for _, name := range j.names {
+		require.Equal(t, 1, j.Local.Applied(name))
+		require.Equal(t, mirror.StatusPaused, j.Remote.Status(name))
+	}
+}
+
+func TestFailover_Done(t *testing.T) {
+	j := newJob(t, 3)
+	code, out := j.run("dr-link", j.args...)
+	require.Equal(t, 0, code, out)
+	require.Contains(t, out, "3 of 3 would be accepted\n")
+	require.Contains(t, out, "clients may move: 3 of 3\n")
+	j.requireReversedOnce(t)
+
+	code, out = j.run("dr-link", j.args...)
+	require.Equal(t, 3, code)
+	require.Contains(t, out, "the job is finished")
+}
+
+func TestFailover_ALostAnswerIsSettled(t *testing.T) {
+	j := newJob(t, 3)
+	j.Local.Inject(mirrortest.Fault{Nth: 2, AfterApply: true, Do: mirrortest.Cut(0)}) // the dry run comes first
+	code, out := j.run("dr-link", j.args...)
+	require.Equal(t, 0, code, out)
+	require.Contains(t, out, "do not move clients: 3 unknown\n")
+	require.Contains(t, out, "clients may move: 3 of 3\n")
+	j.requireReversedOnce(t)
+}
+
+func TestFailover_NothingIsDone(t *testing.T) {
+	for name, c := range map[string]struct {
+		spoil  func(*mirrortest.Pair)
+		answer string
+		says   string
+	}{
+		"it is not confirmed": {func(*mirrortest.Pair) {}, "yes", "not confirmed"},
+		"a topic lags": {
+			func(p *mirrortest.Pair) { p.Local.SetPartitions("t001", mirrortest.Partition{Lag: 5}) }, "dr-link",
+			"1 of 3 topics have not caught up: t001 is ACTIVE with a lag of 5",
+		},
+		"the link is one-way": {func(p *mirrortest.Pair) {
+			p.Remote.OnLink(func(l mirror.LinkInfo) mirror.LinkInfo { l.Mode = "SOURCE"; return l })
+		}, "dr-link", "link.mode is SOURCE"},
+		"the dry run is refused": {func(p *mirrortest.Pair) {
+			p.Local.Inject(mirrortest.Fault{Do: mirrortest.Error(403, 40301, "not allowed")})
+		}, "dr-link", "not allowed"},
+		"the call is refused": {func(p *mirrortest.Pair) {
+			p.Local.Inject(mirrortest.Fault{Nth: 2, Do: mirrortest.Error(403, 40301, "not allowed")})
+		}, "dr-link", "not allowed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			j := newJob(t, 3)
+			c.spoil(j.Pair)
+			code, out := j.run(c.answer, j.args...)
+			require.Equal(t, 3, code, out)
+			require.Contains(t, out, c.says)
+			for _, topic := range j.names {
+				require.Equal(t, mirror.StatusActive, j.Local.Status(topic))
+			}
+		})
+	}
+}
+
+func TestFailover_Refused(t *testing.T) {
+	j := newJob(t, 1)
+	j.Local.Inject(mirrortest.Fault{Nth: 2, Topic: "t000", Do: mirrortest.Row(
+		`{"mirror_topic_name":"t000","error_code":40301,"error_message":"not this one"}`,
+	)})
+	code, out := j.run("dr-link", j.args...)
+	require.Equal(t, 1, code, out)
+	require.Contains(t, out, "t000: 40301: not this one")
+}
+
+func TestFailover_CalledWrongly(t *testing.T) {
+	j := newJob(t, 1)
+	for _, args := range [][]string{
+		{}, {"-link", "dr-link"}, {"-what"}, j.args[:6], append([]string{"-pause", "soon"}, j.args...),
+	} {
+		code, out := j.run("dr-link", args...)
+		require.Equal(t, 4, code, out)
+	}
+	require.Empty(t, j.Journal(), "no request came")
+}
