@@ -5,68 +5,112 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
+	"net"
+	"net/http"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
+	"syscall"
+	"time"
 
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
 	"github.com/seed25095279/clusterlink-go/pkg/mirror/mirrortest"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	port := flag.Int("port", 0, "the local cluster's port, and the one below the remote cluster's; 0 is any two")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, os.Stdout); err != nil {
+	if err := run(ctx, os.Stdout, *port); err != nil {
 		fmt.Fprintln(os.Stderr, "serve:", err)
 		stop()
 		os.Exit(1) //nolint:gocritic // stop has been called
 	}
 }
 
-func run(ctx context.Context, w io.Writer) error {
-	pair, err := mirrortest.Start(mirrortest.Options{Topics: []mirrortest.Topic{
-		{Name: "topic-1"}, {Name: "topic-2"}, {Name: "orders.eu"}, {Name: "orders.us"},
+func run(ctx context.Context, w io.Writer, port int) (err error) {
+	caughtUp := []mirrortest.Partition{{LastSourceFetchOffset: 340}, {LastSourceFetchOffset: 0}}
+	pair, err := mirrortest.Start(mirrortest.Options{Settle: 3 * time.Second, Topics: []mirrortest.Topic{
+		{Name: "orders.eu", Partitions: caughtUp}, {Name: "orders.us", Partitions: caughtUp},
+		{Name: "payments", Partitions: caughtUp}, {Name: "refunds", Partitions: caughtUp},
+		{Name: "lags", Partitions: []mirrortest.Partition{{Lag: 12, LastSourceFetchOffset: 340}}},
 		{Name: "stopped", Status: mirror.StatusStopped},
-		{Name: "error-429"}, {Name: "error-500"},
+		{Name: "left-out"}, {Name: "lost"}, {Name: "error-429"}, {Name: "error-500"}, {Name: "waits"},
 	}})
 	if err != nil {
 		return err
 	}
-	// Asking for one of these topics shows an answer that is hard to come by otherwise.
-	pair.Local.Inject(mirrortest.Fault{Topic: "error-429", Every: true, Do: mirrortest.RateLimited()})
-	pair.Local.Inject(mirrortest.Fault{
-		Topic: "error-500", Every: true, Do: mirrortest.Error(500, 50003, "This server had a retriable error."),
-	})
-
-	var b strings.Builder
-	fmt.Fprintf(&b, "Two linked clusters, until you interrupt this.\n\n")
-	fmt.Fprintf(&b, "%-8s %-12s %-24s %-18s %s\n", "CLUSTER", "ID", "ENDPOINT", "KEY", "SECRET")
-	for _, row := range []struct {
-		name string
-		*mirrortest.Cluster
-	}{{"local", pair.Local}, {"remote", pair.Remote}} {
-		key, secret := row.APIKey()
-		fmt.Fprintf(&b, "%-8s %-12s %-24s %-18s %s\n", row.name, row.ID, row.Endpoint, key, secret)
+	defer func() { err = errors.Join(err, pair.Close()) }()
+	// A request for one of these shows what is hard to come by otherwise.
+	for topic, f := range map[string]mirrortest.Fault{
+		"left-out":  {Do: mirrortest.LeaveOut(), AfterApply: true},
+		"lost":      {Do: mirrortest.Cut(0), AfterApply: true},
+		"error-429": {Do: mirrortest.RateLimited()},
+		"error-500": {Do: mirrortest.Error(500, 50003, "This server had a retriable error."), AfterApply: true},
+	} {
+		f.Topic, f.Every = topic, true
+		pair.Local.Inject(f)
 	}
-	key, secret := pair.Local.APIKey()
-	fmt.Fprintf(&b, `
-link           %s
-mirror topics  topic-1, topic-2, orders.eu, orders.us (on local)
-special        stopped has stopped already; error-429 and error-500 answer like that
+	pair.Local.SetReasons("waits", mirror.Reason{Code: "CONSUMER_GROUP_IN_USE_ERROR", Message: "group billing is active"})
 
-A dry run of each verb; without validate_only=true it is done.
-
-`, pair.Link())
-	for _, verb := range mirror.Verbs() {
-		fmt.Fprintf(&b, "curl -s -u %s:%s --json '{\"mirror_topic_names\":[\"topic-1\",\"stopped\"]}' "+
-			"'%s/kafka/v3/clusters/%s/links/%s/mirrors:%s?validate_only=true'\n",
-			key, secret, pair.Local.Endpoint, pair.Local.ID, pair.Link(), verb)
+	endpoints := map[*mirrortest.Cluster]string{pair.Local: pair.Local.Endpoint, pair.Remote: pair.Remote.Endpoint}
+	if port != 0 {
+		for i, c := range []*mirrortest.Cluster{pair.Local, pair.Remote} {
+			listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port+i)))
+			if err != nil {
+				return err
+			}
+			server := &http.Server{Handler: c, ReadHeaderTimeout: 10 * time.Second}
+			defer func() { err = errors.Join(err, server.Close()) }()
+			go func() { _ = server.Serve(listener) }() // until it is closed
+			endpoints[c] = "http://" + listener.Addr().String()
+		}
 	}
-	if _, err := io.WriteString(w, b.String()); err != nil {
-		return errors.Join(err, pair.Close())
+	if _, err := io.WriteString(w, help(pair, endpoints)); err != nil {
+		return err
 	}
 	<-ctx.Done()
-	return pair.Close()
+	return nil
+}
+
+// help says what there is, and how to reach it.
+func help(pair *mirrortest.Pair, endpoints map[*mirrortest.Cluster]string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, `Two linked clusters, until you interrupt this. The link is %s on both.
+
+mirror topics on %s: orders.eu, orders.us, payments, refunds
+lags                       has a lag of 12
+stopped                    has stopped its mirror already
+waits                      does not get beyond PENDING_STOPPED
+left-out                   is changed, and left out of the answer
+lost                       is changed, and the answer is lost
+error-500                  is changed, and the answer is a 500
+error-429                  is turned away by the rate limiter
+
+For this library, make dry-run and the failover example:
+
+`, pair.Link(), pair.Local.ID)
+	for _, c := range []struct {
+		*mirrortest.Cluster
+		prefix, token string
+	}{{pair.Local, "", "local-token"}, {pair.Remote, "OTHER_", "remote-token"}} {
+		key, secret := c.APIKey()
+		c.AcceptToken(c.token, "")
+		fmt.Fprintf(&b, "export %[1]sKAFKA_REST_ENDPOINT=%[2]s %[1]sKAFKA_CLUSTER_ID=%[3]s "+
+			"%[1]sKAFKA_API_KEY=%[4]s %[1]sKAFKA_API_SECRET=%[5]s # or the bearer token %[6]s\n",
+			c.prefix, endpoints[c.Cluster], c.ID, key, secret, c.token)
+	}
+	fmt.Fprintf(&b, "\nA dry run of each verb; without validate_only=true it is done.\n\n")
+	key, secret := pair.Local.APIKey()
+	for _, verb := range mirror.Verbs() {
+		fmt.Fprintf(&b, "curl -s -u %s:%s --json '{\"mirror_topic_names\":[\"payments\",\"stopped\"]}' "+
+			"'%s/kafka/v3/clusters/%s/links/%s/mirrors:%s?validate_only=true'\n",
+			key, secret, endpoints[pair.Local], pair.Local.ID, pair.Link(), verb)
+	}
+	return b.String()
 }
