@@ -21,9 +21,13 @@ demo: ## do a planned failover between two linked clusters on loopback
 demo-all: ## also an unplanned failover, and the contract's own example as an answer
 	@go run ./pkg/mirror/internal/demo -all
 
+# What is set for these is data: it goes by the environment, where no shell reads it.
+export VERB LINK TOPICS
+
 .PHONY: dry-run
 dry-run: ## ask a real cluster what a verb would do: LINK=… TOPICS=a,b VERB=reverse-and-pause-mirror (it changes nothing)
-	@go run ./pkg/mirror/internal/dryrun $(if $(VERB),-verb '$(VERB)') -link '$(LINK)' -topics '$(TOPICS)'
+	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; go build -o "$$dir/dryrun" ./pkg/mirror/internal/dryrun; \
+	"$$dir/dryrun" $${VERB:+-verb "$$VERB"} -link "$${LINK:-}" -topics "$${TOPICS:-}"
 
 .PHONY: serve
 serve: ## run two linked clusters on loopback to point any client at, until interrupted: PORT=8090

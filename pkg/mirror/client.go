@@ -7,7 +7,9 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
@@ -60,7 +62,7 @@ func NewClient(cfg Config) (*Client, error) {
 		clusterID:  cfg.ClusterID,
 		credential: cfg.Credential,
 		logger:     cfg.Logger,
-		userAgent:  cmp.Or(cfg.UserAgent, "clusterlink-go"),
+		userAgent:  cmp.Or(cfg.UserAgent, defaultUserAgent()),
 		timeout:    cmp.Or(cfg.Timeout, defaultTimeout),
 		maxAnswer:  cmp.Or(cfg.MaxAnswer, defaultMaxAnswer),
 
@@ -92,4 +94,24 @@ func (c *Client) String() string {
 // Format writes the same for every verb: the fields are in use.
 func (c *Client) Format(f fmt.State, _ rune) {
 	_, _ = io.WriteString(f, c.String()) // f has no way to fail
+}
+
+// module is the library's, as a program that is built with it records it.
+const module = "github.com/seed25095279/clusterlink-go"
+
+// defaultUserAgent is the library's name, with its version where the build records one.
+var defaultUserAgent = sync.OnceValue(func() string {
+	info, _ := debug.ReadBuildInfo()
+	return userAgentOf(info)
+})
+
+func userAgentOf(info *debug.BuildInfo) string {
+	if info != nil {
+		for _, m := range append(info.Deps, &info.Main) {
+			if m.Path == module && strings.HasPrefix(m.Version, "v") {
+				return "clusterlink-go/" + m.Version
+			}
+		}
+	}
+	return "clusterlink-go"
 }

@@ -68,7 +68,7 @@ type Config struct {
 	// Logger gets a record for each call, with counts, one for each wait before a retry, and at the
 	// level debug one for each attempt: no topic but in an error, and no secret. Nil is silent.
 	Logger *slog.Logger
-	// UserAgent is sent as User-Agent; "" is clusterlink-go.
+	// UserAgent is sent as User-Agent; "" is clusterlink-go, with the module's version where the build records one.
 	UserAgent string
 
 	// Timeout bounds one attempt, from asking the credential to the last byte of the response; 0 is

@@ -88,6 +88,35 @@
 // KeepGoing is set. Requests go through [Config].Middleware to the library's own transport, which opens
 // a connection for each.
 //
+// # Runbooks
+//
+// The examples PlannedFailover and UnplannedFailover are the two jobs from end to end. The program in
+// examples/failover is the planned one to copy, with a journal (package journal), a confirmation and exit codes.
+// The first interrupt should let the batch under way come to its end: see the example of Config for interrupts.
+//
+// # Credentials and addresses
+//
+// [APIKey] is HTTP Basic; on Confluent Cloud it must be a key of that very Kafka cluster, so the two clusters of a
+// link have two, and a new key takes minutes to work (observed). [BearerToken] takes a source of OAuth 2.0 access
+// tokens, which is asked for each request, so let it cache. [NoCredential] goes with mutual TLS and a certificate
+// in [Config].TLS. On Confluent Cloud and inside a Platform broker the API lies under /kafka; on a standalone
+// REST Proxy it does not (observed): set [Config].PathPrefix to "/".
+//
+// # Patterns
+//
+// [Topics] is the safe way: only then can a report account for a topic that the answer leaves out. [Prefix] and
+// [Suffix] take literals, and send an expression that means the same whether the server searches with it or
+// matches the whole name. [Pattern] sends an expression as it stands; its dialect is the server's, very likely
+// Java's (assumed), and not Go's, so preview it with a dry run and send what that showed by name. [All] is the only
+// way to say everything: a Pattern that finds a match in each of a few unrelated names is refused, since that is
+// what is left when a variable was empty.
+//
+// # What is not known of the server
+//
+// It is closed source. Not documented, and so not relied on: the dialect and anchoring of patterns, how many names
+// one request may carry, the order of the answer's rows, and whether lag is a reason to refuse. Assumed: that a 403
+// or 404 touches nothing.
+//
 // # The JSON form
 //
 // A report marshals to an object with a version, 3, which goes up when a reader of the old form would

@@ -3,6 +3,7 @@ package mirror_test
 import (
 	"encoding/json"
 	"flag"
+	"fmt"
 	"go/ast"
 	"go/importer"
 	"go/parser"
@@ -239,27 +240,45 @@ func TestSurface_WhatAUserLinks(t *testing.T) {
 	}, modules)
 }
 
-// What the README shows are the examples, which run.
-func TestSurface_ReadmeShowsTheExamples(t *testing.T) {
-	flat := func(file string) string {
-		text, err := os.ReadFile(file)
-		require.NoError(t, err)
-		var lines []string
-		for line := range strings.Lines(string(text)) {
-			lines = append(lines, strings.TrimSpace(line))
-		}
-		return strings.Join(lines, "\n")
+// Every Go snippet of the README compiles when it is pasted into an empty file with its imports.
+func TestSurface_ReadmeSnippetsCompile(t *testing.T) {
+	text, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	paths := map[string]string{
+		"context": "context", "log": "log", "os": "os", "http": "net/http", "testing": "testing",
+		"require": "github.com/stretchr/testify/require", "mirror": module + "/pkg/mirror",
+		"mirrortest": module + "/pkg/mirror/mirrortest", "contract": module + "/pkg/contract",
 	}
-	var examples string
-	for _, file := range []string{
-		"example_test.go", "example_follow_test.go", "mirrortest/example_test.go", "../contract/example_test.go",
-	} {
-		examples += flat(file)
-	}
-	snippets := strings.Split(flat("../../README.md"), "```go\n")[1:]
-	require.NotEmpty(t, snippets)
-	for _, snippet := range snippets {
+	snippets := strings.Split(string(text), "```go\n")[1:]
+	require.Len(t, snippets, 3)
+	overlay := map[string]string{}
+	for i, snippet := range snippets {
 		snippet, _, _ = strings.Cut(snippet, "```")
-		require.Contains(t, examples, snippet)
+		imports := map[string]bool{}
+		for _, used := range regexp.MustCompile(`\b([a-z]+)\.[A-Z]`).FindAllStringSubmatch(snippet, -1) {
+			if path := paths[used[1]]; path != "" {
+				imports[path] = true
+			}
+		}
+		source := "package main\n"
+		for path := range imports {
+			source += fmt.Sprintf("import %q\n", path)
+		}
+		file := filepath.Join(t.TempDir(), "snippet.go")
+		require.NoError(t, os.WriteFile(file, []byte(source+snippet), 0o600))
+		name := "main.go"
+		if strings.HasPrefix(snippet, "func Test") {
+			name = fmt.Sprintf("snippet%d_test.go", i)
+		}
+		here, err := filepath.Abs(filepath.Join("testdata/readme", name))
+		require.NoError(t, err)
+		overlay[here] = file
 	}
+	text, err = json.Marshal(map[string]any{"Replace": overlay})
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "overlay.json")
+	require.NoError(t, os.WriteFile(file, text, 0o600))
+	out, err := exec.CommandContext(t.Context(), "go", "test", "-c", "-vet=off", "-o", filepath.Join(t.TempDir(), "out"),
+		"-overlay", file, "./testdata/readme").CombinedOutput()
+	require.NoError(t, err, string(out))
 }

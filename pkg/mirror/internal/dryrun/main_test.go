@@ -1,7 +1,7 @@
 package main
 
 import (
-	"context"
+	"io"
 	"strings"
 	"testing"
 
@@ -21,7 +21,9 @@ func TestDryRun_ChangesNothing(t *testing.T) {
 	t.Setenv("KAFKA_API_SECRET", secret)
 
 	var b strings.Builder
-	require.NoError(t, run(context.Background(), &b, mirror.VerbReverseAndPause, pair.Link(), "topic-1, topic-2"))
+	code, err := run(t.Context(), &b, mirror.VerbReverseAndPause, pair.Link(), "topic-1, topic-2")
+	require.NoError(t, err)
+	require.Zero(t, code)
 	require.Contains(t, b.String(), "dry run: nothing was changed")
 	require.Contains(t, b.String(), "2 accepted")
 	for _, r := range pair.Journal() {
@@ -30,7 +32,28 @@ func TestDryRun_ChangesNothing(t *testing.T) {
 	}
 	require.Equal(t, mirror.StatusActive, pair.Local.Status("topic-1"))
 
-	require.ErrorIs(t, run(context.Background(), &b, "reverse", "", ""), mirror.ErrNoTopics)
-	t.Setenv("KAFKA_API_KEY", "")
-	require.ErrorContains(t, run(context.Background(), &b, mirror.VerbPause, "l", "a"), "KAFKA_API_KEY")
+	pair.Local.SetStatus("topic-2", mirror.StatusStopped)
+	code, err = run(t.Context(), &b, mirror.VerbPromote, pair.Link(), "topic-1 topic-2")
+	require.Equal(t, 1, code)
+	require.ErrorContains(t, err, "already stopped")
+	pair.Local.Inject(mirrortest.Fault{Do: mirrortest.Error(403, 40301, "no")})
+	code, err = run(t.Context(), &b, mirror.VerbPromote, pair.Link(), "topic-1")
+	require.Equal(t, 2, code)
+	require.ErrorContains(t, err, "HTTP 403")
+	code, err = run(t.Context(), &b, mirror.VerbPromote, pair.Link(), "a/b")
+	require.Equal(t, 4, code)
+	require.ErrorIs(t, err, mirror.ErrInvalidArgument)
+}
+
+func TestDryRun_SaysAllThatIsMissing(t *testing.T) {
+	for _, name := range []string{"REST_ENDPOINT", "CLUSTER_ID", "ID", "API_KEY", "API_SECRET"} {
+		t.Setenv("KAFKA_"+name, "")
+	}
+	code, err := run(t.Context(), io.Discard, "reverse", "", " , ")
+	require.Equal(t, 4, code)
+	for _, name := range []string{
+		"KAFKA_REST_ENDPOINT", "KAFKA_CLUSTER_ID", "KAFKA_API_KEY", "KAFKA_API_SECRET", "VERB", "LINK", "TOPICS",
+	} {
+		require.ErrorContains(t, err, name)
+	}
 }
