@@ -245,10 +245,6 @@ func TestUntouchedIsProof_NothingSent(t *testing.T) {
 // refusing is an endpoint at which nothing listens.
 const refusing = "http://127.0.0.1:1"
 
-type roundTripper func(*http.Request) (*http.Response, error)
-
-func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
 func TestUnaccounted_TextForms(t *testing.T) {
 	require.Equal(t, mirror.UnaccountedNone, *new(mirror.Unaccounted), "none is the zero value")
 	requireTextForms(t, "unaccounted(9)", "rest", map[mirror.Unaccounted]string{
