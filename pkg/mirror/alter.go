@@ -87,7 +87,7 @@ func (c *Client) run(ctx context.Context, l *ledger, batches []Batch) {
 		inFlight--
 		why := l.book(d.part)
 		if why != nil && stop == nil && (!c.keepGoing || d.endsRun || !d.returned) {
-			stop = cause(fmt.Sprintf("not sent after batch %d of %d", d.part.batch.Index+1, d.part.batch.Of), why)
+			stop = cause(fmt.Sprintf("not sent; batch %d of %d stopped the run", d.part.batch.Index+1, d.part.batch.Of), why)
 		}
 		if !d.returned && broken == nil {
 			broken = &d

@@ -132,10 +132,10 @@ func (c *Client) exchange(ctx context.Context, q *request, w *tracker, a *Attemp
 	blamed := c.blame(ctx, said, q, err)
 	hadConn := said.hasConn && said.failedWith(err)
 	switch {
-	case taken:
+	case taken && !q.safe:
 		err = stopped(ctx, "the request may have been carried out, and no response came", blamed)
 		return verdict{outcome: Unknown, err: err, retry: maybeDone}, nil
-	case q.body == nil && said.hasConn && isPassing(cmp.Or(said.err, err), true): // it may have been sent
+	case taken, q.body == nil && said.hasConn && isPassing(cmp.Or(said.err, err), true): // it may have been sent
 		return verdict{outcome: Unknown, err: stopped(ctx, "no response came", blamed), retry: maybeDone}, nil
 	}
 	v := verdict{outcome: Untouched, err: stopped(ctx, "the request was not sent", blamed)}

@@ -129,25 +129,26 @@ func (cfg Config) Format(f fmt.State, _ rune) {
 }
 
 // ConfigFromEnv returns a Config with endpoint, cluster and API key from the environment:
-// KAFKA_REST_ENDPOINT, KAFKA_CLUSTER_ID or KAFKA_ID, KAFKA_API_KEY and KAFKA_API_SECRET. Its error
-// matches ErrInvalidArgument and names the variables that are not set, and says if the two
-// cluster ids differ.
-func ConfigFromEnv() (Config, error) {
+// KAFKA_REST_ENDPOINT, KAFKA_CLUSTER_ID or KAFKA_ID, KAFKA_API_KEY and KAFKA_API_SECRET, each with the prefix in
+// front: "" for one cluster, something like OTHER_ for the second. Its error matches ErrInvalidArgument and
+// names the variables that are not set, and says if the two cluster ids differ.
+func ConfigFromEnv(prefix string) (Config, error) {
 	bad := &argumentError{}
 	get := func(name string) string {
-		value := os.Getenv(name)
+		value := os.Getenv(prefix + name)
 		if value == "" {
-			bad.add(name, "it is not set")
+			bad.add(prefix+name, "it is not set")
 		}
 		return value
 	}
-	clusterID, id := os.Getenv("KAFKA_CLUSTER_ID"), os.Getenv("KAFKA_ID")
+	clusterID, id := os.Getenv(prefix+"KAFKA_CLUSTER_ID"), os.Getenv(prefix+"KAFKA_ID")
 	cfg := Config{Endpoint: get("KAFKA_REST_ENDPOINT"), ClusterID: cmp.Or(clusterID, id)}
 	switch {
 	case cfg.ClusterID == "":
-		bad.add("KAFKA_CLUSTER_ID", "neither it nor KAFKA_ID is set")
+		bad.add(prefix+"KAFKA_CLUSTER_ID", "neither it nor %sKAFKA_ID is set", prefix)
 	case id != "" && id != cfg.ClusterID:
-		bad.add("KAFKA_CLUSTER_ID", "it is %s and KAFKA_ID is %s", printable.Quote(clusterID), printable.Quote(id))
+		bad.add(prefix+"KAFKA_CLUSTER_ID", "it is %s and %sKAFKA_ID is %s",
+			printable.Quote(clusterID), prefix, printable.Quote(id))
 	}
 	cfg.Credential = APIKey(get("KAFKA_API_KEY"), get("KAFKA_API_SECRET"))
 	if err := bad.err(); err != nil {

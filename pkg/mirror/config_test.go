@@ -1,6 +1,7 @@
 package mirror_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -35,29 +36,31 @@ func TestConfigFromEnv(t *testing.T) {
 			"KAFKA_API_SECRET: it is not set", "neither it nor KAFKA_ID is set",
 		}},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			for name, value := range full {
-				t.Setenv(name, value)
-			}
-			for name, value := range c.changes {
-				t.Setenv(name, value)
-			}
-			cfg, err := mirror.ConfigFromEnv()
-			if c.want == nil {
-				require.NoError(t, err)
-				_, err = reverse(t, newClient(t, cfg), "a")
-				require.NoError(t, err)
-				last := (*requests)[len(*requests)-1]
-				require.Equal(t, "Basic a2V5OmM0bjRyeS1zM2NyM3Q=", last.header.Get("Authorization"))
-				require.Contains(t, last.uri, "/clusters/lkc-1/")
-				return
-			}
-			require.ErrorIs(t, err, mirror.ErrInvalidArgument)
-			for _, want := range c.want {
-				require.ErrorContains(t, err, want)
-			}
-			require.NotContains(t, err.Error(), canary)
-			require.Nil(t, cfg.Credential)
-		})
+		for _, prefix := range []string{"", "OTHER_"} {
+			t.Run(prefix+c.name, func(t *testing.T) {
+				for name, value := range full {
+					t.Setenv(prefix+name, value)
+				}
+				for name, value := range c.changes {
+					t.Setenv(prefix+name, value)
+				}
+				cfg, err := mirror.ConfigFromEnv(prefix)
+				if c.want == nil {
+					require.NoError(t, err)
+					_, err = reverse(t, newClient(t, cfg), "a")
+					require.NoError(t, err)
+					last := (*requests)[len(*requests)-1]
+					require.Equal(t, "Basic a2V5OmM0bjRyeS1zM2NyM3Q=", last.header.Get("Authorization"))
+					require.Contains(t, last.uri, "/clusters/lkc-1/")
+					return
+				}
+				require.ErrorIs(t, err, mirror.ErrInvalidArgument)
+				for _, want := range c.want {
+					require.ErrorContains(t, err, strings.ReplaceAll(want, "KAFKA_", prefix+"KAFKA_"))
+				}
+				require.NotContains(t, err.Error(), canary)
+				require.Nil(t, cfg.Credential)
+			})
+		}
 	}
 }

@@ -90,9 +90,9 @@
 //
 // # Runbooks
 //
-// The examples PlannedFailover and UnplannedFailover are the two jobs from end to end. The program in
-// examples/failover is the planned one to copy, with a journal (package journal), a confirmation and exit codes.
-// The first interrupt should let the batch under way come to its end: see the example of Config for interrupts.
+// The examples PlannedFailover and UnplannedFailover (example_runbook_test.go) are the two jobs from end to end. The
+// program in examples/failover is the planned one to copy, with a journal (package journal), a confirmation and
+// exit codes. The first interrupt should let the batch under way come to its end: see its BeforeBatch.
 //
 // # Credentials and addresses
 //
@@ -114,8 +114,8 @@
 // # What is not known of the server
 //
 // It is closed source. Not documented, and so not relied on: the dialect and anchoring of patterns, how many names
-// one request may carry, the order of the answer's rows, and whether lag is a reason to refuse. Assumed: that a 403
-// or 404 touches nothing.
+// one request may carry, the order of the answer's rows, and whether lag is a reason to refuse. Assumed: that a 401,
+// 403 or 404 touches nothing.
 //
 // # The JSON form
 //

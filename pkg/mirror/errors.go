@@ -209,7 +209,7 @@ func (e *APIError) Error() string {
 	if e.Code != 0 && e.Code != e.Status {
 		fmt.Fprintf(&b, ", code %d", e.Code)
 	}
-	if e.Message != "" && e.Message != http.StatusText(e.Status) {
+	if e.Message != "" && e.Message != http.StatusText(e.Status) && e.Message != b.String() {
 		b.WriteString(": " + e.Message)
 	}
 	if e.RetryAfter > 0 {

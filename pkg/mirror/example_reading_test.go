@@ -51,7 +51,7 @@ func ExampleCheckCaughtUp() {
 	fmt.Println(lagGate(context.Background(), client, "dr-link", time.Millisecond, "orders", "refunds"))
 	// Output:
 	// <nil>
-	// 1 of 2 topics have not caught up: refunds is ACTIVE with a lag of 7
+	// 1 of 2 topics not caught up: refunds is ACTIVE with a lag of 7
 }
 
 // A preflight compares the two sides of a link, and says everything that would make a reversal fail.
@@ -99,14 +99,14 @@ func TestExampleLagGate(t *testing.T) {
 		},
 		"a lag comes up": {
 			func(c *mirrortest.Cluster) { c.SetPartitions("a", mirrortest.Partition{Lag: 1}) },
-			"1 of 1 topics have not caught up: a is ACTIVE with a lag of 1",
+			"1 of 1 topic not caught up: a is ACTIVE with a lag of 1",
 		},
 		"it is paused": {
 			func(c *mirrortest.Cluster) { c.SetStatus("a", mirror.StatusPaused) }, "a is PAUSED with a lag of 0",
 		},
 		"nothing was ever fetched": {
 			func(c *mirrortest.Cluster) { c.SetPartitions("a", mirrortest.Partition{LastSourceFetchOffset: -1}) },
-			"a is ACTIVE with a lag of 0, 1 partitions never fetched",
+			"a is ACTIVE with a lag of 0, 1 partition never fetched from",
 		},
 		"a partition is missing": {
 			func(c *mirrortest.Cluster) {
@@ -115,7 +115,7 @@ func TestExampleLagGate(t *testing.T) {
 					return all
 				})
 			},
-			"a is ACTIVE with a lag of 0, 1 partitions without a lag",
+			"a is ACTIVE with a lag of 0, 1 partition without a lag",
 		},
 		"it has an error": {
 			func(c *mirrortest.Cluster) { c.SetError("a", "SOURCE_TOPIC_MAY_BE_DELETED") },
@@ -125,7 +125,7 @@ func TestExampleLagGate(t *testing.T) {
 			func(c *mirrortest.Cluster) {
 				c.OnList(func([]mirror.Mirror) []mirror.Mirror { return []mirror.Mirror{} })
 			},
-			"1 of 1 topics have not caught up: a is not listed",
+			"1 of 1 topic not caught up: a is not listed",
 		},
 		"the link is lost": {func(c *mirrortest.Cluster) {
 			c.Inject(mirrortest.Fault{Reads: true, Every: true, Do: mirrortest.Error(403, 40301, "no")})

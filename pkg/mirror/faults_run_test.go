@@ -24,7 +24,7 @@ func faultsOfARun() []fault {
 		{
 			name: "batch 2 of 5 lost", topics: five, config: ones,
 			inject:   []mirrortest.Fault{{Nth: 2, AfterApply: true, Do: lost}},
-			outcomes: "AKUUU", seen: 2, applied: "11000", text: "not sent after batch 2 of 5",
+			outcomes: "AKUUU", seen: 2, applied: "11000", text: "not sent; batch 2 of 5 stopped the run",
 		},
 		{name: "batch 2 of 5 lost, KeepGoing", topics: five, config: func(e *env) { ones(e); e.cfg.KeepGoing = true },
 			inject: []mirrortest.Fault{{Nth: 2, AfterApply: true, Do: lost}}, outcomes: "AKAAA", seen: 5, applied: "11111"},

@@ -70,7 +70,8 @@ const (
 // It ends when all are done; when what is left is blocked, or is Unknown and has shown no sign 2 minutes
 // after the call; when nothing has moved for FollowOptions.Patience; when a cluster refuses to be read; and
 // with ctx. The Progress is never nil. The error is nil only if every followed topic is done, by lists that
-// were read to their end; otherwise it is a *NotDoneError. It matches ErrStalled if patience ran out,
+// were read to their end: whether others failed or are untouched is said by the error of Progress.Report().
+// Otherwise it is a *NotDoneError. It matches ErrStalled if patience ran out,
 // ErrOutcomeUnknown while a topic of unknown outcome is not done, ErrInvalidArgument if the call or what a
 // credential wrote was wrong, *APIError for what a cluster said, and the context's error and cause.
 //
@@ -86,7 +87,7 @@ func (c *Client) Follow(ctx context.Context, r *Report, o FollowOptions) (*Progr
 	}
 	f := newFollow(c, r, o)
 	err := f.run(ctx)
-	if f.ended = "all are done"; err != nil {
+	if f.ended = "all that were followed are done"; err != nil {
 		f.ended = clean(err.Error())
 	}
 	p := f.progress()

@@ -68,7 +68,7 @@ func (c *Client) Link(ctx context.Context, link string) (LinkInfo, error) {
 	}
 	c.send(ctx, ctx, q)
 	if q.verdict.err != nil {
-		return info, cause("the link "+printable.Quote(link)+" was not read", q.verdict.err)
+		return info, cause(c.named(link)+" was not read", q.verdict.err)
 	}
 
 	q = reading("list configs", link, "/configs", gen.NewListKafkaLinkConfigsRequest)
@@ -76,7 +76,7 @@ func (c *Client) Link(ctx context.Context, link string) (LinkInfo, error) {
 	q.read = func(_ http.Header, body io.Reader) (rows int, err error) { return info.readConfigs(body, q.hide) }
 	c.send(ctx, ctx, q)
 	if q.verdict.err != nil {
-		return info, cause("the configs of link "+printable.Quote(link)+" were not read", q.verdict.err)
+		return info, cause("the configs of "+c.named(link)+" were not read", q.verdict.err)
 	}
 	return info, nil
 }

@@ -105,10 +105,10 @@ func (m Mirror) behind() string {
 		s += " and " + m.Error
 	}
 	if lag.NeverFetched > 0 {
-		s += fmt.Sprintf(", %d partitions never fetched", lag.NeverFetched)
+		s += ", " + count(lag.NeverFetched, "partition") + " never fetched from"
 	}
 	if missing := m.Partitions - lag.Partitions; missing > 0 {
-		s += fmt.Sprintf(", %d partitions without a lag", missing)
+		s += ", " + count(missing, "partition") + " without a lag"
 	}
 	return s
 }
@@ -247,7 +247,7 @@ func CheckCaughtUp(first, second *Listing, topics ...string) error {
 	if len(behind) == 0 {
 		return nil
 	}
-	return cause(fmt.Sprintf("%d of %d topics have not caught up: %s", len(behind), len(topics),
+	return cause(fmt.Sprintf("%d of %s not caught up: %s", len(behind), count(len(topics), "topic"),
 		shown(behind, maxBehind)), nil)
 }
 
@@ -307,7 +307,7 @@ func (c *Client) list(ctx context.Context, link string, o listOptions) (*Listing
 	}
 	l.Complete = err == nil
 	if err != nil {
-		err = cause("the mirror topics of link "+printable.Quote(link)+" were not all read", err)
+		err = cause("the mirror topics of "+c.named(link)+" were not all read", err)
 	}
 	return l, err
 }
@@ -361,9 +361,14 @@ func (c *Client) readMirror(ctx context.Context, link, topic string, single bool
 		m = Mirror{}
 	}
 	if err != nil {
-		err = cause("the mirror topic "+printable.Quote(topic)+" was not read", err)
+		err = cause("the mirror topic "+printable.Quote(topic)+" of "+c.named(link)+" was not read", err)
 	}
 	return m, err
+}
+
+// named names a link and its side.
+func (c *Client) named(link string) string {
+	return "link " + printable.Quote(link) + " on " + printable.Quote(c.clusterID)
 }
 
 // checkRead returns what is wrong with the arguments of a read.

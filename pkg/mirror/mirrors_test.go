@@ -122,7 +122,7 @@ func TestMirrors_StrangeLists(t *testing.T) {
 				require.NoError(t, err)
 			} else {
 				require.ErrorContains(t, err, c.err)
-				require.ErrorContains(t, err, `the mirror topics of link "link" were not all read`)
+				require.ErrorContains(t, err, `the mirror topics of link "link" on "lkc-local" were not all read`)
 				require.NotContains(t, err.Error(), "\n")
 			}
 			if testing.Verbose() {

@@ -226,6 +226,8 @@ func (p *Progress) decision() string {
 	switch {
 	case followed == 0:
 		return "not yet: nothing was followed"
+	case p.Polls == 0:
+		return "not yet: the clusters were not looked at"
 	case done < followed:
 		for _, s := range []Stage{StageInProgress, StageNoSign, StageBlocked} {
 			if n := p.Count(s); n > 0 {
@@ -270,7 +272,7 @@ func (p *Progress) Table(w io.Writer) error {
 	t.row()
 	urgency := []Stage{StageBlocked, StageNoSign, StageInProgress, StageDone}
 	for _, s := range urgency {
-		if p.Count(s) > 0 {
+		if p.Count(s) > 0 && p.Polls > 0 {
 			t.row(s, p.advice(s))
 		}
 	}

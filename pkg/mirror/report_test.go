@@ -128,7 +128,7 @@ unknown    t0500, t0501, t0502, t0503, t0504, t0505, t0506 and 493 more  not kno
 failed     t0099, t0199, t0299, t0399, t0499                             5          `+
 		`400: Topic '…' has already stopped its mirror from 'dr-link'
 untouched  t1000, t1001, t1002, t1003, t1004, t1005, t1006 and 193 more  not known  `+
-		`not sent after batch 2 of 3: the request may have been carried out, and no response came: EOF
+		`not sent; batch 2 of 3 stopped the run: the request may have been carried out, and no response came: EOF
 
 lag        250 messages in 500 partitions; the largest is 1, t0001 partition 0; not known for 700 topics
 truncated  none reported

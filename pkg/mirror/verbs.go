@@ -286,7 +286,7 @@ func (c *Client) checkPlan(bad *argumentError, plan *Report, maxMessages int64) 
 			max(t.Reported, t.Messages) == math.MaxInt64: // the sum saturates
 			notKnown = append(notKnown, name)
 		case max(t.Reported, t.Messages) > max(0, maxMessages):
-			tooMany = append(tooMany, name)
+			tooMany = append(tooMany, fmt.Sprintf("%s %d", name, max(t.Reported, t.Messages)))
 		}
 	}
 	for _, c := range []struct {
@@ -295,7 +295,7 @@ func (c *Client) checkPlan(bad *argumentError, plan *Report, maxMessages int64) 
 	}{
 		{"the dry run was not accepted for", refused},
 		{"it does not say for certain how many messages are cut off", notKnown},
-		{"more messages are cut off than maxMessages allows:", tooMany},
+		{fmt.Sprintf("more messages would be cut off than maxMessages, %d, allows:", max(0, maxMessages)), tooMany},
 	} {
 		if len(c.topics) > 0 {
 			bad.add("plan", "%s %s", c.why, shown(c.topics, maxShownOfPlan))

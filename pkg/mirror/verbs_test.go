@@ -204,7 +204,7 @@ func TestTruncateAndRestore_NeedsAPlan(t *testing.T) {
 		), 9,
 			`it does not say for certain how many messages are cut off "a", "b", "c"`},
 		"too many": {topics(cut("a", 10), cut("b", 9), cut("c", 1, 4, 6)), 9,
-			`more messages are cut off than maxMessages allows: "a", "c"`},
+			`more messages would be cut off than maxMessages, 9, allows: "a" 10, "c" 10`},
 		"a negative limit": {topics(cut("a", 0)), -1, "maxMessages: -1 is negative"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -293,7 +293,7 @@ func TestTruncateAndRestore_RefusesManyTopics(t *testing.T) {
 	text := table(t, report)
 	require.Less(t, len(text), 500_000)
 	require.Contains(t, text, "the call was refused; see the note")
-	require.Contains(t, text, "note       invalid argument: plan: more messages are cut off than maxMessages allows:")
+	require.Contains(t, text, "note       invalid argument: plan: more messages would be cut off than maxMessages, 1, allows:")
 	require.Equal(t, report.Topics(mirror.Untouched), clone(t, report).Topics(mirror.Untouched))
 }
 

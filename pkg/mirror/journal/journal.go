@@ -24,7 +24,7 @@ import (
 )
 
 var (
-	// ErrFinished says that the job of the file was finished: take another file for another job.
+	// ErrFinished says that the job of the file was finished: take another file for another job. Read reads it.
 	ErrFinished = errors.New("the job is finished")
 	// ErrAnotherJob says that a call, or a report, is about another cluster, link or verb than the job.
 	ErrAnotherJob = errors.New("another job")
@@ -106,18 +106,38 @@ func Open(path string) (*Journal, error) {
 		return nil, fmt.Errorf("journal %s: %w", path, err)
 	}
 	j := &Journal{path: path, file: f, open: map[batchID]*entry{}}
-	if err := j.read(f); err != nil {
+	text, err := io.ReadAll(f)
+	if err == nil {
+		err = j.takeAll(text)
+	}
+	if err == nil && j.torn {
+		err = errors.Join(f.Truncate(j.size), f.Sync())
+	}
+	if err == nil && j.done {
+		err = ErrFinished
+	}
+	if err != nil {
 		return nil, fmt.Errorf("journal %s: %w", path, errors.Join(err, f.Close()))
 	}
 	return j, nil
 }
 
-// read takes up what the file holds.
-func (j *Journal) read(f *os.File) error {
-	text, err := io.ReadAll(f)
+// Read returns what Report would, of a journal that is finished or that another process has open. It changes
+// nothing, and takes no lock.
+func Read(path string) (*mirror.Report, error) {
+	text, err := os.ReadFile(path) //nolint:gosec // the path is the caller's
 	if err != nil {
-		return err
+		return nil, err
 	}
+	j := &Journal{path: path, open: map[batchID]*entry{}}
+	if err := j.takeAll(text); err != nil {
+		return nil, fmt.Errorf("journal %s: %w", path, err)
+	}
+	return j.Report()
+}
+
+// takeAll takes in the lines of a file, as far as they are whole.
+func (j *Journal) takeAll(text []byte) error {
 	whole := bytes.LastIndexByte(text, '\n') + 1
 	n := 0
 	for one := range bytes.Lines(text[:whole]) {
@@ -133,15 +153,7 @@ func (j *Journal) read(f *os.File) error {
 			return fmt.Errorf("line %d: %w", n, err)
 		}
 	}
-	if j.size = int64(whole); whole < len(text) {
-		j.torn = true
-		if err := errors.Join(f.Truncate(j.size), f.Sync()); err != nil {
-			return err
-		}
-	}
-	if j.done {
-		return ErrFinished
-	}
+	j.size, j.torn = int64(whole), whole < len(text)
 	return nil
 }
 

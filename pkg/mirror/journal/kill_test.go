@@ -62,7 +62,7 @@ func child(path string) {
 	}
 	j, err := journal.Open(path)
 	fail(err)
-	cfg, err := mirror.ConfigFromEnv()
+	cfg, err := mirror.ConfigFromEnv("")
 	fail(err)
 	cfg.BatchSize = 20
 	client, err := mirror.NewClient(j.Attach(cfg))

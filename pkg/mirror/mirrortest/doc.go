@@ -31,8 +31,8 @@
 //     which statuses that are; that pause and resume are done at once, and a second one is accepted and does
 //     nothing (a Row of yours plays the other answer); that a pattern must match the whole name, its rows are
 //     sorted, and one that matches nothing gets a 200 without rows; that names and a pattern together, or
-//     neither, get a 400; that a topic in PENDING_STOPPED counts as stopped for a second call; and the
-//     messages' wording beside what is said above.
+//     neither, get a 400; that a topic in PENDING_STOPPED counts as stopped for a second call; that a mirror
+//     which becomes ACTIVE has fetched from each partition; and the messages' wording beside what is said above.
 //
 // # Limits
 //

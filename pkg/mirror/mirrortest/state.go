@@ -29,7 +29,7 @@ type topic struct {
 
 func newTopic(s mirror.Status, partitions []Partition) *topic {
 	return &topic{
-		status: s, since: time.Now(), partitions: partitions,
+		status: s, since: time.Now(), partitions: slices.Clone(partitions),
 		requests: map[mirror.Verb]int{}, applied: map[mirror.Verb]int{},
 	}
 }
@@ -38,8 +38,19 @@ func newTopic(s mirror.Status, partitions []Partition) *topic {
 func (t *topic) statusNow() mirror.Status {
 	for len(t.next) > 0 && len(t.reasons) == 0 && time.Since(t.since) >= t.every {
 		t.status, t.since, t.next = t.next[0], t.since.Add(t.every), t.next[1:]
+		t.fetches()
 	}
 	return t.status
+}
+
+// fetches has a mirror that has become ACTIVE fetch from each partition.
+func (t *topic) fetches() {
+	if t.status != mirror.StatusActive {
+		return
+	}
+	for i := range t.partitions {
+		t.partitions[i].LastSourceFetchOffset = max(0, t.partitions[i].LastSourceFetchOffset)
+	}
 }
 
 // goThrough begins with the first of the statuses, and comes to the last after the given time.
@@ -48,6 +59,7 @@ func (t *topic) goThrough(statuses []mirror.Status, settle time.Duration) {
 		return
 	}
 	t.status, t.since, t.next = statuses[0], time.Now(), statuses[1:]
+	t.fetches()
 	t.every = settle / time.Duration(max(1, len(t.next)))
 }
 

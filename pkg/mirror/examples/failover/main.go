@@ -4,8 +4,11 @@
 //
 // It can be interrupted or killed at any time, and run again with the same journal. The cluster that holds the
 // mirror topics comes from KAFKA_REST_ENDPOINT, KAFKA_CLUSTER_ID, KAFKA_API_KEY and KAFKA_API_SECRET, the other one
-// from the same names with OTHER_ in front. It exits with 0 if all are done, 1 if the server refused topics, 2 if
-// somebody has to look, 3 if this run did nothing, and 4 if it was called wrongly.
+// from the same names with OTHER_ in front.
+//
+// It exits with 0 if all are done, 1 if the server refused all that was sent, 2 if somebody has to look, 3 if
+// nothing was done, and 4 if it was called wrongly. A topic that the server refused is not sent again with the same
+// journal: fix the cause, and take another journal for it.
 package main
 
 import (
@@ -15,6 +18,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
@@ -24,55 +28,48 @@ import (
 func main() {
 	link := flag.String("link", "", "the cluster link")
 	path := flag.String("journal", "", "the file that the job is written to: one file is one job")
-	pause := flag.Duration("pause", 10*time.Second, "how long the topics must stay caught up")
+	pause := flag.Duration("pause", 10*time.Second, "how long the topics must stay caught up; 0 leaves that to you")
+	var notBegun []string
+	flag.Func("not-begun", "a topic whose outcome was unknown until you looked: send it again", func(topic string) error {
+		notBegun = append(notBegun, topic)
+		return nil
+	})
 	flag.CommandLine.Init("failover", flag.ContinueOnError)
 	if err := flag.CommandLine.Parse(os.Args[1:]); err != nil || *link == "" || *path == "" || flag.NArg() == 0 {
 		fmt.Fprintln(os.Stderr, "usage: failover -link LINK -journal FILE TOPIC...")
 		os.Exit(4)
 	}
-	err := run(*link, *path, *pause, flag.Args())
+	err := run(*link, *path, *pause, notBegun, flag.Args())
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "failover:", err)
 	}
 	os.Exit(exitCode(err))
 }
 
-func run(link, path string, pause time.Duration, names []string) (err error) {
-	// The first interrupt ends drain: no further batch is sent. The second ends ctx: the batch under way is
-	// given up, and its outcome is unknown.
+func run(link, path string, pause time.Duration, notBegun, names []string) (err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	drain, stop := context.WithCancelCause(ctx)
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt)
-	go func() {
-		<-signals
-		stop(errors.New("interrupted: run it again to go on"))
-		fmt.Fprintln(os.Stderr, "failover: no further batch is sent; interrupt again to give up on this one")
-		<-signals
-		cancel()
-	}()
+	defer stop(nil)
 
 	j, err := journal.Open(path)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, j.Close()) }()
-	cfg, err := mirror.ConfigFromEnv()
-	if err != nil {
+	here, err1 := mirror.ConfigFromEnv("")
+	there, err2 := mirror.ConfigFromEnv("OTHER_")
+	if err := errors.Join(err1, err2); err != nil {
 		return err
 	}
-	cfg.BeforeBatch = func(context.Context, mirror.Batch) error { return context.Cause(drain) }
-	local, err := mirror.NewClient(j.Attach(cfg))
-	if err != nil {
-		return err
+	here.BeforeBatch = func(context.Context, mirror.Batch) error { return context.Cause(drain) }
+	here.AfterBatch = func(_ context.Context, b mirror.Batch, r *mirror.Report) error {
+		fmt.Printf("batch %d of %d: %v\n", b.Index+1, b.Of, r)
+		return nil
 	}
-	other, err := mirror.NewClient(mirror.Config{
-		Endpoint:   os.Getenv("OTHER_KAFKA_REST_ENDPOINT"),
-		ClusterID:  os.Getenv("OTHER_KAFKA_CLUSTER_ID"),
-		Credential: mirror.APIKey(os.Getenv("OTHER_KAFKA_API_KEY"), os.Getenv("OTHER_KAFKA_API_SECRET")),
-	})
-	if err != nil {
+	local, err1 := mirror.NewClient(j.Attach(here))
+	other, err2 := mirror.NewClient(there)
+	if err := errors.Join(err1, err2); err != nil {
 		return err
 	}
 
@@ -80,11 +77,20 @@ func run(link, path string, pause time.Duration, names []string) (err error) {
 	if err != nil {
 		return err
 	}
-	if left := known.Remaining(names...); len(left) > 0 {
-		if err := ready(drain, local, other, link, pause, left); err != nil {
+	for _, topic := range notBegun {
+		if err := known.Settle(topic, mirror.Untouched, "looked: it has not begun"); err != nil {
 			return err
 		}
-		plan, err := local.Validate(drain, mirror.VerbReverseAndPause, link, mirror.Topics(left...))
+		if err := j.Settle(known); err != nil {
+			return err
+		}
+	}
+	left := known.Remaining(names...)
+	if len(left) > 0 {
+		if err := ready(ctx, local, other, link, pause, left); err != nil {
+			return err
+		}
+		plan, err := local.Validate(ctx, mirror.VerbReverseAndPause, link, mirror.Topics(left...))
 		if err := errors.Join(plan.Table(os.Stdout), err); err != nil {
 			return err
 		}
@@ -93,12 +99,25 @@ func run(link, path string, pause time.Duration, names []string) (err error) {
 		if _, _ = fmt.Scanln(&answer); answer != link {
 			return errors.New("not confirmed")
 		}
+	}
+
+	// From here on the first interrupt ends drain: no further batch is sent. The second ends ctx: the batch under
+	// way is given up, and its outcome is unknown.
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		stop(errors.New("interrupted: run it again to go on"))
+		fmt.Fprintln(os.Stderr, "failover: no further batch is sent; interrupt again to give up on this one")
+		<-signals
+		cancel()
+	}()
+	if len(left) > 0 {
 		report, _ := local.ReverseAndPause(ctx, link, mirror.Topics(left...)) // the report has what the error says
 		if err := errors.Join(report.Table(os.Stdout), known.Merge(report)); err != nil {
 			return err
 		}
 	}
-
 	if known.Count(mirror.Accepted)+known.Count(mirror.Unknown) == 0 {
 		return known.Err()
 	}
@@ -117,26 +136,35 @@ func run(link, path string, pause time.Duration, names []string) (err error) {
 
 // ready returns what speaks against a reversal: the sides of the link do not fit, or topics lag.
 func ready(ctx context.Context, local, other *mirror.Client, link string, pause time.Duration, names []string) error {
-	here, err1 := local.Link(ctx, link)
-	there, err2 := other.Link(ctx, link)
-	first, err3 := local.Mirrors(ctx, link)
-	select {
-	case <-time.After(pause):
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	second, err4 := local.Mirrors(ctx, link)
-	if err := errors.Join(err1, err2, err3, err4); err != nil {
+	here, err := local.Link(ctx, link)
+	if err != nil {
 		return err
 	}
-	return errors.Join(mirror.CheckPair(here, there), mirror.CheckCaughtUp(first, second, names...))
+	there, err := other.Link(ctx, link)
+	if err != nil {
+		return err
+	}
+	if err := mirror.CheckPair(here, there); err != nil || pause == 0 {
+		return err
+	}
+	first, err := local.Mirrors(ctx, link)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("the link is ready; looking at the lag twice, %v apart\n", pause)
+	time.Sleep(pause)
+	second, err := local.Mirrors(ctx, link)
+	if err != nil {
+		return err
+	}
+	return mirror.CheckCaughtUp(first, second, names...)
 }
 
 func exitCode(err error) int {
 	var incomplete *mirror.IncompleteError
 	var notDone *mirror.NotDoneError
 	switch {
-	case err == nil:
+	case err == nil, errors.Is(err, journal.ErrFinished):
 		return 0
 	case errors.Is(err, mirror.ErrInvalidArgument):
 		return 4

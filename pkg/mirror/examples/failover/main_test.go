@@ -5,12 +5,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
+	"github.com/seed25095279/clusterlink-go/pkg/mirror/journal"
 	"github.com/seed25095279/clusterlink-go/pkg/mirror/mirrortest"
 )
 
@@ -89,8 +91,35 @@ func TestFailover_Done(t *testing.T) {
 	j.requireReversedOnce(t)
 
 	code, out = j.run("dr-link", j.args...)
-	require.Equal(t, 3, code)
+	require.Zero(t, code)
 	require.Contains(t, out, "the job is finished")
+}
+
+// A topic that was not begun is found by somebody who looks, and sent again.
+func TestFailover_NotBegun(t *testing.T) {
+	j := newJob(t, 3)
+	book, err := journal.Open(j.args[3])
+	require.NoError(t, err)
+	cfg := book.Attach(j.Local.Config())
+	client, err := mirror.NewClient(cfg)
+	require.NoError(t, err)
+	j.Local.Inject(mirrortest.Fault{Do: mirrortest.Cut(0)})
+	_, err = client.ReverseAndPause(t.Context(), j.Link(), mirror.Topics(j.names...))
+	require.ErrorIs(t, err, mirror.ErrOutcomeUnknown)
+	require.NoError(t, book.Close())
+
+	args := slices.Clone(j.args[:6])
+	for _, name := range j.names {
+		args = append(args, "-not-begun", name)
+	}
+	code, out := j.run("dr-link", append(args, j.names...)...)
+	require.Equal(t, 0, code, out)
+	for _, name := range j.names {
+		require.Equal(t, 1, j.Local.Applied(name))
+	}
+	code, out = j.run("dr-link", append([]string{"-not-begun", "t000"}, newJob(t, 1).args...)...)
+	require.Equal(t, 4, code, out)
+	require.Contains(t, out, `the report has no topic "t000"`)
 }
 
 func TestFailover_ALostAnswerIsSettled(t *testing.T) {
@@ -112,7 +141,7 @@ func TestFailover_NothingIsDone(t *testing.T) {
 		"it is not confirmed": {func(*mirrortest.Pair) {}, "yes", "not confirmed"},
 		"a topic lags": {
 			func(p *mirrortest.Pair) { p.Local.SetPartitions("t001", mirrortest.Partition{Lag: 5}) }, "dr-link",
-			"1 of 3 topics have not caught up: t001 is ACTIVE with a lag of 5",
+			"1 of 3 topics not caught up: t001 is ACTIVE with a lag of 5",
 		},
 		"the link is one-way": {func(p *mirrortest.Pair) {
 			p.Remote.OnLink(func(l mirror.LinkInfo) mirror.LinkInfo { l.Mode = "SOURCE"; return l })

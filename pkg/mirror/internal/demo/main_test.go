@@ -39,7 +39,7 @@ func TestDemo_BarsFitANarrowTerminal(t *testing.T) {
 
 func TestDemo(t *testing.T) {
 	steps := regexp.MustCompile(`(?m)^\d\. .*$`).Split(text(t, false, true), -1)
-	require.Len(t, steps, 1+8+5+2)
+	require.Len(t, steps, 1+7+5+2)
 	for step, lines := range [][]string{
 		1: {"mirror.CheckPair(here, there)\nerr: <nil>"},
 		2: {"mirror.CheckCaughtUp(first, later, names...)\nerr: <nil>"},
@@ -51,25 +51,24 @@ func TestDemo(t *testing.T) {
 		},
 		5: {
 			"not yet: 25 of 26 done; 1 in progress", "PENDING_STOPPED", "CONSUMER_GROUP_IN_USE_ERROR: group billing is active",
-			"ended   nothing has moved for 3s: stalled",
+			"ended   nothing has moved for 3s: stalled", "follow again.\n26 of 26 done\nerr: <nil>",
 		},
-		6: {"26 of 26 done\nerr: <nil>"},
-		8: {"26 accepted, 0 failed, 0 unknown, 0 untouched; err: <nil>", "26 of 26 done\nerr: <nil>"},
-		9: {`not STOPPED: ["orders" "refunds"]; last known lag: 12 messages`},
-		10: {
+		7: {"26 accepted, 0 failed, 0 unknown, 0 untouched; err: <nil>", "26 of 26 done\nerr: <nil>"},
+		8: {`not STOPPED: ["orders" "refunds"]; last known lag: 12 messages`},
+		9: {
 			"0 accepted, 0 failed, 2 unknown, 0 untouched\nerr: ", "not yet: 1 of 2 done",
 			"refunds  SOURCE_UNAVAILABLE  it is SOURCE_UNAVAILABLE on lkc-local, which can hide a finished failover",
 		},
-		11: {"2 accepted, 0 failed, 0 unknown, 0 untouched; err: <nil>"},
-		12: {"the server's own total is 12 for 2 topics"},
-		13: {"2 accepted, 0 failed, 0 unknown, 0 untouched; err: <nil>", "2 of 2 done\nerr: <nil>"},
-		14: {
+		10: {"2 accepted, 0 failed, 0 unknown, 0 untouched; err: <nil>"},
+		11: {"the server's own total is 12 for 2 topics"},
+		12: {"2 accepted, 0 failed, 0 unknown, 0 untouched; err: <nil>", "2 of 2 done\nerr: <nil>"},
+		13: {
 			"1 accepted, 1 failed, 0 unknown, 0 untouched",
 			"failed   topic-2  50000  400: Topic 'topic-2' has already stopped its mirror from 'my-new-link-1'",
 			"lag        100000 messages in 6 partitions; the largest is 40000, topic-sb partition 2",
 			"truncated  84060 messages, by the rows of 6 partitions of 2 topics; the server gives no total",
 		},
-		15: {
+		14: {
 			"0 accepted, 1 failed, 1 unknown, 0 untouched, 1 unexpected row",
 			"unknown  topic-1  not known  the answer has no row for this topic",
 			"topic-sb    accepted  this topic was not asked for",

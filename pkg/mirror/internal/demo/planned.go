@@ -93,8 +93,7 @@ func planned(ctx context.Context, d *demo) (err error) {
 		"local.Follow(ctx, report, mirror.FollowOptions{Other: remote})")
 	d.follow(ctx, local, report, mirror.FollowOptions{Other: remote, Patience: 3 * time.Second})
 
-	d.step("One topic waits for a consumer group. The group is stopped: follow again.",
-		"local.Follow(ctx, report, mirror.FollowOptions{Other: remote})")
+	d.say("\n   One topic waits for a consumer group. The group is stopped: follow again.")
 	pair.Local.SetReasons("orders")
 	progress := d.follow(ctx, local, report, mirror.FollowOptions{Other: remote})
 

@@ -36,7 +36,7 @@ func main() {
 
 func run(ctx context.Context, w io.Writer, verb mirror.Verb, link, topics string) (code int, err error) {
 	names := strings.FieldsFunc(topics, func(r rune) bool { return r == ',' || r <= ' ' })
-	cfg, err := mirror.ConfigFromEnv()
+	cfg, err := mirror.ConfigFromEnv("")
 	wrong := []error{err}
 	if !slices.Contains(mirror.Verbs(), verb) {
 		wrong = append(wrong, fmt.Errorf("VERB: it is none of %v", mirror.Verbs()))

@@ -21,28 +21,36 @@ func TestServe(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- run(ctx, w, 0) }()
 	exports := regexp.MustCompile(`^export \w*KAFKA_REST_ENDPOINT=(\S+) \w*KAFKA_CLUSTER_ID=(\S+) ` +
-		`\w*KAFKA_API_KEY=(\S+) \w*KAFKA_API_SECRET=(\S+) # or the bearer token (\S+)$`)
-	clusters, curls := 0, 0
+		`\w*KAFKA_API_KEY=(\S+) \w*KAFKA_API_SECRET=(\S+)$`)
+	tokens := regexp.MustCompile(`(\S+) for (\S+)[,.]`)
+	type cluster struct{ endpoint, key, secret string }
+	clusters := map[string]cluster{}
+	curls, called := 0, 0
 	for lines := bufio.NewScanner(r); curls < len(mirror.Verbs()) && lines.Scan(); {
 		if strings.HasPrefix(lines.Text(), "curl ") {
 			curls++
 		}
-		env := exports.FindStringSubmatch(lines.Text())
-		if env == nil {
+		if env := exports.FindStringSubmatch(lines.Text()); env != nil {
+			clusters[env[2]] = cluster{endpoint: env[1], key: env[3], secret: env[4]}
+		}
+		if !strings.HasPrefix(lines.Text(), "Bearer tokens") {
 			continue
 		}
-		clusters++
-		for _, credential := range []mirror.Credential{
-			mirror.APIKey(env[3], env[4]),
-			mirror.BearerToken(func(context.Context) (string, error) { return env[5], nil }, ""),
-		} {
-			client, err := mirror.NewClient(mirror.Config{Endpoint: env[1], ClusterID: env[2], Credential: credential})
-			require.NoError(t, err)
-			_, err = client.Mirrors(ctx, "dr-link")
-			require.NoError(t, err)
+		for _, token := range tokens.FindAllStringSubmatch(lines.Text(), -1) {
+			id, at := token[2], clusters[token[2]]
+			for _, credential := range []mirror.Credential{
+				mirror.APIKey(at.key, at.secret),
+				mirror.BearerToken(func(context.Context) (string, error) { return token[1], nil }, ""),
+			} {
+				client, err := mirror.NewClient(mirror.Config{Endpoint: at.endpoint, ClusterID: id, Credential: credential})
+				require.NoError(t, err)
+				_, err = client.Mirrors(ctx, "dr-link")
+				require.NoError(t, err)
+				called++
+			}
 		}
 	}
-	require.Equal(t, 2, clusters)
+	require.Equal(t, 4, called)
 	stop()
 	require.NoError(t, <-ended)
 }
