@@ -316,6 +316,7 @@ func TestTransport_PassesOnErrorsAndTraces(t *testing.T) {
 	pair := mirrortest.NewPair(t, mirrortest.Options{})
 	pair.Local.Inject(mirrortest.Fault{AfterApply: true, Do: mirrortest.Cut(0)})
 	cfg := pair.Local.Config()
+	cfg.RetryFor = -1
 	cfg.Middleware = func(next http.RoundTripper) http.RoundTripper { return contract.Test(t, next) }
 	client, err := mirror.NewClient(cfg)
 	require.NoError(t, err)
