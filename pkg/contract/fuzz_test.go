@@ -65,6 +65,9 @@ func FuzzTransport(f *testing.F) {
 					f.Rule == contract.RuleUnchecked || f.Rule == contract.RuleSyntax
 			}
 		}
+		if bytes.Count(answer, []byte("["))+bytes.Count(answer, []byte("{")) > 500 {
+			return // the library takes seconds for what is deep
+		}
 		var value any
 		if status != 200 || mediaType != "application/json" || encoding != "" || json.Unmarshal(answer, &value) != nil || other {
 			return
