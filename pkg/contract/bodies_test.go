@@ -42,7 +42,9 @@ func post(t *testing.T, server string, body io.Reader) *http.Request {
 // answering is a fake that answers 200 as JSON without reading the request.
 func answering(body io.ReadCloser) http.RoundTripper {
 	return roundTripper(func(*http.Request) (*http.Response, error) {
-		return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: body}, nil
+		return &http.Response{
+			StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}}, Body: body,
+		}, nil
 	})
 }
 
@@ -213,7 +215,7 @@ func TestTransport_ChecksABodyOfWhichTheEndIsNotRead(t *testing.T) {
 			require.Equal(t, c.want, distinct(*findings))
 		})
 	}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(w, list(row("a"), row("a")))
 		w.(http.Flusher).Flush() // so that it comes in chunks
@@ -249,8 +251,10 @@ func TestTransport_WorksInProportionToTheBody(t *testing.T) {
 	many := func(s string, n int) string { return strings.TrimSuffix(strings.Repeat(s+",", n), ",") }
 	deep := strings.Repeat("[", 9000) + strings.Repeat("]", 9000)
 	for name, answer := range map[string]string{
-		"numbers in place of rows":    `{` + meta + `,"data":[` + many("0", 20_000) + `]}`,
-		"numbers in place of lags":    list(row("a", `"error_code":null,"error_message":null`, `"mirror_lags":[`+many("0", 20_000)+`]`, rest)),
+		"numbers in place of rows": `{` + meta + `,"data":[` + many("0", 20_000) + `]}`,
+		"numbers in place of lags": list(row(
+			"a", `"error_code":null,"error_message":null`, `"mirror_lags":[`+many("0", 20_000)+`]`, rest,
+		)),
 		"empty rows":                  `{` + meta + `,"data":[` + many("{}", 20_000) + `]}`,
 		"the same row":                list(slices.Repeat([]string{row("a")}, 2000)...),
 		"members that are undeclared": `{` + meta + `,"data":[],"x":{` + many(`"a":0`, 20_000) + `}}`,
@@ -321,7 +325,7 @@ func TestTest_FailsIfNothingWasChecked(t *testing.T) {
 	}
 	base := answering(io.NopCloser(strings.NewReader("{}")))
 	empty := roundTripper(func(*http.Request) (*http.Response, error) {
-		return &http.Response{StatusCode: 403, Body: io.NopCloser(&bytes.Buffer{})}, nil
+		return &http.Response{StatusCode: http.StatusForbidden, Body: io.NopCloser(&bytes.Buffer{})}, nil
 	})
 	for name, c := range map[string]struct {
 		skipped bool

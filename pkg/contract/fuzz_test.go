@@ -69,7 +69,8 @@ func FuzzTransport(f *testing.F) {
 			return // the library takes seconds for what is deep
 		}
 		var value any
-		if status != 200 || mediaType != "application/json" || encoding != "" || json.Unmarshal(answer, &value) != nil || other {
+		if err := json.Unmarshal(answer, &value); err != nil || other || status != 200 || encoding != "" ||
+			mediaType != "application/json" {
 			return
 		}
 		require.Equal(t, schema.VisitJSON(value) != nil, ofSchema, "%v", findings)

@@ -53,7 +53,7 @@ func guardCases() []guarded {
 		{"beside a semicolon", "POST", dry + ";validate_only=false", nil, nil, false},
 		{"only behind a fragment", "POST", pause + "#?validate_only=true", nil, nil, false},
 		{"only in the path", "POST", pause + "%3Fvalidate_only=true", nil, nil, false},
-		{"a delete with validate_only", "DELETE", strings.Replace(dry, "links/l/mirrors:reverse-and-pause-mirror", "topics/x", 1),
+		{"a delete with validate_only", "DELETE", "https://rest.example/kafka/v3/clusters/c/topics/x?validate_only=true",
 			nil, nil, false},
 		{"a delete of the link with validate_only", "DELETE", link + "?validate_only=true", nil, nil, false},
 		{"a put to a verb with validate_only", "PUT", dry, nil, nil, false},
@@ -84,7 +84,8 @@ func guardCases() []guarded {
 		{"no URL", "GET", link, nil, func(r *http.Request) { r.URL = nil }, false},
 		{"a raw path that is another", "POST", dry, nil, func(r *http.Request) { r.URL.RawPath = "/kafka/v3/topics" }, true},
 		{"a path that is another on the wire", "POST", dry, nil, func(r *http.Request) {
-			r.URL.Path, r.URL.RawPath = "/kafka/v3/clusters/c/links/l/mirrors:promote", "/kafka/v3/clusters/c/links/l%2Fmirrors:promote"
+			r.URL.Path = "/kafka/v3/clusters/c/links/l/mirrors:promote"
+			r.URL.RawPath = strings.Replace(r.URL.Path, "/mirrors", "%2Fmirrors", 1)
 		}, false},
 		{"a reversal that another link allows", "POST", pause, allow(contract.AllowReversal("c", "other")), nil, false},
 		{"a reversal that another cluster allows", "POST", pause, allow(contract.AllowReversal("other", "l")), nil, false},
@@ -95,7 +96,10 @@ func guardCases() []guarded {
 			allow(contract.AllowReversal("c", "a/l")), nil, true},
 		{"a reversal allows no promotion", "POST", link + "/mirrors:promote",
 			allow(contract.AllowReversal("c", "l")), nil, false},
-		{"an allowed promotion", "POST", link + "/mirrors:promote", allow(contract.AllowVerb("promote", "c", "l")), nil, true},
+		{
+			"an allowed promotion", "POST", link + "/mirrors:promote", allow(contract.AllowVerb("promote", "c", "l")), nil,
+			true,
+		},
 		{"a promotion allows no failover", "POST", link + "/mirrors:failover",
 			allow(contract.AllowVerb("promote", "c", "l")), nil, false},
 		{"an allowed promotion as a delete", "DELETE", link + "/mirrors:promote",
@@ -130,7 +134,9 @@ func TestGuard_SendsNothingBeyondLoopbackButReadsAndDryRuns(t *testing.T) {
 				return nil, io.ErrUnexpectedEOF
 			})
 			r := &recorder{}
-			req, err := http.NewRequestWithContext(t.Context(), c.method, c.url, strings.NewReader(`{"mirror_topic_names":["a"]}`))
+			req, err := http.NewRequestWithContext(
+				t.Context(), c.method, c.url, strings.NewReader(`{"mirror_topic_names":["a"]}`),
+			)
 			require.NoError(t, err)
 			req.Method = c.method // NewRequest makes GET of ""
 			if c.edit != nil {
@@ -156,7 +162,9 @@ func TestGuard_JudgesRedirects(t *testing.T) {
 	r := &recorder{}
 	client := http.Client{Transport: contract.Test(r, roundTripper(func(r *http.Request) (*http.Response, error) {
 		require.Equal(t, "127.0.0.1:1", r.URL.Host)
-		return &http.Response{StatusCode: 307, Header: http.Header{"Location": {"https://rest.example" + r.URL.Path}}}, nil
+		return &http.Response{
+			StatusCode: http.StatusTemporaryRedirect, Header: http.Header{"Location": {"https://rest.example" + r.URL.Path}},
+		}, nil
 	}))}
 	_, err := client.Post("http://127.0.0.1:1/kafka/v3/clusters/c/links/l/mirrors:promote", "", strings.NewReader("{}"))
 	require.ErrorContains(t, err, "refused to send")

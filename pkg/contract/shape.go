@@ -57,7 +57,8 @@ func shapeOf(s *openapi3.Schema) (*shape, error) {
 		if err != nil {
 			return nil, err
 		}
-		if part.closed || part.items != nil || part.own.Type == nil || own.Type != nil && !slices.Equal(*own.Type, *part.own.Type) {
+		sameType := part.own.Type != nil && (own.Type == nil || slices.Equal(*own.Type, *part.own.Type))
+		if part.closed || part.items != nil || !sameType {
 			return nil, fmt.Errorf("contract: the schema %q has an allOf that is not checked", s.Title)
 		}
 		for name, property := range part.properties {

@@ -73,7 +73,7 @@ var checked sync.Map
 func countChecked(t testing.TB) *atomic.Int64 {
 	t.Helper()
 	value, isThere := checked.LoadOrStore(t, &atomic.Int64{})
-	n := value.(*atomic.Int64) //nolint:errcheck,forcetypeassert // nothing else is in there
+	n := value.(*atomic.Int64) // nothing else is in there
 	if !isThere {
 		t.Cleanup(func() {
 			checked.Delete(t)
@@ -152,7 +152,8 @@ func (g *guard) refuses(r *http.Request) string {
 		slices.Contains(g.allowed, allowance{route.verb(), parameters["cluster_id"], parameters["link_name"]}) {
 		return ""
 	}
-	return "it is not a dry run, its host is not loopback, and neither AllowReversal nor AllowVerb names its cluster and link"
+	return "it is not a dry run, its host is not loopback, and neither AllowReversal nor AllowVerb names its " +
+		"cluster and link"
 }
 
 // isDryRun tells whether every server takes the query for that of a dry run: it has one validate_only,

@@ -138,7 +138,10 @@ func trafficCases() []trafficCase {
 		{"a bearer token", sends("Authorization", "Bearer abc.def-_~+/=="), nil},
 		{"a scheme in another case", sends("Authorization", "basic "+"dXNlcjpwYXNzd29yZA=="), nil},
 		{"a charset", sends("Content-Type", "application/json; charset=utf-8"), nil},
-		{"a charset of the answer", func(c *traffic) { c.answers.Set("Content-Type", "application/json;charset=UTF-8") }, nil},
+		{
+			"a charset of the answer", func(c *traffic) { c.answers.Set("Content-Type", "application/json;charset=UTF-8") },
+			nil,
+		},
 		{"one name", both(body(`{"mirror_topic_names":["a"]}`), answer(list(row("a")))), nil},
 		{"a name twice", both(body(`{"mirror_topic_names":["a","a"]}`), answer(list(row("a")))), nil},
 		{"a pattern", both(body(`{"mirror_topic_name_pattern":".*"}`), answer(list(row("x"), row("y")))), nil},
@@ -160,12 +163,18 @@ func trafficCases() []trafficCase {
 		{"an escaped letter", target(strings.Replace(reverse, "clusters", "%63lusters", 1)), nil},
 		{"a link with a slash", both(target(strings.Replace(reverse, "link-1", "a%2Fb", 1)),
 			func(c *traffic) { c.answer = strings.ReplaceAll(c.answer, "link-1", "a%2Fb") }), nil},
-		{"a self link with other escapes", func(c *traffic) { c.answer = strings.ReplaceAll(c.answer, "link-1", "%6Cink-1") }, nil},
+		{
+			"a self link with other escapes",
+			func(c *traffic) { c.answer = strings.ReplaceAll(c.answer, "link-1", "%6Cink-1") }, nil,
+		},
 		{"a 400", fails(400, "application/json", `{"error_code":40002,"message":"x"}`), nil},
 		{"a 401", fails(401, "application/json", `{"error_code":40101,"message":"x"}`), nil},
 		{"a 429 of the rate limiter as HTML", fails(429, "text/html", "<html>"), nil},
 		{"a 500", fails(500, "application/json", `{"error_code":500,"message":null}`), nil},
-		{"a 503 in the cloud's shape", fails(503, "application/json", `{"id":"x","status":"503","title":"t","source":{}}`), nil},
+		{
+			"a 503 in the cloud's shape", fails(503, "application/json", `{"id":"x","status":"503","title":"t","source":{}}`),
+			nil,
+		},
 		{"gzip", encoded("gzip", zip), nil},
 		{"x-gzip", encoded("x-gzip", zip), nil},
 		{"deflate", encoded("deflate", func(w io.Writer) io.WriteCloser { return zlib.NewWriter(w) }), nil},
@@ -236,7 +245,8 @@ func trafficCases() []trafficCase {
 			found(requestSyntax, "violation topic-missing")},
 		{"a body that is not UTF-8", body("{\"x\":\"\xff\",\"mirror_topic_names\":[\"a\",\"b\"]}"),
 			found(requestSyntax, requestNote)},
-		{"a body that is not UTF-8, and a topic is missing", body("{\"x\":\"\xff\",\"mirror_topic_names\":[\"a\",\"b\",\"c\"]}"),
+		{"a body that is not UTF-8, and a topic is missing",
+			body("{\"x\":\"\xff\",\"mirror_topic_names\":[\"a\",\"b\",\"c\"]}"),
 			found(requestSyntax, requestNote, "violation topic-missing")},
 		{"a byte order mark", body("\ufeff" + `{"mirror_topic_names":["a","b"]}`), found(requestSyntax)},
 		{"an unknown encoding of the request", sends("Content-Encoding", "br"), found(requestUnchecked)},
@@ -246,8 +256,14 @@ func trafficCases() []trafficCase {
 		{"zstd", encoded("zstd", nil), found("note unchecked")},
 		{"two encodings", encoded("gzip, gzip", zip), found("note unchecked")},
 		{"gzip that is not", encoded("gzip", nil), found("note unchecked")},
-		{"gzip that is cut", both(encoded("gzip", zip), func(c *traffic) { c.answer = c.answer[:60] }), found("note unchecked")},
-		{"gzip with something wrong inside", both(swap(`"lag":1`, `"lag":"1"`), encoded("gzip", zip)), found("violation schema")},
+		{
+			"gzip that is cut", both(encoded("gzip", zip), func(c *traffic) { c.answer = c.answer[:60] }),
+			found("note unchecked"),
+		},
+		{
+			"gzip with something wrong inside", both(swap(`"lag":1`, `"lag":"1"`), encoded("gzip", zip)),
+			found("violation schema"),
+		},
 		{"202", func(c *traffic) { c.status = 202 }, found("violation status")},
 		{"204", fails(204, "", ""), found("violation status")},
 		{"409", fails(409, "application/json", `{"error_code":409}`), found("violation status")},
@@ -276,11 +292,16 @@ func trafficCases() []trafficCase {
 			found("drift schema")},
 		{"an undeclared member of an error", fails(400, "application/json", `{"error_code":400,"oops":1}`),
 			found("violation schema")},
-		{"a Kafka error with a member of Jetty's", fails(400, "application/json", `{"error_code":400,"message":"x","url":"/"}`),
+		{"a Kafka error with a member of Jetty's", fails(
+			400, "application/json", `{"error_code":400,"message":"x","url":"/"}`,
+		),
 			found("violation schema")},
 		{"an error that is a list", fails(500, "application/json", `[]`), found("violation schema")},
 		{"an error code that is text", fails(500, "application/json", `{"error_code":"500"}`), found("violation schema")},
-		{"an error code beyond 32 bits", fails(500, "application/json", `{"error_code":2147483648}`), found("violation integer")},
+		{
+			"an error code beyond 32 bits", fails(500, "application/json", `{"error_code":2147483648}`),
+			found("violation integer"),
+		},
 		{"rows of before September 2024", answer(list(row("a", ok, lags), row("b", ok, lags))), found("drift schema")},
 		{"rows with half of the truncation members", rowB(ok, lags, `"messages_truncated":null`), found("drift schema")},
 		{"truncated numbers as text", truncated(`{"partition_id":"0","offset_truncated_to":"1","messages_truncated":"4"}`),
@@ -298,7 +319,10 @@ func trafficCases() []trafficCase {
 		{"a self of another link", swap("links/link-1", "links/link-2"), found("note self")},
 		{"a self of another cluster", swap("lkc-local", "lkc-other"), found("note self")},
 		{"a deep answer", swap(`"K"`, strings.Repeat("[", 9000)+strings.Repeat("]", 9000)), found("violation schema")},
-		{"a deep undeclared member", rowB(ok, lags, rest, `"new":`+strings.Repeat(`{"a":`, 9000)+"1"+strings.Repeat("}", 9000)), nil},
+		{
+			"a deep undeclared member",
+			rowB(ok, lags, rest, `"new":`+strings.Repeat(`{"a":`, 9000)+"1"+strings.Repeat("}", 9000)), nil,
+		},
 		{"a member twice where nothing is declared", rowB(ok, lags, rest, `"new":[{"x":1,"y":2,"x":3}]`),
 			found("violation duplicate-member")},
 		{"an answer that is not UTF-8", swap(`"K"`, "\"\xff\""), found("violation syntax")},
@@ -344,7 +368,9 @@ func (c *traffic) exchange(t *testing.T, o contract.Options) (findings []contrac
 		_, _ = io.WriteString(w, c.answer)
 	}))
 	defer server.Close()
-	transport, err := contract.NewTransport(http.DefaultTransport, func(f contract.Finding) { findings = append(findings, f) }, o)
+	transport, err := contract.NewTransport(
+		http.DefaultTransport, func(f contract.Finding) { findings = append(findings, f) }, o,
+	)
 	require.NoError(t, err)
 	r, err := http.NewRequestWithContext(t.Context(), c.method, server.URL+c.target, strings.NewReader(c.body))
 	require.NoError(t, err)

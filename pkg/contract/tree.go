@@ -105,7 +105,9 @@ var (
 // read returns the document's root. Other errors than errEnough say that it is not one JSON document
 // in UTF-8, errMore that one is there and more; the root is then what was read of it.
 func (r *reader) read(body []byte, s *shape) (root *tree, err error) {
-	r.dec = jsontext.NewDecoder(bytes.NewReader(body), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(r.lenient))
+	r.dec = jsontext.NewDecoder(
+		bytes.NewReader(body), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(r.lenient),
+	)
 	root = &tree{}
 	if err := r.value(root, s); err != nil {
 		return root, err
@@ -244,7 +246,8 @@ func (r *reader) checkValue(t *tree, s *openapi3.Schema) error {
 		}
 		_, err := strconv.ParseInt(t.text, 10, bits)
 		if s.Type.Is("integer") && err != nil && number == math.Trunc(number) && t.text != "" {
-			return r.found(RuleInteger, Violation, t, "%s is not an integer of %d bits", printable.Line(t.text, 64), bits)
+			text := printable.Line(t.text, 64)
+			return r.found(RuleInteger, Violation, t, "%s is not an integer of %d bits", text, bits)
 		}
 		value = number
 	}

@@ -62,10 +62,10 @@ func load(text []byte) (*openapi3.T, error) {
 	if !strings.HasPrefix(doc.OpenAPI, "3.") || doc.Paths == nil {
 		return nil, errors.New("it is not an OpenAPI 3 document")
 	}
-	if err := doc.WalkSchemas(func(_ string, s *openapi3.SchemaRef) error { unwrapNull(s.Value); return nil }); err != nil {
-		return nil, err
-	}
-	return doc, nil
+	return doc, doc.WalkSchemas(func(_ string, s *openapi3.SchemaRef) error {
+		unwrapNull(s.Value)
+		return nil
+	})
 }
 
 // upgrade brings a document into the newest form of OpenAPI.
@@ -102,8 +102,12 @@ var parameterName = regexp.MustCompile(`\{([^{}]*)\}`)
 // path, whatever its parameters are called there and which part of it the server's URL has, with all
 // parameters at the operation, and with the credentials that hold for it.
 func align(contract, other *openapi3.T) (ours, theirs *openapi3.T, changes []change) {
-	ours = &openapi3.T{OpenAPI: contract.OpenAPI, Info: contract.Info, Components: contract.Components, Paths: &openapi3.Paths{}}
-	theirs = &openapi3.T{OpenAPI: other.OpenAPI, Info: contract.Info, Components: other.Components, Paths: &openapi3.Paths{}}
+	ours = &openapi3.T{
+		OpenAPI: contract.OpenAPI, Info: contract.Info, Components: contract.Components, Paths: &openapi3.Paths{},
+	}
+	theirs = &openapi3.T{
+		OpenAPI: other.OpenAPI, Info: contract.Info, Components: other.Components, Paths: &openapi3.Paths{},
+	}
 	moved := map[string]int{}
 	for _, path := range contract.Paths.Keys() {
 		for method, own := range contract.Paths.Value(path).Operations() {

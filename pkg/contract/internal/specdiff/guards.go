@@ -64,7 +64,9 @@ func (g guard) answers(own, op *openapi3.Operation) {
 			response = other
 		}
 		ok := response != nil && response.Value.Content[answer.mediaType] != nil
-		g.check(ok, "guard-answer", fmt.Sprintf("the answer %d as %s is not declared any more", answer.status, answer.mediaType))
+		g.check(
+			ok, "guard-answer", fmt.Sprintf("the answer %d as %s is not declared any more", answer.status, answer.mediaType),
+		)
 	}
 	if other != nil && own.Responses.Default() == nil {
 		if media := other.Value.Content["application/json"]; media != nil && media.Schema != nil {

@@ -299,7 +299,10 @@ func docEdits() []edit {
 			s.Items.Value = openapi3.NewStringSchema().WithPattern("^[a-z0-9-]+$")
 		}), breaks, "a request of the library"},
 		{"two names at least", nil, names(func(s *openapi3.Schema) { s.MinItems = 2 }), breaks, "a request of the library"},
-		{"100 names at most", nil, names(func(s *openapi3.Schema) { s.WithMaxItems(100) }), breaks, "a request of the library"},
+		{
+			"100 names at most", nil, names(func(s *openapi3.Schema) { s.WithMaxItems(100) }), breaks,
+			"a request of the library",
+		},
 		{"names that are objects", nil, names(func(s *openapi3.Schema) { s.Items.Value = openapi3.NewObjectSchema() }),
 			breaks, "a request of the library"},
 		{"a pattern of two characters at most", nil, request(func(s *openapi3.Schema) {
@@ -310,15 +313,18 @@ func docEdits() []edit {
 		}), breaks, "a request of the library"},
 		{"validate_only as a header", nil, parameter("ValidateOnly", func(p *openapi3.Parameter) { p.In = "header" }),
 			breaks, "`validate_only`"},
-		{"a required body", nil, func(d *openapi3.T) { d.Components.RequestBodies["AlterMirrorsRequest"].Value.Required = true },
-			harmless, "harmless  "},
+		{"a required body", nil, func(d *openapi3.T) {
+			d.Components.RequestBodies["AlterMirrorsRequest"].Value.Required = true
+		}, harmless, "harmless  "},
 
 		// How values are written.
 		{"a path parameter as a label", nil, parameter("LinkName", func(p *openapi3.Parameter) { p.Style = "label" }),
 			breaks, "another style"},
 		{"a path parameter as a matrix", nil, parameter("LinkName", func(p *openapi3.Parameter) { p.Style = "matrix" }),
 			breaks, "another style"},
-		{"a query parameter as an object", nil, parameter("ValidateOnly", func(p *openapi3.Parameter) { p.Style = "deepObject" }),
+		{"a query parameter as an object", nil, parameter(
+			"ValidateOnly", func(p *openapi3.Parameter) { p.Style = "deepObject" },
+		),
 			breaks, "another style"},
 		{"the style that holds anyway", nil, parameter("LinkName", func(p *openapi3.Parameter) { p.Style = "simple" }),
 			harmless, "0 breaking, 0 harmless"},
@@ -337,7 +343,10 @@ func docEdits() []edit {
 		// Answers.
 		{"202 beside 200", nil, answers(func(r *openapi3.Responses) { r.Set("202", r.Value("200")) }), breaks, "as 202 too"},
 		{"207 beside 200", nil, answers(func(r *openapi3.Responses) { r.Set("207", r.Value("200")) }), breaks, "as 207 too"},
-		{"204 beside 200", nil, answers(func(r *openapi3.Responses) { r.Set("204", text("Nothing.")) }), breaks, "as 204 too"},
+		{
+			"204 beside 200", nil, answers(func(r *openapi3.Responses) { r.Set("204", text("Nothing.")) }), breaks,
+			"as 204 too",
+		},
 		{"2XX beside 200", nil, answers(func(r *openapi3.Responses) { r.Set("2XX", r.Value("200")) }), breaks, "as 2XX too"},
 		{"2XX in place of 200", nil, answers(func(r *openapi3.Responses) {
 			r.Set("2XX", r.Value("200"))
@@ -375,7 +384,9 @@ func docEdits() []edit {
 		{"longer ids of errors", nil, schema("Error", func(s *openapi3.Schema) {
 			s.Properties["id"].Value.WithMaxLength(4000)
 		}), harmless, "harmless  "},
-		{"ids of errors of any length", nil, schema("Error", func(s *openapi3.Schema) { s.Properties["id"].Value.MaxLength = nil }),
+		{"ids of errors of any length", nil, schema(
+			"Error", func(s *openapi3.Schema) { s.Properties["id"].Value.MaxLength = nil },
+		),
 			harmless, "harmless  "},
 		{"errors with any members", nil, schema("Error", func(s *openapi3.Schema) {
 			s.AdditionalProperties = openapi3.AdditionalProperties{}
@@ -397,14 +408,20 @@ func docEdits() []edit {
 		{"a server with a path", nil, servers("https://x.example/proxy"), breaks,
 			`there, under another prefix: "/proxy/kafka" in place of "/kafka"`},
 		{"a server with the prefix, and again", nil, servers("https://x.example/kafka/v3"), breaks, `"/kafka/v3/kafka"`},
-		{"two servers, one with a path", nil, servers("https://x.example/proxy", "https://y.example"), harmless, "0 harmless"},
+		{
+			"two servers, one with a path", nil, servers("https://x.example/proxy", "https://y.example"), harmless,
+			"0 harmless",
+		},
 		{"no server", nil, servers(), harmless, "0 breaking, 0 harmless"},
 		{"an operation's own server with a path", nil, pause(func(op *openapi3.Operation) {
 			op.Servers = &openapi3.Servers{{URL: "https://x.example/proxy"}}
 		}), breaks, "under another prefix"},
 		{"no prefix", nil, move("/kafka/v3", "/v3"), breaks, `there, under another prefix: "" in place of "/kafka"`},
 		{"another version", nil, move("/v3", "/v4"), breaks, "the operation is gone"},
-		{"an operation that is missing", nil, func(d *openapi3.T) { d.Paths.Delete(pausePath) }, breaks, "1 breaking, 0 harmless"},
+		{
+			"an operation that is missing", nil, func(d *openapi3.T) { d.Paths.Delete(pausePath) }, breaks,
+			"1 breaking, 0 harmless",
+		},
 		{"path parameters of other names", nil, func(d *openapi3.T) {
 			move("{cluster_id}/links/{link_name}", "{clusterId}/links/{link}")(d)
 			d.Components.Parameters["ClusterId"].Value.Name = "clusterId"
@@ -533,24 +550,30 @@ func TestSpecdiff_WhatCannotBeCompared(t *testing.T) {
 		code int
 		says string
 	}{
-		"a URL":                {server.URL + "/openapi.yaml", exitHarmless, "same or harmless"},
-		"a URL that is gone":   {server.URL + "/gone.yaml", exitNotCompared, "404"},
-		"an error as JSON":     {server.URL + "/error.json", exitNotCompared, no},
-		"an error as a page":   {server.URL + "/page.html", exitNotCompared, no},
-		"no document":          {"", exitNotCompared, "no document is given"},
-		"no file":              {filepath.Join(t.TempDir(), "none"), exitNotCompared, "no such file"},
-		"a folder":             {t.TempDir(), exitNotCompared, "directory"},
-		"an empty file":        {written(t, ""), exitNotCompared, no},
-		"an empty object":      {written(t, "{}"), exitNotCompared, no},
-		"an open brace":        {written(t, "{"), exitNotCompared, no},
-		"a list":               {written(t, "[]"), exitNotCompared, no},
-		"text":                 {written(t, "Not found"), exitNotCompared, no},
-		"bytes":                {written(t, "\x00\xff\xfe"), exitNotCompared, no},
-		"Swagger 2":            {written(t, "swagger: '2.0'\ninfo: {title: x, version: '1'}\npaths: {}\n"), exitNotCompared, no},
-		"OpenAPI 4":            {written(t, "openapi: 4.0.0\ninfo: {title: x, version: '1'}\npaths: {}\n"), exitNotCompared, no},
+		"a URL":              {server.URL + "/openapi.yaml", exitHarmless, "same or harmless"},
+		"a URL that is gone": {server.URL + "/gone.yaml", exitNotCompared, "404"},
+		"an error as JSON":   {server.URL + "/error.json", exitNotCompared, no},
+		"an error as a page": {server.URL + "/page.html", exitNotCompared, no},
+		"no document":        {"", exitNotCompared, "no document is given"},
+		"no file":            {filepath.Join(t.TempDir(), "none"), exitNotCompared, "no such file"},
+		"a folder":           {t.TempDir(), exitNotCompared, "directory"},
+		"an empty file":      {written(t, ""), exitNotCompared, no},
+		"an empty object":    {written(t, "{}"), exitNotCompared, no},
+		"an open brace":      {written(t, "{"), exitNotCompared, no},
+		"a list":             {written(t, "[]"), exitNotCompared, no},
+		"text":               {written(t, "Not found"), exitNotCompared, no},
+		"bytes":              {written(t, "\x00\xff\xfe"), exitNotCompared, no},
+		"Swagger 2": {
+			written(t, "swagger: '2.0'\ninfo: {title: x, version: '1'}\npaths: {}\n"), exitNotCompared, no,
+		},
+		"OpenAPI 4": {
+			written(t, "openapi: 4.0.0\ninfo: {title: x, version: '1'}\npaths: {}\n"), exitNotCompared, no,
+		},
 		"no paths":             {written(t, "openapi: 3.0.0\ninfo: {title: x, version: '1'}\n"), exitNotCompared, no},
 		"parts in other files": {written(t, external), exitNotCompared, no},
-		"no operation of ours": {written(t, "openapi: 3.0.0\ninfo: {title: x, version: '1'}\npaths: {}\n"), exitBreaking, "is gone"},
+		"no operation of ours": {
+			written(t, "openapi: 3.0.0\ninfo: {title: x, version: '1'}\npaths: {}\n"), exitBreaking, "is gone",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			says, code := result(t, c.spec)
@@ -561,7 +584,10 @@ func TestSpecdiff_WhatCannotBeCompared(t *testing.T) {
 		})
 	}
 	var b strings.Builder
-	require.Equal(t, exitNotCompared, compare(context.Background(), &b, []string{"-oasdiff", "/nonexistent", written(t, string(api.Spec()))}))
+	require.Equal(
+		t, exitNotCompared,
+		compare(context.Background(), &b, []string{"-oasdiff", "/nonexistent", written(t, string(api.Spec()))}),
+	)
 	require.Contains(t, b.String(), "oasdiff")
 	require.Equal(t, exitNotCompared, compare(context.Background(), &b, []string{"-unknown"}))
 	require.Equal(t, exitNotCompared, compare(context.Background(), &b, nil))

@@ -110,7 +110,8 @@ func unfitRequests(ctx context.Context, theirs *openapi3.T) ([]change, error) {
 		err := openapi3filter.ValidateRequest(ctx, &openapi3filter.RequestValidationInput{
 			Request: s.request, PathParams: s.parameters,
 			Route: &routers.Route{
-				Spec: theirs, Path: s.path, PathItem: item, Method: s.request.Method, Operation: item.GetOperation(s.request.Method),
+				Spec: theirs, Path: s.path, PathItem: item, Method: s.request.Method,
+				Operation: item.GetOperation(s.request.Method),
 			},
 			Options: &openapi3filter.Options{
 				AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, SkipSettingDefaults: true,
@@ -121,7 +122,9 @@ func unfitRequests(ctx context.Context, theirs *openapi3.T) ([]change, error) {
 			found[change{ID: "guard-request", Text: text, Level: breaks, Path: s.path}] = true
 		}
 	}
-	return slices.SortedFunc(maps.Keys(found), func(a, b change) int { return strings.Compare(a.Path+a.Text, b.Path+b.Text) }), nil
+	return slices.SortedFunc(
+		maps.Keys(found), func(a, b change) int { return strings.Compare(a.Path+a.Text, b.Path+b.Text) },
+	), nil
 }
 
 // reasonOf says in a few words why a request is not valid.
