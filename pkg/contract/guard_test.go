@@ -32,6 +32,7 @@ func guardCases() []guarded {
 		return func(r *http.Request) { r.Header[name] = []string{value} }
 	}
 	host := func(host string) func(*http.Request) { return func(r *http.Request) { r.Host = host } }
+	raw := func(query string) func(*http.Request) { return func(r *http.Request) { r.URL.RawQuery = query } }
 	allow := func(o ...contract.Option) []contract.Option { return o }
 	cases := []guarded{
 		{"a dry run", "POST", dry, nil, nil, true},
@@ -51,6 +52,10 @@ func guardCases() []guarded {
 		{"validateOnly", "POST", pause + "?validateOnly=true", nil, nil, false},
 		{"beside a malformed pair", "POST", dry + "&validate_only=%zz", nil, nil, false},
 		{"beside a semicolon", "POST", dry + ";validate_only=false", nil, nil, false},
+		{"behind a raw #", "POST", pause, nil, raw("a=1#&validate_only=true"), false},
+		{"behind a raw space", "POST", pause, nil, raw("a=1 &validate_only=true"), false},
+		{"behind a raw byte", "POST", pause, nil, raw("a=\xff&validate_only=true"), false},
+		{"a read with a raw #", "GET", link, nil, raw("a=1#"), false},
 		{"only behind a fragment", "POST", pause + "#?validate_only=true", nil, nil, false},
 		{"only in the path", "POST", pause + "%3Fvalidate_only=true", nil, nil, false},
 		{"a delete with validate_only", "DELETE", "https://rest.example/kafka/v3/clusters/c/topics/x?validate_only=true",

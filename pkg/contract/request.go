@@ -5,7 +5,6 @@ import (
 	"errors"
 	"mime"
 	"net/http"
-	"net/url"
 	"regexp"
 	"strings"
 
@@ -28,7 +27,7 @@ func (x *exchange) judgeRequest(status int) {
 // its sender thinks that it does. A boolean is true or false and nothing else: a JVM reads 1, t and
 // yes as false.
 func (x *exchange) judgeQuery(j *judge) {
-	query, err := url.ParseQuery(x.request.URL.RawQuery)
+	query, err := parseQuery(x.request.URL)
 	if err != nil {
 		j.about(RuleRequest, Violation, "the query has a part that servers read differently")
 	}

@@ -1,8 +1,10 @@
 package contract
 
 import (
+	"errors"
 	"net/url"
 	"path"
+	"regexp"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -68,6 +70,19 @@ func find(routes []route, u *url.URL) (found route, values map[string]string, ok
 		}
 	}
 	return route{}, nil, false, false
+}
+
+// query is the form of a query (RFC 3986, section 3.4).
+var query = regexp.MustCompile(`^(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*$`)
+
+// parseQuery reads the query as it is sent. It fails if a part of it is such that servers may read it
+// differently: a # begins a fragment for some, and a semicolon another pair.
+func parseQuery(u *url.URL) (url.Values, error) {
+	values, err := url.ParseQuery(u.RawQuery)
+	if err == nil && !query.MatchString(u.RawQuery) {
+		err = errors.New("there is a character that does not belong in a query")
+	}
+	return values, err
 }
 
 // segmentsOf returns the segments of a path without their escapes. It is not exact if one is empty or

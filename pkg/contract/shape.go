@@ -92,7 +92,7 @@ const (
 )
 
 // containerMembers are the members of the servlet container's page that Error does not have.
-var containerMembers = []string{"servlet", "url", "cause"}
+var containerMembers = []string{"servlet", "url"}
 
 // loadShapes reads the contract once.
 var loadShapes = sync.OnceValues(func() (*shapes, error) {

@@ -122,7 +122,7 @@ func (g *guard) refuses(r *http.Request) string {
 	case onLoopback(r):
 		return ""
 	}
-	query, err := url.ParseQuery(r.URL.RawQuery)
+	query, err := parseQuery(r.URL)
 	if err != nil {
 		return "its query has a part that servers read differently"
 	}

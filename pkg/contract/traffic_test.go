@@ -191,6 +191,7 @@ func trafficCases() []trafficCase {
 		// The request's query, path and head.
 		{"validate_only beside a malformed pair", query("validate_only=true&x=%zz"), found(requestViolation)},
 		{"validate_only beside a semicolon", query("validate_only=true;a=b"), found(requestViolation)},
+		{"a bracket in the query", query("validate_only=true&x[]=1"), found(requestViolation)},
 		{"validate_only twice", query("validate_only=true&validate_only=true"), found(requestViolation)},
 		{"validate_only true and false", query("validate_only=true&validate_only=false"), found(requestViolation)},
 		{"dry_run", query("dry_run=true"), found(requestViolation)},

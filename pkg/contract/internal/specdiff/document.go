@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -62,10 +63,33 @@ func load(text []byte) (*openapi3.T, error) {
 	if !strings.HasPrefix(doc.OpenAPI, "3.") || doc.Paths == nil {
 		return nil, errors.New("it is not an OpenAPI 3 document")
 	}
+	plainMediaTypes(doc)
 	return doc, doc.WalkSchemas(func(_ string, s *openapi3.SchemaRef) error {
 		unwrapNull(s.Value)
 		return nil
 	})
+}
+
+// plainMediaTypes takes the parameters off media types, such as a charset, which JSON does not have.
+func plainMediaTypes(doc *openapi3.T) {
+	plain := func(c openapi3.Content) {
+		for name, media := range c {
+			if mediaType, _, err := mime.ParseMediaType(name); err == nil && c[mediaType] == nil {
+				c[mediaType] = media
+				delete(c, name)
+			}
+		}
+	}
+	for _, item := range doc.Paths.Map() {
+		for _, op := range item.Operations() {
+			if op.RequestBody != nil {
+				plain(op.RequestBody.Value.Content)
+			}
+			for _, response := range op.Responses.Map() {
+				plain(response.Value.Content)
+			}
+		}
+	}
 }
 
 // upgrade brings a document into the newest form of OpenAPI.

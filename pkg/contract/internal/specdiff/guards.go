@@ -23,6 +23,7 @@ func guards(ours, theirs *openapi3.T) []change {
 			g.answers(own, op)
 			g.security(op)
 			g.parameters(own, op)
+			g.newParameters(own, op)
 			g.bodies(own, op)
 		}
 	}
@@ -102,6 +103,17 @@ func (g guard) parameters(own, op *openapi3.Operation) {
 			fmt.Sprintf("the parameter `%s` is written as a document", theirs.Name))
 		if ref.Value.Schema != nil && theirs.Schema != nil {
 			g.schema("the parameter `"+theirs.Name+"`", ref.Value.Schema.Value, theirs.Schema.Value, true)
+		}
+	}
+}
+
+// newParameters guards against a parameter that the library does not know and that has an effect when
+// it is left out.
+func (g guard) newParameters(own, op *openapi3.Operation) {
+	for _, ref := range op.Parameters {
+		p := ref.Value
+		if own.Parameters.GetByInAndName(p.In, p.Name) == nil && p.Schema != nil {
+			g.schema("the parameter `"+p.Name+"`", &openapi3.Schema{}, p.Schema.Value, true)
 		}
 	}
 }

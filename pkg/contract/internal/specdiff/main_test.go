@@ -271,6 +271,9 @@ func docEdits() []edit {
 			p.Schema.Value = openapi3.NewStringSchema().WithDefault("ACTIVE")
 			p.Schema.Ref = ""
 		}), breaks, "a server takes ACTIVE"},
+		{"a new parameter with a default", nil, pause(func(op *openapi3.Operation) {
+			op.AddParameter(openapi3.NewQueryParameter("dry_run").WithSchema(openapi3.NewBoolSchema().WithDefault(true)))
+		}), breaks, "a server takes true where the parameter `dry_run` is left out"},
 		{"a new member with a default", nil, request(func(s *openapi3.Schema) {
 			s.WithProperty("force", openapi3.NewBoolSchema().WithDefault(true))
 		}), breaks, "a server takes true"},
@@ -375,6 +378,15 @@ func docEdits() []edit {
 			op.Responses.Delete("429")
 		}, breaks, "the answer 429 as text/html"},
 		{"403 declared", nil, answers(func(r *openapi3.Responses) { r.Set("403", r.Value("400")) }), harmless, "403"},
+		{"a charset", nil, func(d *openapi3.T) {
+			for _, c := range []openapi3.Content{
+				d.Components.Responses["AlterMirrorsResponse"].Value.Content,
+				d.Components.RequestBodies["AlterMirrorsRequest"].Value.Content,
+			} {
+				c[jsonType+"; charset=utf-8"] = c[jsonType]
+				delete(c, jsonType)
+			}
+		}, harmless, "0 breaking"},
 		{"another media type beside", nil, func(d *openapi3.T) {
 			c := d.Components.Responses["AlterMirrorsResponse"].Value.Content
 			c["application/vnd.api+json"] = c[jsonType]
@@ -405,6 +417,13 @@ func docEdits() []edit {
 				"base": {Default: "kafka"},
 			}}}
 		}, move("/kafka", "")), harmless, "there, under another prefix"},
+		{"the prefix in a relative server", nil, both(servers("/kafka/v3"), move("/kafka/v3", "")),
+			harmless, "there, under another prefix"},
+		{"the whole server in a variable", nil, both(func(d *openapi3.T) {
+			d.Servers = openapi3.Servers{{URL: "{endpoint}/kafka/v3", Variables: map[string]*openapi3.ServerVariable{
+				"endpoint": {Default: "https://x.example"},
+			}}}
+		}, move("/kafka/v3", "")), harmless, "there, under another prefix"},
 		{"a server with a path", nil, servers("https://x.example/proxy"), breaks,
 			`there, under another prefix: "/proxy/kafka" in place of "/kafka"`},
 		{"a server with the prefix, and again", nil, servers("https://x.example/kafka/v3"), breaks, `"/kafka/v3/kafka"`},
