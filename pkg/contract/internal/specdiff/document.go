@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -64,9 +65,32 @@ func load(text []byte) (*openapi3.T, error) {
 		return nil, errors.New("it is not an OpenAPI 3 document")
 	}
 	plainMediaTypes(doc)
+	if err := doc.WalkSchemas(func(pointer string, s *openapi3.SchemaRef) error {
+		if isPartOfItself(s.Value, nil) {
+			return fmt.Errorf("it is not an OpenAPI 3 document: a schema is a part of itself: %s", printable.Line(pointer, 256))
+		}
+		return nil
+	}); err != nil {
+		return nil, err
+	}
 	return doc, doc.WalkSchemas(func(_ string, s *openapi3.SchemaRef) error {
 		unwrapNull(s.Value)
 		return nil
+	})
+}
+
+// isPartOfItself tells whether a schema can be reached from itself without going through a member or an
+// element, so that no value has an end of checks. Above are the schemas that it is a part of.
+func isPartOfItself(s *openapi3.Schema, above []*openapi3.Schema) bool {
+	if slices.Contains(above, s) {
+		return true
+	}
+	parts := slices.Concat(s.AllOf, s.OneOf, s.AnyOf)
+	if s.Not != nil {
+		parts = append(parts, s.Not)
+	}
+	return slices.ContainsFunc(parts, func(part *openapi3.SchemaRef) bool {
+		return isPartOfItself(part.Value, append(above, s))
 	})
 }
 

@@ -590,6 +590,8 @@ func TestSpecdiff_WhatCannotBeCompared(t *testing.T) {
 		},
 		"no paths":             {written(t, "openapi: 3.0.0\ninfo: {title: x, version: '1'}\n"), exitNotCompared, no},
 		"parts in other files": {written(t, external), exitNotCompared, no},
+		"a schema that is a part of itself": {written(t, "openapi: 3.0.0\ninfo: {title: x, version: '1'}\npaths: {}\n"+
+			"components: {schemas: {A: {allOf: [{$ref: '#/components/schemas/A'}]}}}\n"), exitNotCompared, "part of itself"},
 		"no operation of ours": {
 			written(t, "openapi: 3.0.0\ninfo: {title: x, version: '1'}\npaths: {}\n"), exitBreaking, "is gone",
 		},
