@@ -3,6 +3,7 @@ package contract_test
 import (
 	"bufio"
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -174,6 +175,67 @@ func TestTransport_ChecksABodyThatIsSentAgain(t *testing.T) {
 	require.Equal(t, found("violation topic-missing", "violation topic-unasked"), distinct(*findings))
 }
 
+// If it is not known which body was answered, rows are not held to its names.
+func TestTransport_DoesNotGuessWhatWasAskedFor(t *testing.T) {
+	for name, c := range map[string]struct {
+		body  string
+		again int // bytes of the body when it is sent again
+		want  []string
+	}{
+		"sent again to its end": {
+			`{"mirror_topic_names":["b"]}`, 100, found("violation topic-missing", "violation topic-unasked"),
+		},
+		"sent again in part": {`{"mirror_topic_names":["b"]}`, 5, found(requestUnchecked)},
+		"more wrong than is told": {
+			`{"mirror_topic_names":["b",` + strings.Repeat("0,", 200) + `0]}`, 1000, found(requestUnchecked, requestViolation),
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			transport, findings := checking(t, roundTripper(func(r *http.Request) (*http.Response, error) {
+				_, err := io.Copy(io.Discard, r.Body)
+				require.NoError(t, err)
+				again, err := r.GetBody()
+				require.NoError(t, err)
+				_, err = io.Copy(io.Discard, io.LimitReader(again, int64(c.again)))
+				require.NoError(t, err)
+				return answering(io.NopCloser(strings.NewReader(list(row("a"))))).RoundTrip(r)
+			}), contract.Options{})
+			resp, err := transport.RoundTrip(post(t, "http://127.0.0.1:1", strings.NewReader(c.body)))
+			require.NoError(t, err)
+			_, err = io.Copy(io.Discard, resp.Body)
+			require.NoError(t, err)
+			require.Equal(t, c.want, distinct(*findings))
+		})
+	}
+}
+
+// A few bytes of gzip can be many when they are taken out of it.
+func TestTransport_BoundsWhatIsDecoded(t *testing.T) {
+	x := good()
+	x.answer = list(row("a"), row("b", `"new":"`+strings.Repeat("x", 1<<20)+`"`,
+		`"error_code":null,"error_message":null`, lags, rest))
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	_, err := io.WriteString(w, x.answer)
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+	x.answer = b.String()
+	x.sends.Set("Accept-Encoding", "gzip")
+	x.answers.Set("Content-Encoding", "gzip")
+	findings, _ := x.exchange(t, contract.Options{MaxBody: 1 << 20})
+	require.Equal(t, found("note unchecked"), distinct(findings))
+	findings, _ = x.exchange(t, contract.Options{})
+	require.Empty(t, findings)
+}
+
+func TestTransport_SaysThatASelfLinkIsEmpty(t *testing.T) {
+	x := good()
+	x.answer = strings.Replace(x.answer, `"http://h/kafka/v3/clusters/lkc-local/links/link-1/mirrors/x"`, `""`, 1)
+	findings, _ := x.exchange(t, contract.Options{})
+	require.Len(t, findings, 1)
+	require.Equal(t, "note self: answer 200 at /metadata/self: it is empty", findings[0].String())
+}
+
 func TestTransport_JudgesARequestThatIsLost(t *testing.T) {
 	lost := errors.New("lost")
 	transport, findings := checking(t, roundTripper(func(r *http.Request) (*http.Response, error) {
@@ -292,12 +354,16 @@ func TestTransport_WorksInProportionToTheBody(t *testing.T) {
 func TestTransport_CallbackMayUseIt(t *testing.T) {
 	var transport *contract.Transport
 	var rules []string
+	running := false
 	send := func() {
 		resp, err := transport.RoundTrip(post(t, "http://127.0.0.1:1", http.NoBody))
 		require.NoError(t, err)
 		require.NotNil(t, resp)
 	}
 	transport, err := contract.NewTransport(answering(nil), func(f contract.Finding) {
+		require.False(t, running, "it is called once at a time")
+		running = true
+		defer func() { running = false }()
 		rules = append(rules, f.Rule)
 		if len(rules) == 1 {
 			send()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -36,8 +37,8 @@ func (t *tree) pointer() string {
 		parts = append(parts, part)
 	}
 	var b strings.Builder
-	for i := len(parts) - 1; i >= 0 && b.Len() <= maxPointer; i-- {
-		b.WriteString("/" + parts[i])
+	for _, part := range slices.Backward(parts) {
+		b.WriteString("/" + part)
 	}
 	return printable.Line(b.String(), maxPointer)
 }
