@@ -73,7 +73,7 @@ var (
 // there is, with an error that is neither errEncoding nor errTooLong.
 func decode(h http.Header, body []byte, limit int) ([]byte, error) {
 	var encodings []string
-	for _, e := range strings.Split(strings.Join(h.Values("Content-Encoding"), ","), ",") {
+	for _, e := range strings.Split(strings.Join(valuesOf(h, "Content-Encoding"), ","), ",") {
 		if e = strings.ToLower(strings.TrimSpace(e)); e != "" && e != "identity" {
 			encodings = append(encodings, e)
 		}

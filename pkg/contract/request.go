@@ -3,9 +3,11 @@ package contract
 import (
 	"bytes"
 	"errors"
+	"maps"
 	"mime"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
@@ -31,7 +33,8 @@ func (x *exchange) judgeQuery(j *judge) {
 	if err != nil {
 		j.about(RuleRequest, Violation, "the query has a part that servers read differently")
 	}
-	for name, values := range query {
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		values := query[name]
 		parameter := x.operation.Parameters.GetByInAndName("query", name)
 		label := printable.Quote(name)
 		if len(name) > 40 || len(values) == 1 && values[0] == "" {
@@ -58,12 +61,7 @@ var bearer = regexp.MustCompile(`^(?i:bearer) +[A-Za-z0-9._~+/-]+=*$`)
 
 // judgeAuthorization checks that there is one of the contract's credentials.
 func judgeAuthorization(j *judge, r *http.Request) {
-	var values []string
-	for name, v := range r.Header {
-		if strings.EqualFold(name, "Authorization") {
-			values = append(values, v...)
-		}
-	}
+	values := valuesOf(r.Header, "Authorization")
 	switch len(values) {
 	case 0:
 		j.about(RuleRequest, Drift, "there is no Authorization: only servers with client certificates, or without "+
@@ -177,10 +175,20 @@ func (x *exchange) judgeSelection(j *judge, body []byte) (asked []string) {
 	return asked
 }
 
-// mediaTypeOf returns the media type of a body; "" if none is given, or more than one, and "?" if it is
-// not one.
+// valuesOf returns the values of a header, in whatever case its name is written: net/http sends it so.
+func valuesOf(h http.Header, name string) (values []string) {
+	for _, key := range slices.Sorted(maps.Keys(h)) {
+		if strings.EqualFold(key, name) {
+			values = append(values, h[key]...)
+		}
+	}
+	return values
+}
+
+// mediaTypeOf returns the media type of a body; "" if none is given, and "?" if more than one is, or
+// what is not one.
 func mediaTypeOf(h http.Header) string {
-	values := h.Values("Content-Type")
+	values := valuesOf(h, "Content-Type")
 	if len(values) == 0 || len(values) == 1 && values[0] == "" {
 		return ""
 	}

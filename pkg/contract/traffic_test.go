@@ -210,6 +210,8 @@ func trafficCases() []trafficCase {
 		{"another operation", reads("/kafka/v3/clusters/c/topics", "{}"), nil},
 		{"no Authorization", sends("Authorization"), found(noAuthorization)},
 		{"two Authorizations", sends("Authorization", "Bearer a", "Bearer b"), found(requestViolation)},
+		{"a second Authorization in another case", sends("authorization", "Bearer b"), found(requestViolation)},
+		{"a second Content-Type in another case", sends("content-type", "text/plain"), found(requestViolation)},
 		{"an unknown scheme", sends("Authorization", "Digest username=x"), found(requestViolation)},
 		{"a key without its scheme", sends("Authorization", secret), found(requestViolation)},
 		{"Basic that is not base64", sends("Authorization", "Basic "+secret+"!"), found(requestViolation)},
