@@ -3,7 +3,8 @@
 //
 // It is a package of its own because it links an OpenAPI parser, which users of pkg/mirror should not
 // have to carry. NewTransport checks every exchange that goes through it and hands out Findings; Test
-// does the same for a test, which fails on a violation, and which cannot change anything by mistake.
+// does the same for a test, which fails on a violation, and sends nothing that would change a cluster
+// beyond loopback.
 //
 // Beyond what the schema says there are rules that know what the members mean: every topic asked for
 // is answered once, code and message go together, partitions are there once, totals add up, and more;

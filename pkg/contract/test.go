@@ -19,7 +19,7 @@ import (
 type Option func(*guard)
 
 // AllowReversal lets calls of the two reversals through Test that are not dry runs, for one link of one
-// cluster that is not on loopback. Without it, no test reverses a real link by mistake.
+// cluster that is not on loopback. Without it, no reversal is sent there.
 func AllowReversal(clusterID, link string) Option {
 	return func(g *guard) {
 		AllowVerb("reverse-and-pause-mirror", clusterID, link)(g)

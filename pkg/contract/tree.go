@@ -199,7 +199,8 @@ func (r *reader) object(t *tree, s *shape) error {
 // members out of a row (observed).
 func (t *tree) severity() Severity {
 	list := t.parent.parent // t.parent may be a row of it
-	if list != nil && list.name == "data" && (t.name == "messages_truncated" || t.name == "partition_level_truncation_data") {
+	known := t.name == "messages_truncated" || t.name == "partition_level_truncation_data"
+	if known && list != nil && list.name == "data" {
 		return Drift
 	}
 	return Violation
