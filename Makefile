@@ -69,16 +69,28 @@ bench: ## measure reading and memory beside the alternatives: COUNT=10
 	go run golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da -col /reader "$$out"
 
 # oasdiff compares specifications; it is run at this version.
-OASDIFF := go run github.com/oasdiff/oasdiff@v1.35.0
+OASDIFF := github.com/oasdiff/oasdiff@v1.35.0
 
 .PHONY: contract
 contract: check-generate ## check code, requests and answers against the contract, and the comparison of contracts
 	go test -count=1 ./pkg/contract/...
-	OASDIFF='$(OASDIFF)' go test -count=1 -tags oasdiff ./pkg/contract/internal/specdiff
+	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+	$(MAKE) --no-print-directory contract-tools DIR="$$dir"; \
+	OASDIFF="$$dir/oasdiff" go test -count=1 -tags oasdiff ./pkg/contract/internal/specdiff
+
+.PHONY: contract-tools
+contract-tools: ## build specdiff, which compares contracts, and oasdiff, which it needs: DIR=an-absolute-folder
+	GOBIN='$(DIR)' go install $(OASDIFF)
+	go build -o '$(DIR)/specdiff' ./pkg/contract/internal/specdiff
+
+# SPEC reaches the program as it is: neither make nor the shell reads what is in it.
+override export SPEC := $(value SPEC)
 
 .PHONY: contract-diff
-contract-diff: ## say what another specification would mean for us: SPEC=file-or-URL (exit 2 if it breaks us)
-	@go run ./pkg/contract/internal/specdiff -oasdiff '$(OASDIFF)' '$(SPEC)'
+contract-diff: ## say what another specification would mean for us: SPEC=file-or-URL (the last line printed says which it was)
+	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+	$(MAKE) --no-print-directory --silent contract-tools DIR="$$dir" >&2; \
+	"$$dir/specdiff" -oasdiff "$$dir/oasdiff" -- "$$SPEC"
 
 .PHONY: generate
 generate: ## make gen/ from api/openapi.yaml

@@ -3,7 +3,8 @@
 //
 // It is a package of its own because it links an OpenAPI parser, which users of pkg/mirror should not
 // have to carry. NewTransport checks every exchange that goes through it and hands out Findings; Test
-// does the same for a test, which fails on a violation, and which cannot change anything by mistake.
+// does the same for a test, which fails on a violation, and sends nothing that would change a cluster
+// beyond loopback.
 //
 // Beyond what the schema says there are rules that know what the members mean: every topic asked for
 // is answered once, code and message go together, partitions are there once, totals add up, and more;
@@ -22,10 +23,13 @@ import (
 type Severity uint8
 
 const (
-	// Note is worth knowing, and neither side's fault: the contract's own example does so.
+	// Note is worth knowing, and not against the contract: its own example does so, or it leaves open
+	// what that means, or something could not be checked.
 	Note Severity = iota
-	// Drift is what real servers are known to do outside the contract: 403 and 404, a 429 as JSON,
-	// an error page as HTML. With Strict it is a Violation.
+	// Drift is what real servers, and clients of them, are known to do outside the contract (observed):
+	// 403, 404, 405, 413 and 415, a 429 as JSON, an error page as HTML, text or nothing, a list of
+	// errors, rows without the two members about truncation, requests without Authorization. With
+	// Strict it is a Violation.
 	Drift
 	// Violation is against the contract.
 	Violation
@@ -55,7 +59,7 @@ type Finding struct {
 	Pointer string
 	// Request says that it is about the request.
 	Request bool
-	// Status is the answer's HTTP status.
+	// Status is the answer's HTTP status; 0 if there is none, because the request failed or is not checked.
 	Status int
 	// Detail says it in words, on one printable line.
 	Detail string
@@ -86,7 +90,7 @@ const (
 	RuleStatus = "status"
 	// RuleMediaType: the status is declared, and not with this media type.
 	RuleMediaType = "media-type"
-	// RuleSyntax: the body is not one JSON document.
+	// RuleSyntax: the body is not one JSON document in UTF-8.
 	RuleSyntax = "syntax"
 	// RuleSchema: the body is not as its schema says.
 	RuleSchema = "schema"
@@ -106,13 +110,15 @@ const (
 	RulePartition = "partition"
 	// RuleLag: a lag or a last fetched offset is less than -1.
 	RuleLag = "lag"
-	// RuleTruncation: the total of truncated messages is not the sum of the partitions'.
+	// RuleTruncation: the total of truncated messages is not the sum of the partitions', or a
+	// partition's count or offset is negative.
 	RuleTruncation = "truncation"
 	// RuleNext: metadata.next is set, and there is no way to get what comes next.
 	RuleNext = "next"
-	// RuleSelf: a self link names another cluster or link than the request. A note.
+	// RuleSelf: a self link is empty, or names another cluster or link than the request. A note.
 	RuleSelf = "self"
-	// RuleUnchecked: something could not be checked: a body that was too long, or not read to its end.
-	// A note.
+	// RuleUnchecked: something was not checked: a body that was too long, not read to its end, or in an
+	// unknown content encoding; a path that is almost the contract's; findings beyond the first 100. A
+	// note.
 	RuleUnchecked = "unchecked"
 )

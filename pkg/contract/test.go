@@ -1,10 +1,14 @@
 package contract
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/seed25095279/clusterlink-go/pkg/internal/loopback"
@@ -15,7 +19,7 @@ import (
 type Option func(*guard)
 
 // AllowReversal lets calls of the two reversals through Test that are not dry runs, for one link of one
-// cluster that is not on loopback. Without it, no test reverses a real link by mistake.
+// cluster that is not on loopback. Without it, no reversal is sent there.
 func AllowReversal(clusterID, link string) Option {
 	return func(g *guard) {
 		AllowVerb("reverse-and-pause-mirror", clusterID, link)(g)
@@ -32,9 +36,14 @@ func AllowVerb(verb, clusterID, link string) Option {
 func Strictly() Option { return func(g *guard) { g.options.Strict = true } }
 
 // Test returns a transport, over base or http.DefaultTransport if that is nil, with which the test
-// fails on each Violation and logs every other Finding. It refuses to send anything but reads and dry
-// runs to a host that is not loopback, unless AllowReversal or AllowVerb says so: such a request fails, and the
-// test with it, before a byte is sent.
+// fails on each Violation and logs every other Finding.
+//
+// It refuses to send anything but reads and dry runs of the contract's verbs to a host that is not
+// loopback, unless AllowReversal or AllowVerb says so: such a request fails, and the test with it,
+// before a byte is sent. Loopback is localhost and the loopback addresses. What listens there is not
+// known: a port that is forwarded, or a dialer or proxy of base's own, can lead to a real cluster.
+//
+// A test in which nothing was checked fails too, unless it is skipped.
 func Test(t testing.TB, base http.RoundTripper, options ...Option) http.RoundTripper {
 	t.Helper()
 	g := &guard{t: t}
@@ -51,8 +60,30 @@ func Test(t testing.TB, base http.RoundTripper, options ...Option) http.RoundTri
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
+	transport.checked = countChecked(t)
 	g.transport = transport
 	return g
+}
+
+// checked counts, for each test that is running, the exchanges that were checked: an *atomic.Int64 for
+// a testing.TB.
+var checked sync.Map
+
+// countChecked returns the counter of the test, which fails at its end if that is still 0.
+func countChecked(t testing.TB) *atomic.Int64 {
+	t.Helper()
+	value, isThere := checked.LoadOrStore(t, &atomic.Int64{})
+	n := value.(*atomic.Int64) // nothing else is in there
+	if !isThere {
+		t.Cleanup(func() {
+			checked.Delete(t)
+			if n.Load() == 0 && !t.Skipped() {
+				t.Errorf("contract: nothing was checked: no request for a path of the contract got an answer " +
+					"that was read")
+			}
+		})
+	}
+	return n
 }
 
 type guard struct {
@@ -66,10 +97,10 @@ type guard struct {
 type allowance struct{ verb, clusterID, link string }
 
 func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
-	if !g.lets(r) {
-		err := fmt.Errorf("contract: refused to send %s %s: it is not a dry run, %s is not loopback, "+
-			"and neither AllowReversal nor AllowVerb names its cluster and link",
-			r.Method, printable.Quote(r.URL.Path), printable.Quote(r.URL.Host))
+	if reason := g.refuses(r); reason != "" {
+		url := cmp.Or(r.URL, &url.URL{})
+		err := fmt.Errorf("contract: refused to send %s %s to %s: %s", printable.Line(methodOf(r), 32),
+			printable.Quote(url.Path), printable.Quote(url.Host), reason)
 		g.t.Errorf("%v", err)
 		if r.Body != nil {
 			_ = r.Body.Close() // as a RoundTripper does
@@ -79,16 +110,79 @@ func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
 	return g.transport.RoundTrip(r)
 }
 
-// lets tells whether a request may be sent.
-func (g *guard) lets(r *http.Request) bool {
-	if r.Method == http.MethodGet || r.Method == http.MethodHead || loopback.Is(r.URL.Hostname()) {
-		return true
+// refuses says why a request must not be sent; "" if it may. A request may be understood in more than
+// one way, for example by a server that knows method override headers. Then it must be harmless in
+// each of them.
+func (g *guard) refuses(r *http.Request) string {
+	switch {
+	case r.URL == nil:
+		return "it has no URL"
+	case r.URL.Opaque != "":
+		return "its URL is opaque, so that what is sent is not its path and query"
+	case onLoopback(r):
+		return ""
 	}
-	if only := r.URL.Query()["validate_only"]; len(only) == 1 && only[0] == "true" {
-		return true
+	query, err := parseQuery(r.URL)
+	if err != nil {
+		return "its query has a part that servers read differently"
 	}
-	route, parameters, found := find(g.transport.routes, r.URL)
-	_, verb, isVerb := strings.Cut(route.path, "mirrors:")
-	asked := allowance{verb, parameters["cluster_id"], parameters["link_name"]}
-	return found && isVerb && slices.Contains(g.allowed, asked)
+	methods := []string{methodOf(r)}
+	for name, values := range r.Header {
+		switch name := strings.ToLower(strings.ReplaceAll(name, "_", "-")); {
+		case name == "x-original-url", name == "x-rewrite-url":
+			return "a header names another path"
+		case name == "x-http-method", strings.Contains(name, "method-override"):
+			methods = append(methods, values...)
+		}
+	}
+	methods = append(methods, query["_method"]...)
+	if !slices.ContainsFunc(methods, func(m string) bool { return m != http.MethodGet && m != http.MethodHead }) {
+		return ""
+	}
+	for _, m := range methods {
+		if m != http.MethodGet && m != http.MethodHead && m != http.MethodPost {
+			return "its host is not loopback, and it is neither a read nor a dry run"
+		}
+	}
+	route, parameters, found, _ := find(g.transport.shapes.routes, r.URL)
+	if !found || route.item.Post == nil {
+		return "its host is not loopback, and the contract has no such request"
+	}
+	if isDryRun(query) && route.item.Post.Parameters.GetByInAndName("query", "validate_only") != nil ||
+		slices.Contains(g.allowed, allowance{route.verb(), parameters["cluster_id"], parameters["link_name"]}) {
+		return ""
+	}
+	return "it is not a dry run, its host is not loopback, and neither AllowReversal nor AllowVerb names its " +
+		"cluster and link"
 }
+
+// isDryRun tells whether every server takes the query for that of a dry run: it has one validate_only,
+// in any case, and that is true.
+func isDryRun(query url.Values) bool {
+	n := 0
+	for name, values := range query {
+		if strings.EqualFold(name, "validate_only") {
+			n += len(values)
+		}
+	}
+	return n == 1 && query.Get("validate_only") == "true"
+}
+
+// onLoopback tells whether a request is for this machine: where it goes, and what it says about it.
+func onLoopback(r *http.Request) bool {
+	hosts := []string{r.URL.Host}
+	if r.Host != "" {
+		hosts = append(hosts, r.Host)
+	}
+	for name, values := range r.Header {
+		if strings.EqualFold(name, "Host") && name != "Host" { // net/http sends this one as it is
+			hosts = append(hosts, values...)
+		}
+	}
+	return !slices.ContainsFunc(hosts, func(host string) bool {
+		return !loopback.Is((&url.URL{Host: host}).Hostname())
+	})
+}
+
+// methodOf returns the method that is sent.
+func methodOf(r *http.Request) string { return cmp.Or(r.Method, http.MethodGet) }

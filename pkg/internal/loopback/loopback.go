@@ -2,14 +2,11 @@
 // and the contract checks must agree on it.
 package loopback
 
-import (
-	"net"
-	"strings"
-)
+import "net"
 
 // Is tells whether a host, without a port, is on loopback for certain: a loopback address, or
-// localhost. Other names that end in localhost are not: Go asks the resolver for them.
+// localhost as it is written here. For any other name, localhost in capitals or with a dot at its
+// end included, Go may ask a proxy or the resolver.
 func Is(host string) bool {
-	ip := net.ParseIP(host)
-	return strings.EqualFold(strings.TrimSuffix(host, "."), "localhost") || ip != nil && ip.IsLoopback()
+	return host == "localhost" || net.ParseIP(host).IsLoopback()
 }

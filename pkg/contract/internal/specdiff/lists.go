@@ -6,8 +6,9 @@ import (
 )
 
 // severities says which changes break this library where oasdiff would say otherwise, in the form of
-// its --severity-levels file, which has no room for comments: a type that the server takes more widely
-// than before is harmless on the wire, and another Go type in the generated code.
+// its --severity-levels file, which has no room for comments. A type that the server takes more widely
+// than before is harmless on the wire, and another Go type in the generated code. The library sends a
+// body always, and reads text of any length.
 //
 //go:embed severities.txt
 var severities []byte

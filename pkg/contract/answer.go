@@ -1,0 +1,139 @@
+package contract
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
+)
+
+// judgeHead checks status and media type of the answer, and tells whether there is a body to check.
+func (x *exchange) judgeHead(status int, h http.Header) bool {
+	if x.operation == nil {
+		return false
+	}
+	j := x.t.judge(false, status)
+	defer func() { x.t.out.send(j.all()) }()
+	mediaType := mediaTypeOf(h)
+	response := x.operation.Responses.Status(status)
+	switch {
+	case response == nil:
+		j.about(RuleStatus, headSeverity(status, mediaType), "the status %d is not declared", status)
+	case response.Value.Content[mediaType] == nil:
+		j.about(RuleMediaType, headSeverity(status, mediaType), "%s is not declared for the status %d",
+			nameOf(mediaType), status)
+	default:
+		return mediaType == jsonType
+	}
+	return false
+}
+
+// headSeverity says how bad a status, or its media type, is that the contract does not have: real
+// servers are known to answer in some such ways, and gateways with pages of their own (observed).
+func headSeverity(status int, mediaType string) Severity {
+	switch status {
+	case http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusRequestEntityTooLarge,
+		http.StatusUnsupportedMediaType:
+		return Drift
+	}
+	switch mediaType {
+	case "", "text/html", "text/plain":
+		if status >= 400 {
+			return Drift
+		}
+	case jsonType:
+		if status == http.StatusTooManyRequests {
+			return Drift
+		}
+	}
+	return Violation
+}
+
+// judgeAnswer checks the answer's body.
+func (x *exchange) judgeAnswer(status int, h http.Header, received *capture, length int64) {
+	j := x.t.judge(false, status)
+	defer func() { x.t.out.send(j.all()) }()
+	body, whole, over := received.get(length)
+	if over {
+		j.about(RuleUnchecked, Note, "the body is too long to be checked")
+		return
+	}
+	body, err := decode(h, body, x.t.options.MaxBody)
+	if errors.Is(err, errEncoding) || errors.Is(err, errTooLong) || err != nil && whole {
+		j.about(RuleUnchecked, Note, "the body could not be checked: %s", printable.Line(err.Error(), 100))
+		return
+	}
+	err = x.judgeDocument(j, status, body)
+	switch {
+	case err == nil:
+		x.t.checked.Add(1)
+	case !whole:
+		*j = *x.t.judge(false, status) // what was found may come of where it was cut
+		j.about(RuleUnchecked, Note, "the body was not read to its end")
+	default:
+		x.t.checked.Add(1)
+		*j = *x.t.judge(false, status)
+		j.about(RuleSyntax, Violation, "the body is not one JSON document in UTF-8")
+	}
+}
+
+// judgeDocument checks a body as a JSON document. It fails if it is not one, but does not look for that
+// any more once it has found enough.
+func (x *exchange) judgeDocument(j *judge, status int, body []byte) error {
+	r := reader{found: j.at}
+	if status >= 400 {
+		root, err := r.read(body, x.t.shapes.failed)
+		if err == nil {
+			judgeFailure(j, root)
+		}
+		return unless(err, errEnough)
+	}
+	m := meaning{
+		asked: x.asked, isAsked: map[string]bool{}, parameters: x.parameters,
+		found: func(rule string, s Severity, t *tree, format string, args ...any) {
+			_ = j.at(rule, s, t, format, args...)
+		},
+		truncates: x.operation.Parameters.GetByInAndName("query", "include_partition_level_truncation_data") != nil,
+	}
+	for _, name := range m.asked {
+		m.isAsked[name] = true
+	}
+	r.row = m.row
+	if name, alone := x.parameters["mirror_topic_name"]; alone {
+		m.asked, m.isAsked, r.row = []string{name}, map[string]bool{name: true}, nil
+	}
+	root, err := r.read(body, x.t.shapes.of[x.operation.Responses.Status(status).Value.Content[jsonType].Schema.Value])
+	if err != nil {
+		return unless(err, errEnough)
+	}
+	if r.row == nil {
+		m.row(root)
+	}
+	m.whole(root)
+	return nil
+}
+
+// judgeFailure checks which of the known shapes the answer to a failed request has.
+func judgeFailure(j *judge, root *tree) {
+	if errs := root.get(errorsMember); errs.isSet() {
+		_ = j.at(RuleSchema, Drift, errs, "it is a list of errors, as the cloud's services answer")
+	}
+	status, code := root.get("status"), root.get("error_code")
+	container := status.isSet() && status.kind == '"' && !code.isSet() && root.get("message").isSet()
+	severity, detail := Violation, "the member is not declared"
+	if container {
+		severity, detail = Drift, "the member is of the servlet container's own page"
+	}
+	for _, name := range containerMembers {
+		if m := root.get(name); m != nil {
+			_ = j.at(RuleSchema, severity, m, "%s", detail)
+		}
+	}
+}
+
+func unless(err, accepted error) error {
+	if errors.Is(err, accepted) {
+		return nil
+	}
+	return err
+}

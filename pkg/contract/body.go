@@ -1,0 +1,102 @@
+package contract
+
+import (
+	"bytes"
+	"compress/gzip"
+	"compress/zlib"
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// capture keeps what is read of a body, up to a limit. A transport may still be sending when its
+// answer is here.
+type capture struct {
+	mu    sync.Mutex
+	bytes []byte
+	limit int
+	over  bool
+	ended bool
+}
+
+func (c *capture) keep(p []byte, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ended = c.ended || errors.Is(err, io.EOF)
+	if c.over = c.over || len(c.bytes)+len(p) > c.limit; c.over {
+		c.bytes = nil
+		return
+	}
+	c.bytes = append(c.bytes, p...)
+}
+
+// get returns what was read, whether that is all, given the length that was announced or nothing
+// above 0, and whether it was too much to be kept. What it returns is not written to any more.
+func (c *capture) get(length int64) (body []byte, whole, over bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clip(c.bytes), c.ended || length > 0 && length == int64(len(c.bytes)), c.over
+}
+
+// tap lets a body be read as it is, and keeps a copy. Its end is told once: when the body was read to
+// its end, or is closed.
+type tap struct {
+	io.ReadCloser
+	to   *capture
+	end  func()
+	once sync.Once
+}
+
+func (t *tap) Read(p []byte) (int, error) {
+	n, err := t.ReadCloser.Read(p)
+	t.to.keep(p[:n], err)
+	if errors.Is(err, io.EOF) {
+		t.once.Do(t.end)
+	}
+	return n, err
+}
+
+func (t *tap) Close() error {
+	t.once.Do(t.end)
+	return t.ReadCloser.Close()
+}
+
+var (
+	errEncoding = errors.New("its content encoding cannot be decoded here")
+	errTooLong  = errors.New("it is too long to be checked")
+)
+
+// decode takes the content encoding off a body. Of a body that was not read to its end it returns what
+// there is, with an error that is neither errEncoding nor errTooLong.
+func decode(h http.Header, body []byte, limit int) ([]byte, error) {
+	var encodings []string
+	for _, e := range strings.Split(strings.Join(valuesOf(h, "Content-Encoding"), ","), ",") {
+		if e = strings.ToLower(strings.TrimSpace(e)); e != "" && e != "identity" {
+			encodings = append(encodings, e)
+		}
+	}
+	if len(encodings) == 0 {
+		return body, nil
+	}
+	var decoder io.Reader
+	var err error
+	switch encodings[0] {
+	case "gzip", "x-gzip":
+		decoder, err = gzip.NewReader(bytes.NewReader(body))
+	case "deflate":
+		decoder, err = zlib.NewReader(bytes.NewReader(body))
+	default:
+		return nil, errEncoding
+	}
+	if err != nil || len(encodings) > 1 {
+		return nil, errEncoding
+	}
+	decoded, err := io.ReadAll(io.LimitReader(decoder, int64(limit)+1))
+	if len(decoded) > limit {
+		return nil, errTooLong
+	}
+	return decoded, err
+}

@@ -1,0 +1,278 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3conv"
+
+	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
+)
+
+const maxSpec = 64 << 20 // bytes
+
+// fetch reads a document from a file or a URL.
+func fetch(ctx context.Context, spec string) ([]byte, error) {
+	var from io.ReadCloser
+	if strings.HasPrefix(spec, "http://") || strings.HasPrefix(spec, "https://") {
+		ctx, cancel := context.WithTimeout(ctx, time.Minute)
+		defer cancel()
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, spec, nil)
+		if err != nil {
+			return nil, err
+		}
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			return nil, err
+		}
+		if from = resp.Body; resp.StatusCode != http.StatusOK {
+			_ = from.Close()
+			return nil, fmt.Errorf("the document's URL answers %s", resp.Status)
+		}
+	} else {
+		f, err := os.Open(filepath.Clean(spec))
+		if err != nil {
+			return nil, err
+		}
+		from = f
+	}
+	defer from.Close() //nolint:errcheck // it was only read
+	text, err := io.ReadAll(io.LimitReader(from, maxSpec+1))
+	if len(text) > maxSpec {
+		return nil, fmt.Errorf("the document is longer than %d bytes", maxSpec)
+	}
+	return text, err
+}
+
+// load reads an OpenAPI 3 document that is whole: it refers to no other.
+func load(text []byte) (*openapi3.T, error) {
+	doc, err := openapi3.NewLoader().LoadFromData(text)
+	if err != nil {
+		return nil, fmt.Errorf("it is not an OpenAPI 3 document: %s", printable.Line(err.Error(), 512))
+	}
+	if !strings.HasPrefix(doc.OpenAPI, "3.") || doc.Paths == nil {
+		return nil, errors.New("it is not an OpenAPI 3 document")
+	}
+	plainMediaTypes(doc)
+	if err := doc.WalkSchemas(func(pointer string, s *openapi3.SchemaRef) error {
+		if isPartOfItself(s.Value, nil) {
+			return fmt.Errorf("it is not an OpenAPI 3 document: a schema is a part of itself: %s", printable.Line(pointer, 256))
+		}
+		return nil
+	}); err != nil {
+		return nil, err
+	}
+	return doc, doc.WalkSchemas(func(_ string, s *openapi3.SchemaRef) error {
+		unwrapNull(s.Value)
+		return nil
+	})
+}
+
+// isPartOfItself tells whether a schema can be reached from itself without going through a member or an
+// element, so that no value has an end of checks. Above are the schemas that it is a part of.
+func isPartOfItself(s *openapi3.Schema, above []*openapi3.Schema) bool {
+	if slices.Contains(above, s) {
+		return true
+	}
+	parts := slices.Concat(s.AllOf, s.OneOf, s.AnyOf)
+	if s.Not != nil {
+		parts = append(parts, s.Not)
+	}
+	return slices.ContainsFunc(parts, func(part *openapi3.SchemaRef) bool {
+		return isPartOfItself(part.Value, append(above, s))
+	})
+}
+
+// plainMediaTypes takes the parameters off media types, such as a charset, which JSON does not have.
+func plainMediaTypes(doc *openapi3.T) {
+	plain := func(c openapi3.Content) {
+		for name, media := range c {
+			if mediaType, _, err := mime.ParseMediaType(name); err == nil && c[mediaType] == nil {
+				c[mediaType] = media
+				delete(c, name)
+			}
+		}
+	}
+	for _, item := range doc.Paths.Map() {
+		for _, op := range item.Operations() {
+			if op.RequestBody != nil {
+				plain(op.RequestBody.Value.Content)
+			}
+			for _, response := range op.Responses.Map() {
+				plain(response.Value.Content)
+			}
+		}
+	}
+}
+
+// upgrade brings a document into the newest form of OpenAPI.
+func upgrade(doc *openapi3.T) { openapi3conv.Upgrade(doc) }
+
+// unwrapNull makes one schema of a choice between a schema and null, in which OpenAPI 3.1 can say
+// nullable too.
+func unwrapNull(s *openapi3.Schema) {
+	choice := s.OneOf
+	if len(choice) == 0 {
+		choice = s.AnyOf
+	}
+	if len(choice) != 2 || len(s.OneOf) > 0 && len(s.AnyOf) > 0 || s.Type != nil || s.Properties != nil || s.AllOf != nil {
+		return
+	}
+	for i, ref := range choice {
+		if other := choice[1-i].Value; ref.Value.Type.Is("null") && other.Type != nil && !other.Type.Is("null") {
+			title, description := s.Title, s.Description
+			*s = *other
+			s.Title, s.Description = title, description
+			types := append(openapi3.Types{}, *other.Type...)
+			if !types.Includes("null") {
+				types = append(types, "null")
+			}
+			s.Type = &types
+			return
+		}
+	}
+}
+
+var parameterName = regexp.MustCompile(`\{([^{}]*)\}`)
+
+// align returns both documents with the operations that both have, and nothing but these: at the same
+// path, whatever its parameters are called there and which part of it the server's URL has, with all
+// parameters at the operation, and with the credentials that hold for it.
+func align(contract, other *openapi3.T) (ours, theirs *openapi3.T, changes []change) {
+	ours = &openapi3.T{
+		OpenAPI: contract.OpenAPI, Info: contract.Info, Components: contract.Components, Paths: &openapi3.Paths{},
+	}
+	theirs = &openapi3.T{
+		OpenAPI: other.OpenAPI, Info: contract.Info, Components: other.Components, Paths: &openapi3.Paths{},
+	}
+	moved := map[string]int{}
+	for _, path := range contract.Paths.Keys() {
+		for method, own := range contract.Paths.Value(path).Operations() {
+			there, op := locate(other, path, method)
+			if op == nil {
+				text := fmt.Sprintf("the operation is gone: %s %s", method, path)
+				changes = append(changes, change{ID: "guard-operation", Text: text, Level: breaks, Path: path})
+				continue
+			}
+			add(ours, path, method, own, own.Parameters, contract.Security)
+			add(theirs, path, method, op.operation, op.parameters(path, there), other.Security)
+			if op.prefix != "/kafka" {
+				text := fmt.Sprintf("there, under another prefix: %q in place of %q", op.prefix, "/kafka")
+				changes = append(changes, change{ID: "guard-prefix", Text: text, Level: breaks, Path: path})
+			} else if parameterName.ReplaceAllString(there, "{}") != parameterName.ReplaceAllString(path, "{}") {
+				moved[path]++
+			}
+		}
+	}
+	for path := range moved {
+		changes = append(changes, change{
+			ID: "guard-prefix", Level: harmless, Path: path,
+			Text: "there, under another prefix: a part of the path is in the server's URL",
+		})
+	}
+	return ours, theirs, changes
+}
+
+// located is an operation of another document.
+type located struct {
+	operation *openapi3.Operation
+	item      *openapi3.PathItem
+	doc       *openapi3.T
+	prefix    string // before /v3, with what the server's URL has of it
+}
+
+// locate finds the operation that the contract has at a path: preferably under the same prefix.
+func locate(doc *openapi3.T, path, method string) (there string, best *located) {
+	want := parameterName.ReplaceAllString(strings.TrimPrefix(path, "/kafka"), "{}")
+	for _, candidate := range doc.Paths.Keys() {
+		item := doc.Paths.Value(candidate)
+		op := item.GetOperation(method)
+		if op == nil {
+			continue
+		}
+		for _, base := range basePaths(doc, item, op) {
+			prefix, found := strings.CutSuffix(parameterName.ReplaceAllString(base+candidate, "{}"), want)
+			if found && (best == nil || best.prefix != "/kafka") {
+				there, best = candidate, &located{op, item, doc, prefix}
+			}
+		}
+	}
+	return there, best
+}
+
+// basePaths returns the paths of the servers that hold for an operation.
+func basePaths(doc *openapi3.T, item *openapi3.PathItem, op *openapi3.Operation) []string {
+	servers := doc.Servers
+	if len(item.Servers) > 0 {
+		servers = item.Servers
+	}
+	if op.Servers != nil && len(*op.Servers) > 0 {
+		servers = *op.Servers
+	}
+	var paths []string
+	for _, server := range servers {
+		base, err := server.BasePath()
+		if err != nil {
+			base = "/"
+		}
+		paths = append(paths, strings.TrimSuffix(base, "/"))
+	}
+	if len(paths) == 0 {
+		return []string{""}
+	}
+	return paths
+}
+
+// parameters returns the operation's parameters, those that its path has for all operations included,
+// with the names that the contract has for those in the path.
+func (l *located) parameters(path, there string) openapi3.Parameters {
+	names := map[string]string{}
+	ours, theirs := parameterName.FindAllStringSubmatch(path, -1), parameterName.FindAllStringSubmatch(there, -1)
+	for i := range min(len(ours), len(theirs)) { // the last ones are those of the operation
+		names[theirs[len(theirs)-1-i][1]] = ours[len(ours)-1-i][1]
+	}
+	all := append(openapi3.Parameters{}, l.operation.Parameters...)
+	for _, p := range l.item.Parameters {
+		if l.operation.Parameters.GetByInAndName(p.Value.In, p.Value.Name) == nil {
+			all = append(all, p)
+		}
+	}
+	for i, p := range all {
+		if name := names[p.Value.Name]; p.Value.In == "path" && name != "" && name != p.Value.Name {
+			renamed := *p.Value
+			renamed.Name = name
+			all[i] = &openapi3.ParameterRef{Value: &renamed}
+		}
+	}
+	return all
+}
+
+// add adds an operation to a document, with these parameters, and with the credentials of the whole
+// document if it has none of its own.
+func add(
+	doc *openapi3.T, path, method string, op *openapi3.Operation,
+	parameters openapi3.Parameters, security openapi3.SecurityRequirements,
+) {
+	added := *op
+	added.Servers, added.Parameters = nil, parameters
+	if added.Security == nil {
+		added.Security = &security
+	}
+	item := doc.Paths.Value(path)
+	if item == nil {
+		item = &openapi3.PathItem{}
+		doc.Paths.Set(path, item)
+	}
+	item.SetOperation(method, &added)
+}

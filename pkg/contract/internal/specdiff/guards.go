@@ -1,0 +1,191 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+)
+
+// guards finds what this library depends on and no comparison counts as breaking, and what the
+// library's own requests do not show. The documents have the same operations.
+func guards(ours, theirs *openapi3.T) []change {
+	found := map[change]bool{}
+	for _, path := range ours.Paths.Keys() {
+		for method, own := range ours.Paths.Value(path).Operations() {
+			g := guard{path, found}
+			op := theirs.Paths.Value(path).GetOperation(method)
+			g.check(op.OperationID == own.OperationID, "guard-operation-id",
+				"the operationId is another, and with it the name of the generated method")
+			g.answers(own, op)
+			g.security(op)
+			g.parameters(own, op)
+			g.newParameters(own, op)
+			g.bodies(own, op)
+		}
+	}
+	return slices.SortedFunc(maps.Keys(found), func(a, b change) int {
+		return strings.Compare(a.ID+a.Text+a.Path, b.ID+b.Text+b.Path)
+	})
+}
+
+// guard notes changes of one operation.
+type guard struct {
+	path  string
+	found map[change]bool
+}
+
+func (g guard) check(ok bool, id, text string) {
+	if !ok {
+		g.found[change{ID: id, Text: text, Level: breaks, Path: g.path}] = true
+	}
+}
+
+// answers holds the other operation to the answers that the library tells apart. It takes 200 for the
+// answer to a request that was accepted, and no other.
+func (g guard) answers(own, op *openapi3.Operation) {
+	g.check(op.Responses.Value("200") != nil, "guard-answer", "the answer 200 is not declared by itself any more")
+	for status := range op.Responses.Map() {
+		g.check(!strings.HasPrefix(status, "2") || status == "200", "guard-answer",
+			fmt.Sprintf("success can be answered as %s too, which the library does not take for it", status))
+	}
+	other := op.Responses.Default()
+	for _, answer := range []struct {
+		status    int
+		mediaType string
+	}{
+		{200, "application/json"}, {400, "application/json"}, {401, "application/json"}, {429, "text/html"},
+		{500, "application/json"}, {503, "application/json"},
+	} {
+		response := op.Responses.Status(answer.status)
+		if response == nil && answer.status != 200 {
+			response = other
+		}
+		ok := response != nil && response.Value.Content[answer.mediaType] != nil
+		g.check(
+			ok, "guard-answer", fmt.Sprintf("the answer %d as %s is not declared any more", answer.status, answer.mediaType),
+		)
+	}
+	if other != nil && own.Responses.Default() == nil {
+		if media := other.Value.Content["application/json"]; media != nil && media.Schema != nil {
+			err := media.Schema.Value.VisitJSON(map[string]any{"error_code": 40002.0, "message": "text"})
+			g.check(err == nil, "guard-answer", "any other status can be answered, and not as an error")
+		}
+	}
+}
+
+func (g guard) security(op *openapi3.Operation) {
+	for _, scheme := range []string{"resource-api-key", "external-access-token"} {
+		ok := slices.ContainsFunc(*op.Security, func(alternative openapi3.SecurityRequirement) bool {
+			_, has := alternative[scheme]
+			return has && len(alternative) == 1
+		})
+		g.check(ok, "guard-security", fmt.Sprintf("the credential %s alone does not do any more", scheme))
+	}
+}
+
+// parameters guards how the values of parameters are written, and what a server takes where there is
+// none.
+func (g guard) parameters(own, op *openapi3.Operation) {
+	for _, ref := range own.Parameters {
+		theirs := op.Parameters.GetByInAndName(ref.Value.In, ref.Value.Name)
+		if theirs == nil {
+			continue // the comparison says so
+		}
+		was, errWas := ref.Value.SerializationMethod()
+		is, errIs := theirs.SerializationMethod()
+		g.check(errWas == nil && errIs == nil && was.Style == is.Style, "guard-style",
+			fmt.Sprintf("the parameter `%s` is written in another style", theirs.Name))
+		g.check((ref.Value.Schema == nil) == (theirs.Schema == nil), "guard-style",
+			fmt.Sprintf("the parameter `%s` is written as a document", theirs.Name))
+		if ref.Value.Schema != nil && theirs.Schema != nil {
+			g.schema("the parameter `"+theirs.Name+"`", ref.Value.Schema.Value, theirs.Schema.Value, true)
+		}
+	}
+}
+
+// newParameters guards against a parameter that the library does not know and that has an effect when
+// it is left out.
+func (g guard) newParameters(own, op *openapi3.Operation) {
+	for _, ref := range op.Parameters {
+		p := ref.Value
+		if own.Parameters.GetByInAndName(p.In, p.Name) == nil && p.Schema != nil {
+			g.schema("the parameter `"+p.Name+"`", &openapi3.Schema{}, p.Schema.Value, true)
+		}
+	}
+}
+
+func (g guard) bodies(own, op *openapi3.Operation) {
+	const jsonType = "application/json"
+	pair := func(what string, own, theirs openapi3.Content, request bool) {
+		was, is := own[jsonType], theirs[jsonType]
+		if was != nil && is != nil && was.Schema != nil && is.Schema != nil {
+			g.schema(what, was.Schema.Value, is.Schema.Value, request)
+		}
+	}
+	if own.RequestBody != nil && op.RequestBody != nil {
+		pair("the request", own.RequestBody.Value.Content, op.RequestBody.Value.Content, true)
+	}
+	for status, response := range own.Responses.Map() {
+		if other := op.Responses.Value(status); other != nil {
+			pair("the answer "+status, response.Value.Content, other.Value.Content, false)
+		}
+	}
+}
+
+// schema guards what a comparison of schemas leaves out, in them and in all that is in both.
+func (g guard) schema(where string, own, theirs *openapi3.Schema, request bool) {
+	g.check(encodingOf(own) == encodingOf(theirs), "guard-encoding",
+		fmt.Sprintf("%s is text in another encoding: %s", where, encodingOf(theirs)))
+	if request {
+		same := reflect.DeepEqual(own.Default, theirs.Default) || theirs.Default == false // which is what absence means
+		g.check(same, "guard-default", fmt.Sprintf("a server takes %v where %s is left out", theirs.Default, where))
+	} else {
+		g.check(own.WriteOnly || !theirs.WriteOnly, "guard-write-only", where+" is not answered any more")
+	}
+	if isClosed(own) && !isClosed(theirs) {
+		g.found[change{
+			ID: "guard-additional-properties", Level: harmless, Path: g.path,
+			Text: where + " may have members that are not declared",
+		}] = true
+	}
+	if own.Items != nil && theirs.Items != nil {
+		g.schema(where+"/items", own.Items.Value, theirs.Items.Value, request)
+	}
+	known := properties(own)
+	for name, property := range properties(theirs) {
+		if known[name] != nil {
+			g.schema(where+"/"+name, known[name], property, request)
+		} else if request {
+			g.check(property.Default == nil, "guard-default",
+				fmt.Sprintf("a server takes %v where %s/%s is left out", property.Default, where, name))
+		}
+	}
+}
+
+// encodingOf returns how bytes are written as text; "" if it is text.
+func encodingOf(s *openapi3.Schema) string {
+	if s.ContentEncoding == "" && (s.Format == "byte" || s.Format == "binary") {
+		return s.Format
+	}
+	return s.ContentEncoding
+}
+
+func isClosed(s *openapi3.Schema) bool {
+	return s.AdditionalProperties.Has != nil && !*s.AdditionalProperties.Has
+}
+
+// properties returns the members of a schema, those of its parts included.
+func properties(s *openapi3.Schema) map[string]*openapi3.Schema {
+	all := map[string]*openapi3.Schema{}
+	for _, part := range s.AllOf {
+		maps.Copy(all, properties(part.Value))
+	}
+	for name, ref := range s.Properties {
+		all[name] = ref.Value
+	}
+	return all
+}

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
+)
+
+// report writes the changes, the worst first, and tells whether any is breaking. A change that many
+// operations share is there once.
+func report(w io.Writer, changes []change) (breaking bool) {
+	var b strings.Builder
+	counts := map[string]int{}
+	for _, kind := range []string{"BREAKING", "harmless", "known"} {
+		var lines []string
+		paths, reasons := map[string][]string{}, map[string]string{}
+		for _, c := range changes {
+			verdict, reason := verdictOf(c)
+			if verdict != kind {
+				continue
+			}
+			line := fmt.Sprintf("%-8s  %s [%s]", verdict, printable.Line(c.Text, 512), c.ID)
+			reasons[line] = reason
+			if _, said := paths[line]; !said {
+				lines = append(lines, line)
+			}
+			if last := c.Path[strings.LastIndex(c.Path, "/")+1:]; !slices.Contains(paths[line], last) {
+				paths[line] = append(paths[line], last)
+			}
+		}
+		counts[kind] = len(lines)
+		for _, line := range lines {
+			where := fmt.Sprintf("%d operations", len(paths[line]))
+			if len(paths[line]) == 1 {
+				where = paths[line][0]
+			}
+			b.WriteString(line)
+			if where != "" {
+				b.WriteString(" in " + printable.Line(where, 256))
+			}
+			b.WriteString(reasons[line] + "\n")
+		}
+	}
+	fmt.Fprintf(&b, "%d breaking, %d harmless, %d known differences\n",
+		counts["BREAKING"], counts["harmless"], counts["known"])
+	_, _ = io.WriteString(w, b.String()) // the exit code says it too
+	return counts["BREAKING"] > 0
+}
+
+// verdictOf says what a change means for this library. A known difference is looked up first.
+func verdictOf(c change) (verdict, reason string) {
+	for _, d := range known() {
+		if d.id == c.ID && strings.Contains(c.Text, d.text) {
+			return "known", ": " + d.reason
+		}
+	}
+	if c.Level > harmless {
+		return "BREAKING", ""
+	}
+	return "harmless", ""
+}

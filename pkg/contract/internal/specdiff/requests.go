@@ -1,0 +1,145 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+
+	"github.com/seed25095279/clusterlink-go/pkg/mirror"
+)
+
+// sent is a request of the library.
+type sent struct {
+	request    *http.Request
+	body       []byte
+	path       string // of the contract
+	parameters map[string]string
+}
+
+// libraryRequests returns what the library sends: each verb, dry and real, by name and by pattern, and
+// each read.
+func libraryRequests(ctx context.Context) ([]sent, error) {
+	const cluster, link, topic = "lkc-1", "link-1", "topic-1"
+	var all []sent
+	path := ""
+	errRecorded := errors.New("recorded, and not sent")
+	client, err := mirror.NewClient(mirror.Config{
+		Endpoint: "https://rest.example", ClusterID: cluster, Credential: mirror.APIKey("key", "secret"), RetryFor: -1,
+		Middleware: func(http.RoundTripper) http.RoundTripper {
+			return record(func(r *http.Request) error {
+				s := sent{request: r, path: path, parameters: map[string]string{"cluster_id": cluster, "link_name": link}}
+				if strings.HasSuffix(path, "}") {
+					s.parameters["mirror_topic_name"] = topic
+				}
+				if r.Body != nil {
+					var err error
+					if s.body, err = io.ReadAll(r.Body); err != nil {
+						return err
+					}
+				}
+				all = append(all, s)
+				return errRecorded
+			})
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	many := make([]string, 500) // a batch
+	for i := range many {
+		many[i] = fmt.Sprintf("%s.%0*d", strings.Repeat("t", 200), 48, i) // as long as a name can be
+	}
+	const base = "/kafka/v3/clusters/{cluster_id}/links/{link_name}"
+	for _, verb := range mirror.Verbs() {
+		path = base + "/mirrors:" + string(verb)
+		for _, selection := range []mirror.Selection{mirror.Topics(topic), mirror.Topics(many...), mirror.All()} {
+			if _, err := client.Validate(ctx, verb, link, selection); !errors.Is(err, errRecorded) {
+				return nil, fmt.Errorf("a request was not sent: %w", err)
+			}
+			dry := all[len(all)-1]
+			actual := dry
+			actual.request = dry.request.Clone(ctx)
+			actual.request.URL.RawQuery = strings.Replace(dry.request.URL.RawQuery, "only=true", "only=false", 1)
+			all = append(all, actual)
+		}
+	}
+	for _, read := range []struct {
+		path string
+		do   func() error
+	}{
+		{base + "/mirrors", func() error { _, err := client.Mirrors(ctx, link); return err }},
+		{base + "/mirrors/{mirror_topic_name}", func() error { _, err := client.Mirror(ctx, link, topic); return err }},
+		{base, func() error { _, err := client.Link(ctx, link); return err }},
+	} {
+		path = read.path
+		if err := read.do(); !errors.Is(err, errRecorded) {
+			return nil, fmt.Errorf("a request was not sent: %w", err)
+		}
+	}
+	return all, nil
+}
+
+// record is a RoundTripper that sends nothing.
+type record func(*http.Request) error
+
+func (r record) RoundTrip(req *http.Request) (*http.Response, error) { return nil, r(req) }
+
+// unfitRequests finds the requests of the library that are not valid any more.
+func unfitRequests(ctx context.Context, theirs *openapi3.T) ([]change, error) {
+	requests, err := libraryRequests(ctx)
+	if err != nil {
+		return nil, err
+	}
+	found := map[change]bool{}
+	for _, s := range requests {
+		item := theirs.Paths.Value(s.path)
+		if item == nil || item.GetOperation(s.request.Method) == nil {
+			continue // it is gone
+		}
+		s.request.Body = io.NopCloser(bytes.NewReader(s.body))
+		err := openapi3filter.ValidateRequest(ctx, &openapi3filter.RequestValidationInput{
+			Request: s.request, PathParams: s.parameters,
+			Route: &routers.Route{
+				Spec: theirs, Path: s.path, PathItem: item, Method: s.request.Method,
+				Operation: item.GetOperation(s.request.Method),
+			},
+			Options: &openapi3filter.Options{
+				AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, SkipSettingDefaults: true,
+			},
+		})
+		if err != nil {
+			text := "a request of the library is not valid: " + reasonOf(err)
+			found[change{ID: "guard-request", Text: text, Level: breaks, Path: s.path}] = true
+		}
+	}
+	return slices.SortedFunc(
+		maps.Keys(found), func(a, b change) int { return strings.Compare(a.Path+a.Text, b.Path+b.Text) },
+	), nil
+}
+
+// reasonOf says in a few words why a request is not valid.
+func reasonOf(err error) string {
+	var request *openapi3filter.RequestError
+	var schema *openapi3.SchemaError
+	where := "the body"
+	if errors.As(err, &request) && request.Parameter != nil {
+		where = "the parameter `" + request.Parameter.Name + "`"
+	}
+	switch {
+	case errors.As(err, &schema):
+		return fmt.Sprintf("%s: %s: %s", where, schema.SchemaField, schema.Reason)
+	case request != nil && request.Reason != "":
+		return fmt.Sprintf("%s: %s", where, request.Reason)
+	}
+	return where
+}

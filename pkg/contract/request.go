@@ -1,0 +1,213 @@
+package contract
+
+import (
+	"bytes"
+	"errors"
+	"maps"
+	"mime"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
+)
+
+// judgeRequest checks all of the request but its body.
+func (x *exchange) judgeRequest(status int) {
+	j := x.t.judge(true, status)
+	if x.operation == nil {
+		j.about(RuleRequest, Violation, "the contract has no %s here", printable.Line(methodOf(x.request), 16))
+	} else {
+		x.judgeQuery(j)
+		judgeAuthorization(j, x.request)
+	}
+	x.t.out.send(j.all())
+}
+
+// judgeQuery checks the query as it is sent. A parameter that is not declared has no effect, whatever
+// its sender thinks that it does. A boolean is true or false and nothing else: a JVM reads 1, t and
+// yes as false.
+func (x *exchange) judgeQuery(j *judge) {
+	query, err := parseQuery(x.request.URL)
+	if err != nil {
+		j.about(RuleRequest, Violation, "the query has a part that servers read differently")
+	}
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		values := query[name]
+		parameter := x.operation.Parameters.GetByInAndName("query", name)
+		label := printable.Quote(name)
+		if len(name) > 40 || len(values) == 1 && values[0] == "" {
+			label = "of that name" // it may be anything, a secret too
+		}
+		switch {
+		case parameter == nil:
+			j.about(RuleRequest, Violation, "there is no query parameter %s", label)
+		case len(values) > 1:
+			j.about(RuleRequest, Violation, "the query parameter %s is there %d times", label, len(values))
+		case parameter.Schema.Value.Type.Is("boolean") && values[0] != "true" && values[0] != "false":
+			j.about(RuleRequest, Violation, "the query parameter %s is neither true nor false", name)
+		}
+	}
+	for _, parameter := range x.operation.Parameters {
+		if p := parameter.Value; p.In == "query" && p.Required && !query.Has(p.Name) {
+			j.about(RuleRequest, Violation, "the query parameter %s is missing", p.Name)
+		}
+	}
+}
+
+// bearer is the form of a bearer token (RFC 6750).
+var bearer = regexp.MustCompile(`^(?i:bearer) +[A-Za-z0-9._~+/-]+=*$`)
+
+// judgeAuthorization checks that there is one of the contract's credentials.
+func judgeAuthorization(j *judge, r *http.Request) {
+	values := valuesOf(r.Header, "Authorization")
+	switch len(values) {
+	case 0:
+		j.about(RuleRequest, Drift, "there is no Authorization: only servers with client certificates, or without "+
+			"authentication, take that")
+		return
+	case 1:
+	default:
+		j.about(RuleRequest, Violation, "Authorization is there %d times", len(values))
+		return
+	}
+	basic := http.Request{Header: http.Header{"Authorization": values}}
+	if _, _, ok := basic.BasicAuth(); !ok && !bearer.MatchString(values[0]) {
+		j.about(RuleRequest, Violation, "Authorization is neither Basic with a user and a password nor Bearer with a token")
+	}
+}
+
+// judgeSent checks the request's body, each time that it was sent and was different. A body that is
+// not sent to its end yet is left for the last call.
+func (x *exchange) judgeSent(status int, last bool) {
+	x.mu.Lock()
+	sent := x.sent
+	x.mu.Unlock()
+	if x.operation == nil || x.judged {
+		return
+	}
+	length := x.request.ContentLength
+	if len(sent) > 0 && !last {
+		if _, whole, over := sent[len(sent)-1].get(length); !whole && !over {
+			return
+		}
+	}
+	x.judged = true
+	j := x.t.judge(true, status)
+	defer func() { x.t.out.send(j.all()) }()
+	takesBody := x.operation.RequestBody != nil
+	if len(sent) == 0 && takesBody {
+		j.about(RuleRequest, Note, "there is no body, and so no topic is selected")
+	}
+	if len(sent) == 0 || !takesBody {
+		return
+	}
+	if mediaType := mediaTypeOf(x.request.Header); mediaType != jsonType {
+		j.about(RuleRequest, Violation, "the request's body has %s, and not %s", nameOf(mediaType), jsonType)
+	}
+	var before []byte
+	for i, c := range sent {
+		body, whole, over := c.get(length)
+		isLast := i == len(sent)-1
+		switch {
+		case over:
+			j.about(RuleUnchecked, Note, "the body is too long to be checked")
+		case !whole && isLast:
+			j.about(RuleUnchecked, Note, "the body was not sent to its end")
+		case whole && (i == 0 || !bytes.Equal(body, before)):
+			x.asked = x.judgeSelection(j, body)
+			before = body
+		}
+		if isLast && !whole {
+			x.asked = nil // it is not known which of them was answered
+		}
+	}
+}
+
+// judgeSelection checks one body of a request, and returns the names that it asks for; nil if that is
+// not known, or if it asks by pattern.
+func (x *exchange) judgeSelection(j *judge, body []byte) (asked []string) {
+	body, err := decode(x.request.Header, body, x.t.options.MaxBody)
+	if err != nil {
+		j.about(RuleUnchecked, Note, "%v", err)
+		return nil
+	}
+	shape := x.t.shapes.of[x.operation.RequestBody.Value.Content[jsonType].Schema.Value]
+	before := *j // the findings do not count if it is no document
+	r := reader{found: func(rule string, s Severity, t *tree, format string, args ...any) error {
+		if rule == RuleSchema {
+			rule = RuleRequest
+		}
+		return j.at(rule, s, t, format, args...)
+	}}
+	root, err := r.read(body, shape)
+	switch {
+	case errors.Is(err, errEnough):
+		return nil // not all of it was read
+	case err != nil:
+		*j = before
+		j.about(RuleSyntax, Violation, "the body is not one JSON document in UTF-8")
+		r.lenient, r.found = true, func(string, Severity, *tree, string, ...any) error { return nil }
+		if root, err = r.read(body, shape); err != nil && !errors.Is(err, errMore) {
+			return nil
+		}
+	}
+	for _, m := range root.children {
+		if _, declared := shape.property(m.name); !declared && root.kind == '{' && !shape.closed {
+			_ = j.at(RuleRequest, Note, m, "the member is not declared")
+		}
+	}
+	names, pattern := root.get("mirror_topic_names"), root.get("mirror_topic_name_pattern")
+	for _, name := range names.list() {
+		if name.kind == '"' {
+			asked = append(asked, name.text)
+		}
+	}
+	switch {
+	case root.kind != '{': // the schema says so
+	case asked != nil && pattern.isSet():
+		_ = j.at(RuleRequest, Note, names, "there are names beside a pattern, and what that means is not known")
+		asked = nil
+	case asked == nil && (!pattern.isSet() || pattern.text == ""):
+		_ = j.at(RuleRequest, Note, root, "no topic is selected, and what that means is not known")
+	}
+	return asked
+}
+
+// valuesOf returns the values of a header, in whatever case its name is written: net/http sends it so.
+func valuesOf(h http.Header, name string) (values []string) {
+	for _, key := range slices.Sorted(maps.Keys(h)) {
+		if strings.EqualFold(key, name) {
+			values = append(values, h[key]...)
+		}
+	}
+	return values
+}
+
+// mediaTypeOf returns the media type of a body; "" if none is given, and "?" if more than one is, or
+// what is not one.
+func mediaTypeOf(h http.Header) string {
+	values := valuesOf(h, "Content-Type")
+	if len(values) == 0 || len(values) == 1 && values[0] == "" {
+		return ""
+	}
+	mediaType, _, _ := mime.ParseMediaType(values[0])
+	if len(values) > 1 || !strings.Contains(mediaType, "/") {
+		return "?"
+	}
+	return mediaType
+}
+
+// nameOf names a media type in a finding. One that is not well known is not quoted: anything can stand
+// there.
+func nameOf(mediaType string) string {
+	switch mediaType {
+	case jsonType, "application/problem+json", "application/vnd.api+json", "application/xml", "text/xml", "text/html",
+		"text/plain", "application/octet-stream", "application/x-www-form-urlencoded":
+		return `"` + mediaType + `"`
+	case "":
+		return "no media type"
+	}
+	return "another media type"
+}
