@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -22,7 +24,7 @@ func newWalk(body io.Reader) walk {
 	return walk{in: in, dec: jsontext.NewDecoder(in, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))}
 }
 
-// object reads an object; member is called before each value and must read or skip it.
+// object reads an object, whose names are told apart by case, as JSON does; member is called before each value and must read or skip it.
 func (w *walk) object(member func(name string) error) error {
 	return w.each('}', func() error {
 		w.in.step(w.dec.InputOffset())
@@ -30,7 +32,8 @@ func (w *walk) object(member func(name string) error) error {
 		if err != nil {
 			return err
 		}
-		return member(memberName(v))
+		name, _ := unquote(v)
+		return member(name)
 	})
 }
 
@@ -49,34 +52,104 @@ func (w *walk) each(end jsontext.Kind, element func() error) error {
 	return err
 }
 
-// memberName returns the name without an allocation where it is one that the walk reads; any
-// other name is "". Names are told apart by case, as JSON does.
-func memberName(v jsontext.Value) string {
-	name := []byte(v[1 : len(v)-1])
-	if bytes.IndexByte(name, '\\') >= 0 {
-		name, _ = jsontext.AppendUnquote(nil, v)
+// cursor goes through a value that jsontext has read, and so knows to be well-formed.
+type cursor struct{ rest []byte }
+
+// next returns the first byte of the next name, value or end.
+func (c *cursor) next() byte {
+	for {
+		switch b := c.rest[0]; b {
+		case ' ', '\t', '\r', '\n', ',', ':':
+			c.rest = c.rest[1:]
+		default:
+			return b
+		}
 	}
-	return memberNames[string(name)]
 }
 
-// integer reads a number of 64 bits into n, which is NotKnown. What is none leaves n alone and clears
-// readable; a number that is given again makes it NotKnown.
-func (w *walk) integer(n *Number, readable *bool) error {
-	v, err := w.dec.ReadValue()
-	if err != nil {
-		return err
+// open enters an object or an array.
+func (c *cursor) open() {
+	c.next()
+	c.rest = c.rest[1:]
+}
+
+// more tells whether a member or an element comes next. If none does, it leaves the object or array.
+func (c *cursor) more() bool {
+	if b := c.next(); b != '}' && b != ']' {
+		return true
 	}
-	parsed, err := strconv.ParseInt(string(v), 10, 64)
+	c.rest = c.rest[1:]
+	return false
+}
+
+// name reads a member's name. Names are told apart by case, as JSON does.
+func (c *cursor) name() []byte {
+	v := c.value()
+	if bytes.IndexByte(v, '\\') < 0 {
+		return v[1 : len(v)-1]
+	}
+	name, _ := jsontext.AppendUnquote(nil, v)
+	return name
+}
+
+// value reads a value, or a name.
+func (c *cursor) value() jsontext.Value {
+	n := 0
+	switch c.next() {
+	case '"':
+		n = stringLen(c.rest)
+	case '{', '[':
+		for depth := 1; depth > 0; {
+			n++
+			switch c.rest[n] {
+			case '"':
+				n += stringLen(c.rest[n:]) - 1
+			case '{', '[':
+				depth++
+			case '}', ']':
+				depth--
+			}
+		}
+		n++
+	default:
+		for n < len(c.rest) && !strings.ContainsRune(",]} \t\r\n", rune(c.rest[n])) {
+			n++
+		}
+	}
+	v := c.rest[:n]
+	c.rest = c.rest[n:]
+	return v
+}
+
+// stringLen returns how long the string is that b begins with, quotes included.
+func stringLen(b []byte) int {
+	for i := 1; ; i++ {
+		switch b[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+}
+
+// integer reads a number of 64 bits into n, which is NotKnown. What is none leaves n alone, and a number that
+// is given again makes it NotKnown; both are not readable.
+func (c *cursor) integer(n *Number) (readable bool) {
+	parsed, err := strconv.ParseInt(string(c.value()), 10, 64)
 	if err != nil || Number(parsed) == NotKnown || *n != NotKnown {
-		*n, *readable = NotKnown, false
-		return nil
+		*n = NotKnown
+		return false
 	}
 	*n = Number(parsed)
-	return nil
+	return true
 }
 
-// unquote returns the text of a JSON string, and whether all of it was UTF-8.
+// unquote returns the text of a JSON string, and whether all of it was UTF-8. What is no string is "" and false.
 func unquote(v jsontext.Value) (string, bool) {
+	if v.Kind() == '"' && bytes.IndexByte(v, '\\') < 0 && utf8.Valid(v) {
+		return string(v[1 : len(v)-1]), true
+	}
 	text, err := jsontext.AppendUnquote(nil, v)
 	return string(text), err == nil
 }
