@@ -372,7 +372,8 @@ func (w *answerWalk) list(c *cursor, r *row, member string, names ...string) (li
 		}
 		numbers := unknown
 		for c.open(); c.more(); {
-			i := slices.Index(names, string(c.name()))
+			name := c.name()
+			i := slices.IndexFunc(names, func(known string) bool { return known == string(name) })
 			if i < 0 {
 				c.value()
 				continue

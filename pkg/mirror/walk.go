@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -84,65 +83,105 @@ func (c *cursor) more() bool {
 
 // name reads a member's name. Names are told apart by case, as JSON does.
 func (c *cursor) name() []byte {
-	v := c.value()
-	if bytes.IndexByte(v, '\\') < 0 {
-		return v[1 : len(v)-1]
+	c.next()
+	n, escaped := stringLen(c.rest)
+	name := c.rest[1 : n-1]
+	if escaped {
+		name, _ = jsontext.AppendUnquote(nil, c.rest[:n])
 	}
-	name, _ := jsontext.AppendUnquote(nil, v)
+	c.rest = c.rest[n:]
 	return name
 }
 
-// value reads a value, or a name.
+// value reads a value.
 func (c *cursor) value() jsontext.Value {
 	n := 0
 	switch c.next() {
 	case '"':
-		n = stringLen(c.rest)
+		n, _ = stringLen(c.rest)
 	case '{', '[':
-		for depth := 1; depth > 0; {
-			n++
-			switch c.rest[n] {
-			case '"':
-				n += stringLen(c.rest[n:]) - 1
-			case '{', '[':
-				depth++
-			case '}', ']':
-				depth--
-			}
-		}
-		n++
+		n = nestedLen(c.rest)
 	default:
-		for n < len(c.rest) && !strings.ContainsRune(",]} \t\r\n", rune(c.rest[n])) {
-			n++
-		}
+		n = plainLen(c.rest)
 	}
 	v := c.rest[:n]
 	c.rest = c.rest[n:]
 	return v
 }
 
-// stringLen returns how long the string is that b begins with, quotes included.
-func stringLen(b []byte) int {
-	for i := 1; ; i++ {
-		switch b[i] {
+// stringLen returns how long the string is that b begins with, quotes included, and whether it has escapes.
+func stringLen(b []byte) (n int, escaped bool) {
+	for n = 1; ; n++ {
+		switch b[n] {
 		case '\\':
-			i++
+			escaped = true
+			n++
 		case '"':
-			return i + 1
+			return n + 1, escaped
 		}
 	}
+}
+
+// nestedLen returns how long the object or array is that b begins with.
+func nestedLen(b []byte) (n int) {
+	for depth := 0; ; n++ {
+		switch b[n] {
+		case '"':
+			text, _ := stringLen(b[n:])
+			n += text - 1
+		case '{', '[':
+			depth++
+		case '}', ']':
+			if depth--; depth == 0 {
+				return n + 1
+			}
+		}
+	}
+}
+
+// plainLen returns how long the number, null, true or false is that b begins with.
+func plainLen(b []byte) int {
+	for n, c := range b {
+		switch c {
+		case ',', '}', ']', ' ', '\t', '\r', '\n':
+			return n
+		}
+	}
+	return len(b)
 }
 
 // integer reads a number of 64 bits into n, which is NotKnown. What is none leaves n alone, and a number that
 // is given again makes it NotKnown; both are not readable.
 func (c *cursor) integer(n *Number) (readable bool) {
-	parsed, err := strconv.ParseInt(string(c.value()), 10, 64)
-	if err != nil || Number(parsed) == NotKnown || *n != NotKnown {
+	parsed, ok := parseInt(c.value())
+	if !ok || Number(parsed) == NotKnown || *n != NotKnown {
 		*n = NotKnown
 		return false
 	}
 	*n = Number(parsed)
 	return true
+}
+
+// parseInt returns a whole number of 64 bits, and whether v is one.
+func parseInt(v jsontext.Value) (n int64, ok bool) {
+	digits, negative := v, v[0] == '-'
+	if negative {
+		digits = v[1:]
+	}
+	if len(digits) > 18 { // it may have more than 64 bits
+		n, err := strconv.ParseInt(string(v), 10, 64)
+		return n, err == nil
+	}
+	for _, d := range digits {
+		if d < '0' || d > '9' {
+			return 0, false
+		}
+		n = 10*n + int64(d-'0')
+	}
+	if negative {
+		n = -n
+	}
+	return n, true
 }
 
 // unquote returns the text of a JSON string, and whether all of it was UTF-8. What is no string is "" and false.
