@@ -181,6 +181,41 @@ func TestReport_ANumberThatIsNotKnownIsNull(t *testing.T) {
 	require.Error(t, json.Unmarshal([]byte(`"1"`), new(mirror.Number)))
 }
 
+func TestReport_AResultIsWrittenAsItIsAlone(t *testing.T) {
+	for _, want := range []mirror.Result{
+		{Topic: "a", Outcome: mirror.Accepted},
+		{Topic: "a", Outcome: mirror.Accepted, Lags: []mirror.PartitionLag{}, Truncations: []mirror.PartitionTruncation{}},
+		{
+			Topic: "a", Outcome: mirror.Failed, Code: 400, Message: "no", MessagesTruncated: new(int64(7)),
+			Lags: []mirror.PartitionLag{
+				{Partition: -1, Lag: mirror.NotKnown, LastSourceFetchOffset: -1}, {Partition: 1, Lag: math.MaxInt64},
+			},
+			Truncations: []mirror.PartitionTruncation{
+				{Partition: -1, OffsetTruncatedTo: mirror.NotKnown, MessagesTruncated: -1}, {Partition: 1, MessagesTruncated: 2},
+			},
+		},
+	} {
+		alone, err := json.Marshal(want)
+		require.NoError(t, err)
+		text, err := json.Marshal(mirror.Report{Results: []mirror.Result{want}})
+		require.NoError(t, err)
+		var report struct{ Results []json.RawMessage }
+		require.NoError(t, json.Unmarshal(text, &report))
+		require.JSONEq(t, string(alone), string(report.Results[0]))
+		var back mirror.Report
+		require.NoError(t, json.Unmarshal(text, &back))
+		require.Equal(t, []mirror.Result{want}, back.Results)
+	}
+	var back mirror.Report
+	require.NoError(t, json.Unmarshal([]byte(`{"version":3,"results":[`+
+		`{"topic":"a","outcome":"accepted","lags":[{}],"truncations":[{"partition":3}]}]}`), &back))
+	nk := mirror.NotKnown
+	require.Equal(t, []mirror.PartitionLag{{Partition: -1, Lag: nk, LastSourceFetchOffset: nk}}, back.Results[0].Lags,
+		"what is missing is not known")
+	require.Equal(t, []mirror.PartitionTruncation{{Partition: 3, OffsetTruncatedTo: nk, MessagesTruncated: nk}},
+		back.Results[0].Truncations)
+}
+
 func TestReport_JSONKeepsCauses(t *testing.T) {
 	readBack := func(report *mirror.Report) error {
 		text, err := json.Marshal(report)
