@@ -158,7 +158,10 @@ type Report struct {
 	unaccountedFor error
 	// problems are errors of the run that no field and no Result tells.
 	problems []error
-	// index is what Merge knows of the report; nil if it has not been merged.
+	// places says where in Results each topic was when the report was made or read. Copies of the report share
+	// it, so it is never changed; nil if nothing is known.
+	places map[string]int
+	// index is what Merge and Settle know of the report; nil before the first of them.
 	index *mergeIndex
 }
 
