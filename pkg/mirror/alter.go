@@ -49,7 +49,7 @@ func (b Batch) request(p *part) *request {
 		},
 		safe: b.DryRun, proofOnly: v.proofOnly && !b.DryRun,
 		read: func(_ http.Header, body io.Reader) (rows int, err error) {
-			list, err := readAnswer(body, p.add)
+			list, err := readAnswer(body, p.known, p.add)
 			p.next = clean(p.hide.text(list.next))
 			return list.rows, err
 		},

@@ -19,13 +19,14 @@ type listMeta struct {
 }
 
 // readAnswer walks through the body of a 200 and hands each row to add as soon as it is read, its texts
-// as they stand there; nothing of the body is kept. The error is nil only if the body was one well-formed answer, read
+// as they stand there; nothing of the body is kept. Known returns the text of a topic's name that is there
+// already, so that it is not copied. The error is nil only if the body was one well-formed answer, read
 // to its end. Rows handed over before an error stand.
 //
 // Where a member is not of its type, that member is passed over and the walk goes on: one bad row
 // costs one topic. Only what breaks the syntax of JSON ends the walk.
-func readAnswer(body io.Reader, add func(row)) (listMeta, error) {
-	w := answerWalk{walk: newWalk(body)}
+func readAnswer(body io.Reader, known func(name []byte) (string, bool), add func(row)) (listMeta, error) {
+	w := answerWalk{walk: newWalk(body), known: known}
 	w.element = func(v jsontext.Value) error {
 		add(w.row(v))
 		return nil
@@ -78,6 +79,7 @@ type row struct {
 type answerWalk struct {
 	walk
 	element func(jsontext.Value) error // reads one element of data
+	known   func(name []byte) (string, bool)
 	meta    listMeta
 
 	kept        [][3]Number // what each of the rows' lists is gathered in, before it is copied at its exact length
@@ -219,7 +221,7 @@ func (w *answerWalk) row(v jsontext.Value) row {
 	for c.open(); c.more(); {
 		switch string(c.name()) {
 		case memberTopic:
-			name.give(r.readName(c.value()))
+			name.give(r.readName(c.value(), w.known))
 		case memberCode:
 			code.give(r.readCode(c.value()))
 		case memberMessage:
@@ -287,7 +289,13 @@ func (r *row) decide(code, message memberState) {
 }
 
 // readName takes the topic's name.
-func (r *row) readName(v jsontext.Value) memberState {
+func (r *row) readName(v jsontext.Value, known func([]byte) (string, bool)) memberState {
+	if v.Kind() == '"' {
+		if name, ok := known(v[1 : len(v)-1]); ok { // what is asked for needs no escapes
+			r.Topic = name
+			return set
+		}
+	}
 	text, ok := unquote(v)
 	if !ok || text == "" {
 		return bad

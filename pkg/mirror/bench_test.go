@@ -62,14 +62,23 @@ var readers = []reader{
 		for body := range a.bodies {
 			p := l.part(batches[0])
 			batches = batches[1:]
-			if _, err := readAnswer(body, p.add); err != nil {
+			if _, err := readAnswer(body, p.known, p.add); err != nil {
 				return 0, 0, nil, err
 			}
 			p.verdict = verdict{outcome: Unknown}
 			l.book(p)
 		}
 		r, _ := l.finish()
-		return r.Lag().Total, r.Truncation().Messages, r, nil
+		var lag, cut int64
+		for i := range r.Results {
+			for _, p := range r.Results[i].Lags {
+				lag += int64(p.Lag)
+			}
+			for _, p := range r.Results[i].Truncations {
+				cut += int64(p.MessagesTruncated)
+			}
+		}
+		return lag, cut, r, nil
 	}},
 	{"generated", intoModels(func(body io.Reader) (*gen.AlterMirrorStatusResponseDataList, error) {
 		resp, err := gen.ParseUpdateKafkaMirrorTopicsReverseAndPauseMirrorResponse(okResponse(body))
@@ -192,9 +201,9 @@ func benchAnswers(count, topics, partitions int) answers {
 			i += b * topics
 			row := gen.AlterMirrorStatusResponseData{
 				Kind: "AlterMirrorsData", Metadata: gen.ResourceMetadata{Self: benchSelf + "/" + name, ResourceName: &crn},
-				MirrorTopicName: name, MessagesTruncated: &total,
+				MirrorTopicName: name, MirrorLags: []gen.MirrorLag{}, MessagesTruncated: &total,
 			}
-			var cut gen.PartitionLevelTruncationDataList
+			cut := gen.PartitionLevelTruncationDataList{}
 			for p := range partitions {
 				n := benchLag(i, p)
 				row.MirrorLags = append(row.MirrorLags, gen.MirrorLag{Partition: p, Lag: n % 1000, LastSourceFetchOffset: n * 1000})

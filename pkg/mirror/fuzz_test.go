@@ -41,7 +41,7 @@ func FuzzAnswer(f *testing.F) {
 			l := newLedger(call.report(), s)
 			b := s.batches(call, 500)[0]
 			p := l.part(b)
-			list, err := readAnswer(r, p.add)
+			list, err := readAnswer(r, p.known, p.add)
 			p.next, p.verdict = list.next, verdict{outcome: Unknown}
 			if err != nil {
 				p.verdict.err = cause("it could not be read", nil) // what jsontext says depends on how much it has seen

@@ -178,6 +178,15 @@ func (p *part) forget() {
 	}
 }
 
+// known returns the name that was asked for.
+func (p *part) known(name []byte) (string, bool) {
+	place, asked := p.ledger.index[string(name)]
+	if !asked {
+		return "", false
+	}
+	return p.ledger.selection.names[place], true
+}
+
 // add takes in a row of the answer.
 func (p *part) add(r row) {
 	i, own := p.place(&r)
