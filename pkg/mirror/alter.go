@@ -32,9 +32,10 @@ func (c *Client) alter(ctx context.Context, v Verb, link string, s Selection, dr
 	report, err := l.finish()
 	run := slog.String("run", call.Run.ID)
 	if err != nil {
-		c.logger.WarnContext(ctx, "mirror topics not all accepted", run, slog.Any("report", report), slog.Any("error", err))
+		c.logger.LogAttrs(ctx, slog.LevelWarn, "mirror topics not all accepted",
+			run, slog.Any("report", report), slog.Any("error", err))
 	} else {
-		c.logger.InfoContext(ctx, "mirror topics accepted", run, slog.Any("report", report))
+		c.logger.LogAttrs(ctx, slog.LevelInfo, "mirror topics accepted", run, slog.Any("report", report))
 	}
 	return report, err
 }
