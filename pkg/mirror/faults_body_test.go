@@ -182,6 +182,10 @@ func faultsOfBody() []fault {
 		"Content-Type", kafka, "Content-Encoding", "gzip")), small, causeIs("longer than 1048576 bytes"))
 	body("one long string", "AK", `{"data":[`+good("a")+`,{"new":"`+strings.Repeat("x", 20<<20)+`"},`+good("b")+`]}`,
 		causeIs("a value in it is longer than"))
+	body("one long row", "AK", `{"data":[`+good("a")+`,{"x":1`+strings.Repeat(
+		`,"new":"`+strings.Repeat("x", 1024)+`"`, 20<<10,
+	)+
+		`},`+good("b")+`]}`, causeIs("a value in it is longer than"))
 	body("10 001 deep", "AK",
 		`{"data":[`+good("a")+`,{"new":`+strings.Repeat("[", 10001)+strings.Repeat("]", 10001)+`},`+good("b")+`]}`)
 	body("many empty rows", "AK",

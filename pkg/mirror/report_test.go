@@ -56,6 +56,25 @@ func TestReport_LagTiesGoToTheFirstAsked(t *testing.T) {
 	require.Zero(t, b.Truncation())
 }
 
+func TestReport_ListsOfTwoTopicsShareNothing(t *testing.T) {
+	names := manyTopics(20)
+	var all []string
+	for _, name := range names {
+		all = append(all, good(name))
+	}
+	report, err := reverse(t, serve(t, ok(rows(all...))).client(t), names...)
+	require.NoError(t, err)
+	for i := range report.Results {
+		r := &report.Results[i]
+		_ = append(r.Lags, mirror.PartitionLag{Partition: 7})
+		_ = append(r.Truncations, mirror.PartitionTruncation{Partition: 7})
+	}
+	for _, r := range report.Results {
+		require.Equal(t, []mirror.PartitionLag{{LastSourceFetchOffset: 5}}, r.Lags)
+		require.Equal(t, []mirror.PartitionTruncation{}, r.Truncations)
+	}
+}
+
 func TestReport_Table(t *testing.T) {
 	body := rows(
 		good("fine"),

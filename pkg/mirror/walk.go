@@ -23,7 +23,8 @@ func newWalk(body io.Reader) walk {
 	return walk{in: in, dec: jsontext.NewDecoder(in, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))}
 }
 
-// object reads an object, whose names are told apart by case, as JSON does; member is called before each value and must read or skip it.
+// object reads an object; member is called before each value and must read or skip it. Names are told apart by
+// case, as JSON does.
 func (w *walk) object(member func(name string) error) error {
 	return w.each('}', func() error {
 		w.in.step(w.dec.InputOffset())
@@ -51,7 +52,8 @@ func (w *walk) each(end jsontext.Kind, element func() error) error {
 	return err
 }
 
-// cursor goes through a value that jsontext has read, and so knows to be well-formed.
+// cursor goes through a value that jsontext has read whole, and so found to be well-formed. It must not be
+// used beyond the value's end.
 type cursor struct{ rest []byte }
 
 // next returns the first byte of the next name, value or end.
@@ -95,7 +97,7 @@ func (c *cursor) name() []byte {
 
 // value reads a value.
 func (c *cursor) value() jsontext.Value {
-	n := 0
+	var n int
 	switch c.next() {
 	case '"':
 		n, _ = stringLen(c.rest)
@@ -150,8 +152,8 @@ func plainLen(b []byte) int {
 	return len(b)
 }
 
-// integer reads a number of 64 bits into n, which is NotKnown. What is none leaves n alone, and a number that
-// is given again makes it NotKnown; both are not readable.
+// integer reads a number of 64 bits into n, which is NotKnown before. It stays so if that cannot be read, and
+// becomes so again if there is a second one.
 func (c *cursor) integer(n *Number) (readable bool) {
 	parsed, ok := parseInt(c.value())
 	if !ok || Number(parsed) == NotKnown || *n != NotKnown {
@@ -193,8 +195,8 @@ func unquote(v jsontext.Value) (string, bool) {
 	return string(text), err == nil
 }
 
-// maxValue bounds one value of an answer, in bytes: the decoder has to hold a string whole, and a
-// server might send nothing but one.
+// maxValue bounds one value of an answer, in bytes: the decoder has to hold a row whole, and a server might
+// send nothing but one.
 const maxValue = 16 << 20
 
 // stepped fails where more than maxValue bytes are read without a step.
