@@ -26,8 +26,8 @@ import (
 // with the unexpected rows that they brought. The grouping of merges does not matter, for outcomes
 // their order does not either, and merging a report twice changes nothing.
 //
-// Merge takes time in proportion to the other report. Results must not be reordered or removed
-// between merges.
+// Merge takes time in proportion to the other report, and the first one to both. Results must not be
+// reordered or removed between merges.
 func (r *Report) Merge(other *Report) error {
 	bad := &argumentError{}
 	if r == nil || other == nil {

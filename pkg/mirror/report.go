@@ -267,7 +267,8 @@ func (r *Report) closed(open int) bool {
 	return r.Next == "" && len(r.problems) == 0 && accounted && open == 0 && (named || r.Pattern != "")
 }
 
-// Result returns the Result of a topic, and whether there is one.
+// Result returns the Result of a topic, and whether there is one. For a topic of a report as a verb returned it
+// or as it was read back, it takes the same time however many there are; otherwise it looks through them all.
 func (r *Report) Result(topic string) (Result, bool) {
 	i, found := r.indexOf(topic)
 	if !found {
