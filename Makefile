@@ -62,11 +62,22 @@ fuzz: ## fuzz each target for FUZZTIME=60s
 		go test -run '^$$' -fuzz "^$${target#func }\$$" -fuzztime $(or $(FUZZTIME),60s) "./$$(dirname "$$file")"; \
 	done
 
+# The releases of Go that are measured.
+BENCH_GO := go1.26.8 go1.27.0
+
 .PHONY: bench
-bench: ## measure reading and memory beside the alternatives: COUNT=10
-	@out=$$(mktemp); trap 'rm -f "$$out"' EXIT; \
-	go test -run '^$$' -bench . -benchmem -count $(or $(COUNT),10) ./pkg/mirror | tee "$$out"; \
-	go run golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da -col /reader "$$out"
+bench: ## measure reading beside the alternatives, memory, and the methods of Report: COUNT=6
+	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+	for go in $(BENCH_GO); do GOTOOLCHAIN=$$go go test -c -o "$$dir/$$go" ./pkg/mirror; done; \
+	cd pkg/mirror; \
+	for _ in $$(seq $(or $(COUNT),6)); do \
+		for go in $(BENCH_GO); do \
+			echo "toolchain: $$go"; \
+			"$$dir/$$go" -test.run '^$$' -test.bench 'Read|List|Report' -test.benchtime 0.3s -test.benchmem; \
+			"$$dir/$$go" -test.run '^$$' -test.bench Memory -test.benchtime 1x; \
+		done; \
+	done | tee "$$dir/lines"; \
+	awk -f ../../.ci/bench.awk "$$dir/lines"
 
 # oasdiff compares specifications; it is run at this version.
 OASDIFF := github.com/oasdiff/oasdiff@v1.35.0

@@ -32,9 +32,10 @@ func (c *Client) alter(ctx context.Context, v Verb, link string, s Selection, dr
 	report, err := l.finish()
 	run := slog.String("run", call.Run.ID)
 	if err != nil {
-		c.logger.WarnContext(ctx, "mirror topics not all accepted", run, slog.Any("report", report), slog.Any("error", err))
+		c.logger.LogAttrs(ctx, slog.LevelWarn, "mirror topics not all accepted",
+			run, slog.Any("report", report), slog.Any("error", err))
 	} else {
-		c.logger.InfoContext(ctx, "mirror topics accepted", run, slog.Any("report", report))
+		c.logger.LogAttrs(ctx, slog.LevelInfo, "mirror topics accepted", run, slog.Any("report", report))
 	}
 	return report, err
 }
@@ -49,7 +50,7 @@ func (b Batch) request(p *part) *request {
 		},
 		safe: b.DryRun, proofOnly: v.proofOnly && !b.DryRun,
 		read: func(_ http.Header, body io.Reader) (rows int, err error) {
-			list, err := readAnswer(body, p.add)
+			list, err := readAnswer(body, p.known, p.add)
 			p.next = clean(p.hide.text(list.next))
 			return list.rows, err
 		},

@@ -19,14 +19,18 @@ type listMeta struct {
 }
 
 // readAnswer walks through the body of a 200 and hands each row to add as soon as it is read, its texts
-// as they stand there; nothing of the body is kept. The error is nil only if the body was one well-formed answer, read
+// as they stand there; nothing of the body is kept. Known returns the text of a topic's name that is there
+// already, so that it is not copied. The error is nil only if the body was one well-formed answer, read
 // to its end. Rows handed over before an error stand.
 //
 // Where a member is not of its type, that member is passed over and the walk goes on: one bad row
 // costs one topic. Only what breaks the syntax of JSON ends the walk.
-func readAnswer(body io.Reader, add func(row)) (listMeta, error) {
-	w := answerWalk{walk: newWalk(body), add: add, kept: [][3]Number{}}
-	w.element = w.row
+func readAnswer(body io.Reader, known func(name []byte) (string, bool), add func(row)) (listMeta, error) {
+	w := answerWalk{walk: newWalk(body), known: known}
+	w.element = func(v jsontext.Value) error {
+		add(w.row(v))
+		return nil
+	}
 	err := withoutNames(w.document())
 	return w.meta, err
 }
@@ -64,19 +68,6 @@ const (
 	memberReasons     = "mirror_state_transition_errors"
 )
 
-// memberNames holds each of them under itself.
-var memberNames = func() map[string]string {
-	names := map[string]string{}
-	for _, name := range []string{
-		memberData, memberMetadata, memberNext, memberTopic, memberCode, memberMessage, memberLags, memberTruncated,
-		memberTruncations, memberPartition, memberLag, memberFetchOffset, memberPartitionID, memberTruncatedTo,
-		memberSource, memberStatus, memberMirrorError, memberPartitions, memberStateTime, memberReasons,
-	} {
-		names[name] = name
-	}
-	return names
-}()
-
 // row is one element of the answer's data.
 type row struct {
 	Result
@@ -87,12 +78,13 @@ type row struct {
 // answerWalk is one walk through an answer.
 type answerWalk struct {
 	walk
-	element func() error // reads one element of data
-	add     func(row)
+	element func(jsontext.Value) error // reads one element of data
+	known   func(name []byte) (string, bool)
 	meta    listMeta
 
-	// kept is what each of the rows' lists is gathered in, before it is copied at its exact length.
-	kept [][3]Number
+	kept        [][3]Number // what each of the rows' lists is gathered in, before it is copied at its exact length
+	lags        slab[PartitionLag]
+	truncations slab[PartitionTruncation]
 }
 
 // begin fails if what begins is not an object.
@@ -145,11 +137,16 @@ func (w *answerWalk) document() error {
 			seen = true
 			if w.dec.PeekKind() == '[' {
 				return w.each(']', func() error {
-					err := w.element()
-					if err == nil {
-						w.meta.rows++
+					w.in.step(w.dec.InputOffset())
+					v, err := w.dec.ReadValue()
+					if err != nil {
+						return err
 					}
-					return err
+					if err := w.element(v); err != nil {
+						return err
+					}
+					w.meta.rows++
+					return nil
 				})
 			}
 		case memberCode:
@@ -212,59 +209,38 @@ func (s *memberState) give(now memberState) {
 	*s = now
 }
 
-func (w *answerWalk) row() error {
-	w.in.step(w.dec.InputOffset())
-	if w.dec.PeekKind() != '{' {
-		if err := w.dec.SkipValue(); err != nil {
-			return err
-		}
-		w.add(row{Result: Result{Notes: []string{"the row is not an object"}}})
-		return nil
+// row reads one element of the answer's data.
+func (w *answerWalk) row(v jsontext.Value) row {
+	if v.Kind() != '{' {
+		return row{Result: Result{Notes: []string{"the row is not an object"}}}
 	}
 	var r row
 	var name, code, message memberState
 	var lags, truncations, truncated bool
-	// again tells whether a member has come before; its first value stands.
-	again := func(seen *bool, member string) bool {
-		was := *seen
-		if *seen = true; was {
-			r.note(member + " is there twice")
-		}
-		return was
-	}
-	err := w.object(func(member string) error {
-		switch member {
-		case memberTopic, memberCode, memberMessage:
-			v, err := w.dec.ReadValue()
-			if err != nil {
-				return err
-			}
-			switch member {
-			case memberTopic:
-				name.give(r.readName(v))
-			case memberCode:
-				code.give(r.readCode(v))
-			default:
-				message.give(r.readMessage(v))
-			}
-			return nil
+	c := cursor{v}
+	for c.open(); c.more(); {
+		switch string(c.name()) {
+		case memberTopic:
+			name.give(r.readName(c.value(), w.known))
+		case memberCode:
+			code.give(r.readCode(c.value()))
+		case memberMessage:
+			message.give(r.readMessage(c.value()))
 		case memberLags:
-			if !again(&lags, member) {
-				return w.lagList(&r)
+			if r.first(&c, &lags, memberLags) {
+				w.lagList(&c, &r)
 			}
 		case memberTruncations:
-			if !again(&truncations, member) {
-				return w.truncationList(&r)
+			if r.first(&c, &truncations, memberTruncations) {
+				w.truncationList(&c, &r)
 			}
 		case memberTruncated:
-			if !again(&truncated, member) {
-				return w.messagesTruncated(&r)
+			if r.first(&c, &truncated, memberTruncated) {
+				r.readTruncated(&c)
 			}
+		default:
+			c.value()
 		}
-		return w.dec.SkipValue()
-	})
-	if err != nil {
-		return err
 	}
 	switch name {
 	case set:
@@ -275,8 +251,19 @@ func (w *answerWalk) row() error {
 		r.note("the row has no topic name")
 	}
 	r.decide(code, message)
-	w.add(r)
-	return nil
+	return r
+}
+
+// first tells whether a member comes for the first time. One that comes again is passed over: its first
+// value stands.
+func (r *row) first(c *cursor, seen *bool, member string) bool {
+	if *seen {
+		r.note(member + " is there twice")
+		c.value()
+		return false
+	}
+	*seen = true
+	return true
 }
 
 // decide gives the row its outcome. Code and message alone decide.
@@ -302,7 +289,13 @@ func (r *row) decide(code, message memberState) {
 }
 
 // readName takes the topic's name.
-func (r *row) readName(v jsontext.Value) memberState {
+func (r *row) readName(v jsontext.Value, known func([]byte) (string, bool)) memberState {
+	if v.Kind() == '"' {
+		if name, ok := known(v[1 : len(v)-1]); ok { // what is asked for needs no escapes
+			r.Topic = name
+			return set
+		}
+	}
 	text, ok := unquote(v)
 	if !ok || text == "" {
 		return bad
@@ -339,87 +332,112 @@ func (r *row) readMessage(v jsontext.Value) memberState {
 	return set
 }
 
-func (w *answerWalk) lagList(r *row) error {
-	list, err := w.list(r, memberLags, memberPartition, memberLag, memberFetchOffset)
-	if list != nil {
-		r.Lags = make([]PartitionLag, len(list))
+func (w *answerWalk) lagList(c *cursor, r *row) {
+	list, ok := w.list(c, r, memberLags, memberPartition, memberLag, memberFetchOffset)
+	if !ok {
+		return
 	}
+	r.Lags = w.lags.take(len(list))
 	for i, n := range list {
 		r.Lags[i] = PartitionLag{Partition: int(max(-1, n[0])), Lag: n[1], LastSourceFetchOffset: n[2]}
 	}
-	return err
 }
 
-func (w *answerWalk) truncationList(r *row) error {
-	if w.dec.PeekKind() == 'n' {
-		return w.dec.SkipValue() // not applicable
+func (w *answerWalk) truncationList(c *cursor, r *row) {
+	if c.next() == 'n' {
+		c.value() // not applicable
+		return
 	}
-	list, err := w.list(r, memberTruncations, memberPartitionID, memberTruncatedTo, memberTruncated)
-	if list != nil {
-		r.Truncations = make([]PartitionTruncation, len(list))
+	list, ok := w.list(c, r, memberTruncations, memberPartitionID, memberTruncatedTo, memberTruncated)
+	if !ok {
+		return
 	}
+	r.Truncations = w.truncations.take(len(list))
 	for i, n := range list {
 		r.Truncations[i] = PartitionTruncation{
 			Partition: int(max(-1, n[0])), OffsetTruncatedTo: n[1], MessagesTruncated: n[2],
 		}
 	}
-	return err
 }
 
 // list reads one of the row's lists, of objects with three numbers each, the first of which is the
 // partition's. It is good until the next list is read. An element of which nothing can be read is left
-// out, and what else cannot be read stays NotKnown; both are noted in the row. What is no list gives
-// nil.
-func (w *answerWalk) list(r *row, member string, names ...string) ([][3]Number, error) {
-	if w.dec.PeekKind() != '[' {
+// out, and what else cannot be read stays NotKnown; both are noted in the row. What is no list is not ok.
+func (w *answerWalk) list(c *cursor, r *row, member string, names ...string) (list [][3]Number, ok bool) {
+	if c.next() != '[' {
 		r.note(member + " cannot be read")
-		return nil, w.dec.SkipValue()
+		c.value()
+		return nil, false
 	}
 	unknown := [3]Number{NotKnown, NotKnown, NotKnown}
 	readable := true
-	w.kept = w.kept[:0]
-	inLast := func(name string) error {
-		i := slices.Index(names, name)
-		if i < 0 {
-			return w.dec.SkipValue()
+	list = w.kept[:0]
+	for c.open(); c.more(); {
+		if c.next() != '{' {
+			readable = false
+			c.value()
+			continue
 		}
-		n := &w.kept[len(w.kept)-1]
-		err := w.integer(&n[i], &readable)
-		if i == 0 && (n[0] < 0 || n[0] > math.MaxInt32) { // a partition has 32 bits in Kafka's protocol
-			n[0], readable = NotKnown, false
+		numbers := unknown
+		for c.open(); c.more(); {
+			name := c.name()
+			i := slices.IndexFunc(names, func(known string) bool { return known == string(name) })
+			if i < 0 {
+				c.value()
+				continue
+			}
+			n := &numbers[i]
+			readable = c.integer(n) && readable
+			if i == 0 && (*n < 0 || *n > math.MaxInt32) { // a partition has 32 bits in Kafka's protocol
+				*n, readable = NotKnown, false
+			}
 		}
-		return err
+		if numbers == unknown {
+			readable = false
+			continue
+		}
+		list = append(list, numbers)
 	}
-	err := w.each(']', func() error {
-		if w.dec.PeekKind() != '{' {
-			readable = false
-			return w.dec.SkipValue()
-		}
-		w.kept = append(w.kept, unknown)
-		err := w.object(inLast)
-		if last := len(w.kept) - 1; w.kept[last] == unknown {
-			readable = false
-			w.kept = w.kept[:last]
-		}
-		return err
-	})
 	if !readable {
 		r.note(member + " has something that cannot be read")
 	}
-	return w.kept, err
+	w.kept = list
+	return list, true
 }
 
-func (w *answerWalk) messagesTruncated(r *row) error {
-	if w.dec.PeekKind() == 'n' {
-		return w.dec.SkipValue()
+// readTruncated takes the server's own total.
+func (r *row) readTruncated(c *cursor) {
+	if c.next() == 'n' {
+		c.value()
+		return
 	}
-	total, readable := NotKnown, true
-	err := w.integer(&total, &readable)
-	if !readable {
+	total := NotKnown
+	if !c.integer(&total) {
 		r.note(memberTruncated + " cannot be read")
 	}
 	if total >= 0 { // negative: not applicable
-		r.MessagesTruncated = (*int64)(&total)
+		r.MessagesTruncated = new(int64(total))
 	}
-	return err
+}
+
+// maxSlab bounds the length of what a slab cuts lists from: all of it is kept as long as one of them is.
+const maxSlab = 512
+
+// slab makes short lists, several from one allocation.
+type slab[T any] struct {
+	free  []T
+	taken int // how long all lists are
+}
+
+// take returns a list of n elements that are zero. It is never nil.
+func (s *slab[T]) take(n int) []T {
+	if n > maxSlab/8 { // for it, too much would be thrown away of a slab that is nearly used up
+		return make([]T, n)
+	}
+	if s.free == nil || n > len(s.free) {
+		s.free = make([]T, max(n, min(s.taken, maxSlab)))
+	}
+	list := s.free[:n:n]
+	s.free, s.taken = s.free[n:], s.taken+n
+	return list
 }

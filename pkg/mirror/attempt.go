@@ -95,7 +95,7 @@ func (c *Client) exchange(ctx context.Context, q *request, w *tracker, a *Attemp
 		return verdict{outcome: Untouched, err: stopped(ctx, "nothing was sent", nil)}, nil
 	}
 	caller := ctx
-	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, &timeoutError{c.timeout})
+	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, c.timedOut)
 	defer cancel()
 	w.ctx = ctx
 	// timedOut is a cause that can pass, unlike the end of the caller's own context.

@@ -29,6 +29,7 @@ type Client struct {
 	logger       *slog.Logger
 	userAgent    string
 	timeout      time.Duration
+	timedOut     error // why an attempt ends at the timeout
 	maxAnswer    int64
 
 	retryFor            time.Duration
@@ -65,6 +66,7 @@ func NewClient(cfg Config) (*Client, error) {
 		userAgent:  cmp.Or(cfg.UserAgent, defaultUserAgent()),
 		timeout:    cmp.Or(cfg.Timeout, defaultTimeout),
 		maxAnswer:  cmp.Or(cfg.MaxAnswer, defaultMaxAnswer),
+		timedOut:   &timeoutError{cmp.Or(cfg.Timeout, defaultTimeout)},
 
 		roundTripper: roundTripper,
 		wrapped:      cfg.Middleware != nil,

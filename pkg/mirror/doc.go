@@ -71,7 +71,7 @@
 //   - No secrets: credentials go to the configured host only, and are in no error, log or report.
 //   - Bounded: the context and [Config].Timeout end every wait and read of the library's own.
 //     Credentials, middleware and hooks must honour their context themselves. Memory is bounded by
-//     [Config].MaxAnswer; one value of an answer may have 16 MiB.
+//     [Config].MaxAnswer; one row of an answer may have 16 MiB.
 //   - Nothing settles an outcome but evidence: [Progress.Report] settles what was seen done, [Report.Settle]
 //     what a person found, and a settled [Result] says so.
 //   - Reports survive: they marshal to JSON and back, and [Report.Merge] puts several together, in any

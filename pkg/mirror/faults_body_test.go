@@ -77,6 +77,15 @@ func faultsOfBody() []fault {
 	} {
 		body("one bad row in ten: "+bad, "AAAAKAAAAA", tenRows(bad), asTen)
 	}
+	for _, name := range []string{`5`, `null`, `"\u0035"`} {
+		outcomes := "K"
+		if name[0] == '"' {
+			outcomes = "A"
+		}
+		body("a topic called 5 or null, and the name "+name, outcomes+"K", rows(
+			`{"mirror_topic_name":`+name+`,"error_code":null}`,
+		), func(f *fault) { f.topics = []string{"5", "null"} })
+	}
 	body("the bad member before the name", "AAAAKAAAAA",
 		tenRows(`{"error_code":[],"error_message":null,"mirror_topic_name":"e"}`), asTen,
 		causeIs("error_code cannot be read"))
@@ -173,6 +182,10 @@ func faultsOfBody() []fault {
 		"Content-Type", kafka, "Content-Encoding", "gzip")), small, causeIs("longer than 1048576 bytes"))
 	body("one long string", "AK", `{"data":[`+good("a")+`,{"new":"`+strings.Repeat("x", 20<<20)+`"},`+good("b")+`]}`,
 		causeIs("a value in it is longer than"))
+	body("one long row", "AK", `{"data":[`+good("a")+`,{"x":1`+strings.Repeat(
+		`,"new":"`+strings.Repeat("x", 1024)+`"`, 20<<10,
+	)+
+		`},`+good("b")+`]}`, causeIs("a value in it is longer than"))
 	body("10 001 deep", "AK",
 		`{"data":[`+good("a")+`,{"new":`+strings.Repeat("[", 10001)+strings.Repeat("]", 10001)+`},`+good("b")+`]}`)
 	body("many empty rows", "AK",
@@ -186,6 +199,7 @@ func faultsOfBody() []fault {
 	body("next twice, the second empty", "AA", setTwice(`"p","next":""`), causeIs(`goes on at "p"`))
 	body("next twice, the second null", "AA", setTwice(`"p","next":null`), causeIs(`goes on at "p"`))
 	body("next twice, the first null", "AA", setTwice(`null,"next":"q"`), causeIs(`goes on at "q"`))
+	body("next that is no text", "AA", setTwice(`5`), causeIs(`goes on at "5"`))
 	body("next in a second metadata", "AA",
 		`{"metadata":{"next":"p"},"metadata":{"next":""},"data":[`+good("a")+`,`+good("b")+`]}`, causeIs(`goes on at "p"`))
 	lag := `[{"partition":0,"lag":1,"last_source_fetch_offset":1}]`

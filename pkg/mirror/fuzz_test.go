@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -40,7 +41,7 @@ func FuzzAnswer(f *testing.F) {
 			l := newLedger(call.report(), s)
 			b := s.batches(call, 500)[0]
 			p := l.part(b)
-			list, err := readAnswer(r, p.add)
+			list, err := readAnswer(r, p.known, p.add)
 			p.next, p.verdict = list.next, verdict{outcome: Unknown}
 			if err != nil {
 				p.verdict.err = cause("it could not be read", nil) // what jsontext says depends on how much it has seen
@@ -79,6 +80,62 @@ func FuzzAnswer(f *testing.F) {
 		var back Report
 		require.NoError(t, json.Unmarshal([]byte(whole), &back))
 		require.Equal(t, report.Err() == nil, back.Err() == nil)
+	})
+}
+
+// The cursor takes a value apart as the decoder of tokens does, and its whole numbers are those of strconv.
+func FuzzCursor(f *testing.F) {
+	for _, text := range []string{
+		`{"a":1,"a":[-0,9223372036854775807,-9223372036854775808,1e2,1.0,999999999999999999,1000000000000000000]}`,
+		` { "a\u005c\"" : [ ] , "" : { } } `, `[[[]],{"b":null},true,false,"\\"]`, "\"\xff\"", "{\"\xa3\":null}", `7`, "[\t1\n,\r2 ]",
+	} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		v, err := newWalk(bytes.NewReader(text)).dec.ReadValue()
+		if err != nil {
+			return
+		}
+		var want, got []string
+		w := newWalk(bytes.NewReader(v))
+		for token, err := w.dec.ReadToken(); err == nil; token, err = w.dec.ReadToken() {
+			want = append(want, token.String())
+		}
+
+		var take func(c *cursor)
+		take = func(c *cursor) {
+			switch first := c.next(); first {
+			case '{', '[':
+				got = append(got, string(first))
+				for c.open(); c.more(); {
+					if first == '{' {
+						got = append(got, string([]rune(string(c.name())))) // what is not UTF-8 is U+FFFD there
+					}
+					take(c)
+				}
+				got = append(got, string(first+2))
+			case '"':
+				text, _ := unquote(c.value())
+				got = append(got, text)
+			default:
+				one := c.value()
+				got = append(got, string(one))
+				n, ok := parseInt(one)
+				want, err := strconv.ParseInt(string(one), 10, 64)
+				require.Equal(t, err == nil, ok, "%s", one)
+				if ok {
+					require.Equal(t, want, n)
+				}
+			}
+		}
+		c := cursor{v}
+		take(&c)
+		require.Empty(t, c.rest)
+		require.Equal(t, want, got)
+
+		c = cursor{v}
+		require.Equal(t, v, c.value())
+		require.Empty(t, c.rest)
 	})
 }
 

@@ -31,7 +31,69 @@ type reportFields Report // without the methods
 
 type resultJSON struct {
 	Result
-	Cause *int `json:"cause,omitempty"`
+	// These are the Result's own, without a method for each number, which would take most of the time.
+	Lags        []lagJSON        `json:"lags,omitzero"`
+	Truncations []truncationJSON `json:"truncations,omitzero"`
+	Cause       *int             `json:"cause,omitempty"`
+}
+
+// lagJSON is the JSON form of a PartitionLag; nil is a number that is not known.
+type lagJSON struct {
+	Partition             *int   `json:"partition"`
+	Lag                   *int64 `json:"lag"`
+	LastSourceFetchOffset *int64 `json:"last_source_fetch_offset"`
+}
+
+func (p *PartitionLag) toJSON() lagJSON {
+	return lagJSON{&p.Partition, p.Lag.pointer(), p.LastSourceFetchOffset.pointer()}
+}
+
+func (p *lagJSON) fromJSON() PartitionLag {
+	return PartitionLag{orElse(p.Partition, -1), pointed(p.Lag), pointed(p.LastSourceFetchOffset)}
+}
+
+// truncationJSON is the JSON form of a PartitionTruncation; nil is a number that is not known.
+type truncationJSON struct {
+	Partition         *int   `json:"partition"`
+	OffsetTruncatedTo *int64 `json:"offset_truncated_to"`
+	MessagesTruncated *int64 `json:"messages_truncated"`
+}
+
+func (p *PartitionTruncation) toJSON() truncationJSON {
+	return truncationJSON{&p.Partition, p.OffsetTruncatedTo.pointer(), p.MessagesTruncated.pointer()}
+}
+
+func (p *truncationJSON) fromJSON() PartitionTruncation {
+	return PartitionTruncation{orElse(p.Partition, -1), pointed(p.OffsetTruncatedTo), pointed(p.MessagesTruncated)}
+}
+
+// pointer returns a pointer to the number, or nil if it is not known; pointed undoes it.
+func (n *Number) pointer() *int64 {
+	if *n == NotKnown {
+		return nil
+	}
+	return (*int64)(n)
+}
+
+func pointed(n *int64) Number { return Number(orElse(n, int64(NotKnown))) }
+
+func orElse[T any](p *T, other T) T {
+	if p == nil {
+		return other
+	}
+	return *p
+}
+
+// turned returns a list with each element in another form. A nil one stays nil.
+func turned[A, B any](list []A, turn func(*A) B) []B {
+	if list == nil {
+		return nil
+	}
+	out := make([]B, len(list))
+	for i := range list {
+		out[i] = turn(&list[i])
+	}
+	return out
 }
 
 // causeJSON is a cause that is not a topic's own refusal. Status is set for an APIError.
@@ -78,7 +140,12 @@ func (c *causesJSON) place(err error) *int {
 func (c *causesJSON) results(all []Result) []resultJSON {
 	out := make([]resultJSON, len(all))
 	for i, r := range all {
-		out[i] = resultJSON{r, c.place(r.cause)}
+		out[i] = resultJSON{
+			Result:      r,
+			Lags:        turned(r.Lags, (*PartitionLag).toJSON),
+			Truncations: turned(r.Truncations, (*PartitionTruncation).toJSON),
+			Cause:       c.place(r.cause),
+		}
 	}
 	return out
 }
@@ -157,6 +224,8 @@ func (r *Report) UnmarshalJSON(data []byte) error {
 	results := func(all []resultJSON) (out []Result) {
 		for _, res := range all {
 			res.cause, res.Message = at(res.Cause), clean(res.Message)
+			res.Result.Lags = turned(res.Lags, (*lagJSON).fromJSON)
+			res.Result.Truncations = turned(res.Truncations, (*truncationJSON).fromJSON)
 			if res.Settled != nil {
 				res.Settled.Why, res.Settled.Because = clean(res.Settled.Why), clean(res.Settled.Because)
 			}
@@ -170,6 +239,10 @@ func (r *Report) UnmarshalJSON(data []byte) error {
 	out.Results, out.Unexpected = results(in.Results), results(in.Unexpected)
 	if bad != nil {
 		return bad
+	}
+	out.places = make(map[string]int, len(out.Results))
+	for i := len(out.Results) - 1; i >= 0; i-- { // of a topic that is there twice, the first
+		out.places[out.Results[i].Topic] = i
 	}
 	out.Complete = out.Complete && out.closed(out.Count(Unknown)+out.Count(Untouched))
 	*r = out

@@ -113,13 +113,14 @@ func (l *ledger) problem(why error) { l.report.problems = append(l.report.proble
 // finish puts the parts together, and returns the report with its error.
 func (l *ledger) finish() (*Report, error) {
 	r := l.report
+	r.places = l.index
 	for place := range l.strays {
 		l.applyStrays(&r.Results[place], place)
 	}
 	for _, p := range l.parts {
 		p.addTo(r)
 		if p.batch.Pattern != "" {
-			r.Results = p.results
+			r.Results, r.places = p.results, p.index
 		}
 	}
 	r.Complete = r.closed(r.Count(Unknown) + r.Count(Untouched))
@@ -175,6 +176,15 @@ func (p *part) forget() {
 	for i, name := range p.batch.Topics {
 		p.results[i] = Result{Topic: name, Outcome: Untouched}
 	}
+}
+
+// known returns the name that was asked for.
+func (p *part) known(name []byte) (string, bool) {
+	place, asked := p.ledger.index[string(name)]
+	if !asked {
+		return "", false
+	}
+	return p.ledger.selection.names[place], true
 }
 
 // add takes in a row of the answer.

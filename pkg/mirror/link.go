@@ -171,12 +171,7 @@ func (w *walk) decode(into any) error {
 func (info *LinkInfo) readConfigs(body io.Reader, hide *redactor) (rows int, err error) {
 	w := answerWalk{walk: newWalk(body)}
 	wanted := map[string]*string{"link.mode": &info.Mode, "cluster.link.prefix": &info.Prefix}
-	w.element = func() error {
-		w.in.step(w.dec.InputOffset())
-		v, err := w.dec.ReadValue()
-		if err != nil {
-			return err
-		}
+	w.element = func(v jsontext.Value) error {
 		var one struct {
 			Name  any `json:"name"`
 			Value any `json:"value"`

@@ -27,8 +27,8 @@ import (
 // with the unexpected rows that they brought. The grouping of merges does not matter, for outcomes
 // their order does not either, and merging a report twice changes nothing.
 //
-// Merge takes time in proportion to the other report. Results must not be reordered or removed
-// between merges.
+// Merge takes time in proportion to the other report, and the first one to both. Results must not be
+// reordered or removed between merges.
 func (r *Report) Merge(other *Report) error {
 	bad := &argumentError{}
 	if r == nil || other == nil {
@@ -95,18 +95,19 @@ func (r *Report) Merge(other *Report) error {
 
 // addProblem adds an error of the run, unless there is one that says the same.
 func (r *Report) addProblem(p error) {
-	same := func(q error) bool { return q.Error() == p.Error() }
-	if !slices.ContainsFunc(r.problems, same) {
+	if text := p.Error(); !r.index.problems[text] {
+		r.index.problems[text] = true
 		r.problems = append(r.problems, p)
 	}
 }
 
-// mergeIndex says what is where in a report, and lasts from one merge to the next.
+// mergeIndex says what is where in a report, and lasts from one merge or settlement to the next.
 type mergeIndex struct {
 	owner    *Report        // a copy of the report must not use it
 	places   map[string]int // topic to place in Results
 	open     int            // how many Results are Unknown or Untouched
 	attempts map[attemptID]bool
+	problems map[string]bool // their texts
 	// unexpected are the outcomes that unexpected rows give topics.
 	unexpected map[string][]Outcome
 }
@@ -124,6 +125,7 @@ func (r *Report) indexed() *mergeIndex {
 		owner:      r,
 		places:     make(map[string]int, len(r.Results)),
 		attempts:   make(map[attemptID]bool, len(r.Attempts)),
+		problems:   make(map[string]bool, len(r.problems)),
 		unexpected: map[string][]Outcome{},
 	}
 	// A copy of the report may share these.
@@ -135,6 +137,9 @@ func (r *Report) indexed() *mergeIndex {
 	}
 	for i := range r.Attempts {
 		x.attempts[r.Attempts[i].id()] = true
+	}
+	for _, p := range r.problems {
+		x.problems[p.Error()] = true
 	}
 	for i := range r.Unexpected {
 		x.addUnexpected(&r.Unexpected[i])
@@ -269,19 +274,20 @@ func mergeResults(a, b Result) Result {
 	if b.standsOver(a) {
 		stands, other = b, a
 	}
-	notes := slices.Concat(a.Notes, b.Notes)
+	notes := slices.Clip(b.Notes)
 	if other.Outcome == Failed && other.Settled == nil {
 		notes = append(notes, other.refusalNote())
 	}
 	if a.Outcome == Accepted && b.Outcome == Accepted && a.Truncation() != b.Truncation() {
 		notes = append(notes, "two calls say different things about what is truncated")
 	}
-	stands = stands.clone()
-	stands.Notes = nil
+	stands.Notes = slices.Clip(a.Notes)
 	for _, n := range notes {
-		if stands.Outcome != Failed || n != stands.refusalNote() {
-			stands.note(n)
-		}
+		stands.note(n)
+	}
+	if stands.Outcome == Failed {
+		own := stands.refusalNote()
+		stands.Notes = slices.DeleteFunc(slices.Clone(stands.Notes), func(n string) bool { return n == own })
 	}
 	return stands
 }

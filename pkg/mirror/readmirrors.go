@@ -2,7 +2,10 @@ package mirror
 
 import (
 	"io"
+	"slices"
 	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // mirrorWalk is one walk through mirror topics as a cluster gives them.
@@ -18,7 +21,7 @@ type mirrorWalk struct {
 
 func newMirrorWalk(body io.Reader, hide *redactor, odd *oddRows, add func(Mirror) bool) *mirrorWalk {
 	w := &mirrorWalk{hide: hide, odd: odd, add: add, texts: map[string]string{}}
-	w.answerWalk = answerWalk{walk: newWalk(body), element: w.mirror, kept: [][3]Number{}}
+	w.answerWalk = answerWalk{walk: newWalk(body), element: w.mirror}
 	return w
 }
 
@@ -41,54 +44,65 @@ func readMirror(body io.Reader, asked string, hide *redactor, odd *oddRows, add 
 	if err := w.begin(); err != nil {
 		return withoutNames(err)
 	}
-	if err := w.mirror(); err != nil {
-		return withoutNames(err)
+	v, err := w.dec.ReadValue()
+	if err == nil {
+		err = w.mirror(v)
 	}
-	return withoutNames(w.end())
+	if err == nil {
+		err = w.end()
+	}
+	return withoutNames(err)
+}
+
+// mirrorMembers are the members of a mirror topic that are read.
+var mirrorMembers = [...]string{
+	memberTopic, memberSource, memberStatus, memberMirrorError, memberPartitions, memberStateTime, memberLags,
+	memberReasons,
 }
 
 // mirror reads one mirror topic.
-func (w *mirrorWalk) mirror() error {
+func (w *mirrorWalk) mirror(v jsontext.Value) error {
 	number := w.meta.rows + 1
-	w.in.step(w.dec.InputOffset())
-	if w.dec.PeekKind() != '{' {
+	if v.Kind() != '{' {
 		w.odd.add("row %d is not an object", number)
-		return w.dec.SkipValue()
+		return nil
 	}
 	m := Mirror{Partitions: -1}
 	partitions, since := NotKnown, NotKnown
 	readable, statusReadable := true, true
 	var lags row // takes in the lags, and what is wrong with them
-	seen := map[string]bool{}
+	var seen [len(mirrorMembers)]bool
 	twice := ""
-	err := w.object(func(member string) error {
-		if seen[member] {
-			twice = member
-			return w.dec.SkipValue()
+	c := cursor{v}
+	for c.open(); c.more(); {
+		i := slices.Index(mirrorMembers[:], string(c.name()))
+		if i < 0 || seen[i] {
+			if i >= 0 {
+				twice = mirrorMembers[i]
+			}
+			c.value()
+			continue
 		}
-		seen[member] = member != ""
-		switch member {
+		seen[i] = true
+		switch mirrorMembers[i] {
 		case memberTopic:
-			return w.text(&m.Topic, &readable)
+			m.Topic, readable = unquote(c.value())
 		case memberSource:
-			return w.text(&m.Source, new(bool))
+			m.Source, _ = unquote(c.value())
 		case memberStatus:
-			return w.text((*string)(&m.Status), &statusReadable)
+			status, ok := unquote(c.value())
+			m.Status, statusReadable = Status(status), ok
 		case memberMirrorError:
-			return w.text(&m.Error, new(bool))
+			m.Error, _ = unquote(c.value())
 		case memberPartitions:
-			return w.integer(&partitions, new(bool))
+			c.integer(&partitions)
 		case memberStateTime:
-			return w.integer(&since, new(bool))
+			c.integer(&since)
 		case memberLags:
-			return w.lagList(&lags)
+			w.lagList(&c, &lags)
 		case memberReasons:
-			return w.reasons(&m.Reasons)
+			m.Reasons = w.reasons(&c)
 		}
-		return w.dec.SkipValue()
-	})
-	if err != nil {
-		return err
 	}
 	if _, wanted := w.only[m.Topic]; w.only != nil && readable && m.Topic != "" && !wanted {
 		return nil // it is of no interest what else is in it
@@ -158,43 +172,31 @@ const (
 	maxKnownText  = 64
 )
 
-// text reads a text; what is none leaves it empty, and clears readable.
-func (w *mirrorWalk) text(into *string, readable *bool) error {
-	v, err := w.dec.ReadValue()
-	if err != nil {
-		return err
-	}
-	if v.Kind() != '"' {
-		*readable = false
+// reasons reads why a change did not succeed.
+func (w *mirrorWalk) reasons(c *cursor) (reasons []Reason) {
+	if c.next() != '[' {
+		c.value()
 		return nil
 	}
-	*into, *readable = unquote(v)
-	return nil
-}
-
-// reasons reads why a change did not succeed.
-func (w *mirrorWalk) reasons(into *[]Reason) error {
-	if w.dec.PeekKind() != '[' {
-		return w.dec.SkipValue()
-	}
-	return w.each(']', func() error {
-		w.in.step(w.dec.InputOffset())
-		if w.dec.PeekKind() != '{' || len(*into) >= maxReasons {
-			return w.dec.SkipValue()
+	for c.open(); c.more(); {
+		if c.next() != '{' || len(reasons) >= maxReasons {
+			c.value()
+			continue
 		}
 		var r Reason
-		err := w.object(func(member string) error {
-			switch member {
+		for c.open(); c.more(); {
+			switch string(c.name()) {
 			case memberCode:
-				return w.text(&r.Code, new(bool))
+				r.Code, _ = unquote(c.value())
 			case memberMessage:
-				return w.text(&r.Message, new(bool))
+				r.Message, _ = unquote(c.value())
+			default:
+				c.value()
 			}
-			return w.dec.SkipValue()
-		})
-		*into = append(*into, Reason{Code: clean(w.hide.text(r.Code)), Message: clean(w.hide.text(r.Message))})
-		return err
-	})
+		}
+		reasons = append(reasons, Reason{Code: clean(w.hide.text(r.Code)), Message: clean(w.hide.text(r.Message))})
+	}
+	return reasons
 }
 
 // maxReasons bounds how many reasons of one topic are kept.

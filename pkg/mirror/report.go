@@ -158,7 +158,10 @@ type Report struct {
 	unaccountedFor error
 	// problems are errors of the run that no field and no Result tells.
 	problems []error
-	// index is what Merge knows of the report; nil if it has not been merged.
+	// places says where in Results each topic was when the report was made or read. Copies of the report share
+	// it, so it is never changed; nil if nothing is known.
+	places map[string]int
+	// index is what Merge and Settle know of the report; nil before the first of them.
 	index *mergeIndex
 }
 
@@ -264,7 +267,8 @@ func (r *Report) closed(open int) bool {
 	return r.Next == "" && len(r.problems) == 0 && accounted && open == 0 && (named || r.Pattern != "")
 }
 
-// Result returns the Result of a topic, and whether there is one.
+// Result returns the Result of a topic, and whether there is one. For a topic of a report as a verb returned it
+// or as it was read back, it takes the same time however many there are; otherwise it looks through them all.
 func (r *Report) Result(topic string) (Result, bool) {
 	i, found := r.indexOf(topic)
 	if !found {

@@ -57,6 +57,25 @@ func TestReport_LagTiesGoToTheFirstAsked(t *testing.T) {
 	require.Zero(t, b.Truncation())
 }
 
+func TestReport_ListsOfTwoTopicsShareNothing(t *testing.T) {
+	names := manyTopics(20)
+	var all []string
+	for _, name := range names {
+		all = append(all, good(name))
+	}
+	report, err := reverse(t, serve(t, ok(rows(all...))).client(t), names...)
+	require.NoError(t, err)
+	for i := range report.Results {
+		r := &report.Results[i]
+		_ = append(r.Lags, mirror.PartitionLag{Partition: 7})
+		_ = append(r.Truncations, mirror.PartitionTruncation{Partition: 7})
+	}
+	for _, r := range report.Results {
+		require.Equal(t, []mirror.PartitionLag{{LastSourceFetchOffset: 5}}, r.Lags)
+		require.Equal(t, []mirror.PartitionTruncation{}, r.Truncations)
+	}
+}
+
 func TestReport_Table(t *testing.T) {
 	body := rows(
 		good("fine"),
@@ -221,6 +240,41 @@ func TestReport_ANumberThatIsNotKnownIsNull(t *testing.T) {
 		require.Equal(t, n, back)
 	}
 	require.Error(t, json.Unmarshal([]byte(`"1"`), new(mirror.Number)))
+}
+
+func TestReport_AResultIsWrittenAsItIsAlone(t *testing.T) {
+	for _, want := range []mirror.Result{
+		{Topic: "a", Outcome: mirror.Accepted},
+		{Topic: "a", Outcome: mirror.Accepted, Lags: []mirror.PartitionLag{}, Truncations: []mirror.PartitionTruncation{}},
+		{
+			Topic: "a", Outcome: mirror.Failed, Code: 400, Message: "no", MessagesTruncated: new(int64(7)),
+			Lags: []mirror.PartitionLag{
+				{Partition: -1, Lag: mirror.NotKnown, LastSourceFetchOffset: -1}, {Partition: 1, Lag: math.MaxInt64},
+			},
+			Truncations: []mirror.PartitionTruncation{
+				{Partition: -1, OffsetTruncatedTo: mirror.NotKnown, MessagesTruncated: -1}, {Partition: 1, MessagesTruncated: 2},
+			},
+		},
+	} {
+		alone, err := json.Marshal(want)
+		require.NoError(t, err)
+		text, err := json.Marshal(mirror.Report{Results: []mirror.Result{want}})
+		require.NoError(t, err)
+		var report struct{ Results []json.RawMessage }
+		require.NoError(t, json.Unmarshal(text, &report))
+		require.JSONEq(t, string(alone), string(report.Results[0]))
+		var back mirror.Report
+		require.NoError(t, json.Unmarshal(text, &back))
+		require.Equal(t, []mirror.Result{want}, back.Results)
+	}
+	var back mirror.Report
+	require.NoError(t, json.Unmarshal([]byte(`{"version":3,"results":[`+
+		`{"topic":"a","outcome":"accepted","lags":[{}],"truncations":[{"partition":3}]}]}`), &back))
+	nk := mirror.NotKnown
+	require.Equal(t, []mirror.PartitionLag{{Partition: -1, Lag: nk, LastSourceFetchOffset: nk}}, back.Results[0].Lags,
+		"what is missing is not known")
+	require.Equal(t, []mirror.PartitionTruncation{{Partition: 3, OffsetTruncatedTo: nk, MessagesTruncated: nk}},
+		back.Results[0].Truncations)
 }
 
 func TestReport_JSONKeepsCauses(t *testing.T) {

@@ -162,6 +162,26 @@ func TestRequest_OverTLS(t *testing.T) {
 	require.Zero(t, roots.MinVersion, "the caller's TLS configuration is as it was")
 }
 
+// Each request has a connection of its own, and a client need not agree on the keys again for each.
+func TestRequest_TLSSessionsAreResumed(t *testing.T) {
+	var resumed []bool
+	w := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		resumed = append(resumed, r.TLS.DidResume)
+		w.Header().Set("Content-Type", "application/json")
+		io.WriteString(w, rows(good("a")))
+	}))
+	t.Cleanup(w.Close)
+	client := newClient(t, mirror.Config{
+		Endpoint: w.URL, ClusterID: "lkc-1", Credential: mirror.NoCredential(),
+		TLS: w.Client().Transport.(*http.Transport).TLSClientConfig,
+	})
+	for range 3 {
+		_, err := reverse(t, client, "a")
+		require.NoError(t, err)
+	}
+	require.Equal(t, []bool{false, true, true}, resumed)
+}
+
 func TestRequest_CancelledInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pair := mirrortest.NewPair(t, mirrortest.Options{InMemory: true})

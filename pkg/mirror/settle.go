@@ -51,9 +51,11 @@ func (r *Report) Settle(topic string, to Outcome, why string) error {
 	if err := bad.err(); err != nil {
 		return err
 	}
+	x := r.indexed()
+	x.open -= r.Results[i].open()
 	r.settle(i, to, why, time.Now())
-	r.index = nil // what Merge knows of it is not so any more
-	r.Complete = r.closed(r.Count(Unknown) + r.Count(Untouched))
+	x.open += r.Results[i].open()
+	r.Complete = r.closed(x.open)
 	return nil
 }
 
@@ -84,8 +86,16 @@ func (r *Report) snapshot() *Report {
 	return &s
 }
 
-// indexOf returns the place of a topic in Results.
+// indexOf returns the place of a topic in Results. It looks through all of them only for a topic that is not
+// where it was put.
 func (r *Report) indexOf(topic string) (place int, found bool) {
+	places := r.places
+	if r.index != nil && r.index.owner == r {
+		places = r.index.places
+	}
+	if i, known := places[topic]; known && i < len(r.Results) && r.Results[i].Topic == topic {
+		return i, true
+	}
 	for i := range r.Results {
 		if r.Results[i].Topic == topic {
 			return i, true
