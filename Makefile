@@ -42,6 +42,10 @@ follow: ## print what clusters can show in the course of time, and what is said 
 model: ## walk at random against faulty clusters, follow, and merge reports: WALKS=20000 SEED=0
 	go test $(RACE) -count=1 -timeout 60m -run '^(TestModel|TestMergeLaws|TestFollowModel)$$' -v ./pkg/mirror -walks $(or $(WALKS),20000) -seed $(or $(SEED),0)
 
+.PHONY: simulate
+simulate: ## simulate long runs behind the rate limiter, and print how long they take and how many 429s there are
+	@go test -count=1 -run '^TestSimulation_' -simulate ./pkg/mirror | grep -v '^\(ok\|PASS\)'
+
 .PHONY: kill
 kill: ## kill a process that does a job, and take the job up again: KILLS=200 RUNS=20
 	go test -count=1 -timeout 60m -run '^TestJournal_Kill$$' -v ./pkg/mirror/journal -kills $(or $(KILLS),200) -kill-runs $(or $(RUNS),20)

@@ -1,11 +1,17 @@
 package mirror_test
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"sync"
 	"testing"
 	"testing/synctest"
+	"text/tabwriter"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -14,28 +20,44 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/mirror/mirrortest"
 )
 
-// simulation is a run of many topics in virtual time, against a cluster behind a rate limiter.
+// simulation is a run of many topics in virtual time, against a cluster behind the rate limiter. What
+// is zero is as in a Config.
 type simulation struct {
 	topics, batch, parallel int
-	perSecond               float64 // with a burst of 10
+	clients                 int // that share topics and limit; 0 is 1
+	perSecond               int // the limit
 	perTopic                time.Duration
-	lost                    int // answers lost after the change was applied
+	latency                 [2]time.Duration
+	handshake               time.Duration // before each request
+	retryAfter              int           // seconds, on each 429; 0 is without
+	lost                    int           // answers lost after the change was applied
 }
 
-// floor is the time that no policy can beat: the cluster's own work, one topic after another, or what
-// the filter lets through.
+// simulated is what a simulation came to.
+type simulated struct {
+	took       time.Duration
+	rejections int // 429s
+	untouched  int
+}
+
+// usual is a latency between 30 and 80 ms.
+var usual = [2]time.Duration{30 * time.Millisecond, 80 * time.Millisecond}
+
+// requests is how many a run takes if none is rejected.
+func (s simulation) requests() int { return (s.topics + s.batch - 1) / s.batch }
+
+// floor is the time that no client with this Config can beat: the cluster's own work, one topic after
+// another; what the limiter lets through; or the requests of one client, one after another where they are
+// not in parallel.
 func (s simulation) floor() time.Duration {
-	requests := (s.topics + s.batch - 1) / s.batch
-	byRate := time.Duration(float64(requests-10) / s.perSecond * float64(time.Second))
-	return max(time.Duration(s.topics)*s.perTopic, byRate)
+	window := time.Second * time.Duration(max(1, s.retryAfter))
+	byLimit := window * time.Duration(s.requests()-s.perSecond) / time.Duration(s.perSecond)
+	each := s.handshake + s.latency[0] + time.Duration(s.batch)*s.perTopic
+	inRow := (s.requests() + s.clients*s.parallel - 1) / (s.clients * s.parallel)
+	return max(time.Duration(s.topics)*s.perTopic, byLimit, time.Duration(inRow)*each)
 }
 
-const (
-	leastLatency = 30 * time.Millisecond
-	mostLatency  = 80 * time.Millisecond
-)
-
-func (s simulation) run(t *testing.T) (took time.Duration, report *mirror.Report) {
+func (s simulation) run(t *testing.T) (got simulated) {
 	synctest.Test(t, func(t *testing.T) {
 		topics := make([]mirrortest.Topic, s.topics)
 		names := make([]string, s.topics)
@@ -44,86 +66,189 @@ func (s simulation) run(t *testing.T) (took time.Duration, report *mirror.Report
 			topics[i] = mirrortest.Topic{Name: names[i], Partitions: []mirrortest.Partition{{}}}
 		}
 		pair := mirrortest.NewPair(t, mirrortest.Options{
-			InMemory: true, Topics: topics, Rate: mirrortest.Rate{PerSecond: s.perSecond, Burst: 10},
-			Latency: [2]time.Duration{leastLatency, mostLatency}, PerTopic: s.perTopic,
+			InMemory: true, Topics: topics, Rate: mirrortest.Rate{PerServer: s.perSecond},
+			Latency: s.latency, PerTopic: s.perTopic,
 		})
 		for i := range s.lost {
 			pair.Local.Inject(mirrortest.Fault{Nth: 3 + 4*i, AfterApply: true, Do: mirrortest.Cut(0)})
 		}
-		cfg := pair.Local.Config()
-		cfg.BatchSize, cfg.Parallel, cfg.KeepGoing = s.batch, s.parallel, true
-		client, err := mirror.NewClient(cfg)
-		require.NoError(t, err)
 		start := time.Now()
-		report, err = client.ReverseAndPause(context.Background(), pair.Link(), mirror.Topics(names...))
-		took = time.Since(start)
-		require.Equal(t, report.Count(mirror.Accepted) < s.topics, err != nil, "%v", err)
-		require.Len(t, report.Results, s.topics, "no topic is lost")
-		require.Equal(t, s.lost*s.batch, report.Count(mirror.Unknown))
+		reports := make([]*mirror.Report, s.clients)
+		var all sync.WaitGroup
+		for i := range s.clients {
+			client := newClient(t, s.config(pair.Local))
+			share := names[i*s.topics/s.clients : (i+1)*s.topics/s.clients]
+			all.Go(func() {
+				reports[i], _ = client.ReverseAndPause(context.Background(), pair.Link(), mirror.Topics(share...))
+			})
+		}
+		all.Wait()
+		got.took = time.Since(start)
 		pair.Local.AssertSentOnce(t)
-		pair.Local.AssertReport(t, report)
+		accounted, unknown := 0, 0
+		for _, report := range reports {
+			pair.Local.AssertReport(t, report)
+			accounted += len(report.Results)
+			unknown += report.Count(mirror.Unknown)
+			got.untouched += report.Count(mirror.Untouched)
+		}
+		require.Equal(t, s.topics, accounted, "no topic is lost")
+		require.Equal(t, s.lost*s.batch, unknown)
 		applied := 0
 		for _, name := range names {
 			applied += pair.Local.Applied(name)
 		}
-		require.Equal(t, s.topics-report.Count(mirror.Untouched), applied, "none is applied twice")
+		require.Equal(t, s.topics-got.untouched, applied, "none is applied twice")
+		for _, r := range pair.Journal() {
+			if r.HTTPStatus == http.StatusTooManyRequests {
+				got.rejections++
+			}
+		}
 	})
-	return took, report
+	return got
 }
 
-// The documented settings finish at the floor.
-func TestSimulation_DocumentedSettings(t *testing.T) {
-	for _, topics := range []int{10_000, 50_000} {
-		for _, perSecond := range []float64{10, 25} {
-			s := simulation{topics: topics, batch: 500, parallel: 4, perSecond: perSecond, perTopic: time.Millisecond}
-			s.atTheFloor(t)
+// config is the default Config but for what the simulation says.
+func (s simulation) config(c *mirrortest.Cluster) mirror.Config {
+	cfg := c.Config()
+	cfg.BatchSize, cfg.Parallel, cfg.KeepGoing = s.batch, s.parallel, s.lost > 0
+	dial := cfg.DialContext
+	cfg.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		time.Sleep(s.handshake)
+		return dial(ctx, network, address)
+	}
+	if s.retryAfter > 0 {
+		cfg.Middleware = func(next http.RoundTripper) http.RoundTripper {
+			return roundTripper(func(r *http.Request) (*http.Response, error) {
+				resp, err := next.RoundTrip(r)
+				if err == nil && resp.StatusCode == http.StatusTooManyRequests {
+					resp.Header.Set("Retry-After", fmt.Sprint(s.retryAfter))
+				}
+				return resp, err
+			})
 		}
 	}
-	simulation{topics: 10_000, batch: 500, parallel: 4, perSecond: 10, perTopic: time.Millisecond, lost: 2}.atTheFloor(t)
+	return cfg
 }
 
-func (s simulation) atTheFloor(t *testing.T) {
-	t.Helper()
-	took, report := s.run(t)
-	require.Zero(t, report.Count(mirror.Untouched))
-	require.LessOrEqual(t, took, s.floor()*105/100+mostLatency, "%+v", s)
-	s.print(took, report)
+var simulateAll = flag.Bool("simulate", false, "simulate with all topics, and print what comes of it")
+
+// simulations is a table of them.
+type simulations struct {
+	t   *testing.T
+	out *tabwriter.Writer
 }
 
-var simulateAll = flag.Bool("simulate", false, "run all simulations, not just some")
-
-// Other settings finish later, or end batches untouched where the rate limiter turns them away too
-// often; none loses a topic or reverses one twice.
-func TestSimulation_BatchSizesAndParallelism(t *testing.T) {
-	sizes, batches, parallels := []int{10_000}, []int{500}, []int{1, 16}
+func newSimulations(t *testing.T) *simulations {
+	table := &simulations{t, tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)}
 	if *simulateAll {
-		sizes, batches, parallels = []int{10_000, 50_000}, []int{100, 500, 1000}, []int{1, 4, 16}
+		fmt.Fprintln(table.out, "topics\tbatch\tclients\tparallel\tlimit/s\ta topic\tlatency\thandshake\tRetry-After\t"+
+			"lost\t429s\tuntouched\ttook\tfloor\tratio\t")
+		t.Cleanup(func() { table.out.Flush() })
 	}
-	for _, topics := range sizes {
-		for _, rate := range []struct {
-			perSecond float64
-			perTopic  time.Duration
-		}{{25, time.Millisecond}, {10, 100 * time.Microsecond}} {
-			for _, batch := range batches {
-				for _, parallel := range parallels {
-					s := simulation{
-						topics: topics, batch: batch, parallel: parallel,
-						perSecond: rate.perSecond, perTopic: rate.perTopic,
-					}
-					took, report := s.run(t)
-					s.print(took, report)
+	return table
+}
+
+// average runs a simulation several times, and returns the averages; untouched is of all of them. Without
+// -simulate there is a tenth of the topics, and each takes ten times as long: the requests are as many, and
+// take as long.
+func (table *simulations) average(s simulation) (got simulated, ratio float64) {
+	const draws = 3
+	s.clients, s.parallel, s.batch = max(s.clients, 1), max(s.parallel, 1), cmp.Or(s.batch, 500)
+	if !*simulateAll {
+		s.topics, s.batch, s.perTopic = s.topics/10, s.batch/10, s.perTopic*10
+	}
+	for range draws {
+		one := s.run(table.t)
+		got.took += one.took / draws
+		got.rejections += one.rejections
+		got.untouched += one.untouched
+	}
+	got.rejections /= draws
+	ratio = got.took.Seconds() / s.floor().Seconds()
+	if *simulateAll {
+		fmt.Fprintf(table.out, "%d\t%d\t%d\t%d\t%d\t%v\t%v-%v\t%v\t%d\t%d\t%d\t%d\t%.1f s\t%.1f s\t%.2f\t\n",
+			s.topics, s.batch, s.clients, s.parallel, s.perSecond, s.perTopic, s.latency[0], s.latency[1], s.handshake,
+			s.retryAfter, s.lost, got.rejections, got.untouched/draws, got.took.Seconds(), s.floor().Seconds(), ratio)
+	}
+	return got, ratio
+}
+
+// Behind the limiter's window, alone or with others on the same limit, a run with the default Config leaves
+// nothing untouched, and takes not much more than twice the time that no policy can beat.
+func TestSimulation_Window(t *testing.T) {
+	table := newSimulations(t)
+	for _, perTopic := range []time.Duration{100 * time.Microsecond, time.Millisecond} {
+		for _, perSecond := range []int{5, 10, 25} {
+			for _, clients := range []int{1, 4, 8} {
+				s := simulation{
+					topics: 10_000, batch: 100, clients: clients, perSecond: perSecond, perTopic: perTopic, latency: usual,
 				}
+				got, ratio := table.average(s)
+				require.Zero(t, got.untouched, "%+v", s)
+				require.LessOrEqual(t, ratio, 2.3, "%+v", s)
 			}
 		}
 	}
 }
 
-func (s simulation) print(took time.Duration, report *mirror.Report) {
-	if testing.Verbose() {
-		fmt.Printf("%6d topics  batch %4d  parallel %2d  %2.0f requests/s  %5v a topic  "+
-			"%d answers lost  %5d untouched  took %8v  floor %8v  %.2f\n",
-			s.topics, s.batch, s.parallel, s.perSecond, s.perTopic, s.lost, report.Count(mirror.Untouched),
-			took.Round(time.Millisecond), s.floor().Round(time.Millisecond), float64(took)/float64(s.floor()))
+// Whatever else differs, nothing is left untouched.
+func TestSimulation_OtherSettings(t *testing.T) {
+	slow := [2]time.Duration{200 * time.Millisecond, 200 * time.Millisecond}
+	table := newSimulations(t)
+	for _, s := range []simulation{
+		// Where the cluster is the limit and not the limiter.
+		{topics: 10_000, parallel: 4, perSecond: 10, perTopic: time.Millisecond, latency: usual},
+		{topics: 10_000, parallel: 4, perSecond: 25, perTopic: time.Millisecond, latency: usual},
+		{topics: 50_000, parallel: 4, perSecond: 10, perTopic: time.Millisecond, latency: usual},
+		{topics: 50_000, parallel: 4, perSecond: 25, perTopic: time.Millisecond, latency: usual},
+		{topics: 10_000, parallel: 4, perSecond: 10, perTopic: time.Millisecond, latency: usual, lost: 2},
+		// More in parallel.
+		{topics: 10_000, batch: 100, parallel: 4, perSecond: 10, perTopic: 100 * time.Microsecond, latency: usual},
+		{topics: 10_000, batch: 100, parallel: 16, perSecond: 10, perTopic: 100 * time.Microsecond, latency: usual},
+		{topics: 10_000, batch: 100, parallel: 16, perSecond: 25, perTopic: 100 * time.Microsecond, latency: usual},
+		{
+			topics: 10_000, batch: 100, parallel: 4, clients: 4, perSecond: 10, perTopic: 100 * time.Microsecond,
+			latency: usual,
+		},
+		// A longer way.
+		{topics: 10_000, batch: 100, perSecond: 5, perTopic: 100 * time.Microsecond, latency: slow},
+		{topics: 10_000, batch: 100, clients: 4, perSecond: 10, perTopic: 100 * time.Microsecond, latency: slow},
+		{topics: 10_000, batch: 100, clients: 8, perSecond: 10, perTopic: 100 * time.Microsecond, latency: slow},
+		{topics: 10_000, batch: 100, parallel: 16, perSecond: 25, perTopic: 100 * time.Microsecond, latency: slow},
+		{
+			topics: 10_000, batch: 100, perSecond: 5, perTopic: 100 * time.Microsecond, latency: usual,
+			handshake: 150 * time.Millisecond,
+		},
+		{
+			topics: 10_000, batch: 100, clients: 4, perSecond: 10, perTopic: 100 * time.Microsecond, latency: usual,
+			handshake: 150 * time.Millisecond,
+		},
+		// A gateway that says how long to wait.
+		{topics: 10_000, batch: 100, perSecond: 10, perTopic: 100 * time.Microsecond, latency: usual, retryAfter: 1},
+		{
+			topics: 10_000, batch: 100, clients: 4, perSecond: 10, perTopic: 100 * time.Microsecond, latency: usual,
+			retryAfter: 1,
+		},
+		{
+			topics: 10_000, batch: 100, clients: 8, perSecond: 10, perTopic: 100 * time.Microsecond, latency: usual,
+			retryAfter: 1,
+		},
+		{topics: 10_000, batch: 100, perSecond: 10, perTopic: 100 * time.Microsecond, latency: usual, retryAfter: 10},
+		{
+			topics: 10_000, batch: 100, clients: 4, perSecond: 10, perTopic: 100 * time.Microsecond, latency: usual,
+			retryAfter: 10,
+		},
+		{
+			topics: 10_000, batch: 100, clients: 8, perSecond: 10, perTopic: 100 * time.Microsecond, latency: usual,
+			retryAfter: 10,
+		},
+	} {
+		got, ratio := table.average(s)
+		require.Zero(t, got.untouched, "%+v", s)
+		if s.batch == 0 {
+			require.LessOrEqual(t, ratio, 1.05, "at the cluster's own pace: %+v", s)
+		}
 	}
 }
 

@@ -29,10 +29,10 @@ func (c *Cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler) // the client broke off: there is no request
 	}
 	a, fault, topics := c.answer(r, body)
-	c.takeTime(topics)
-	if a.delayed {
-		time.Sleep(100 * time.Millisecond)
+	if a.over {
+		defer c.limits.letThrough(w.Header())()
 	}
+	c.takeTime(topics)
 	var do *Action
 	if fault != nil {
 		do = &fault.Do
@@ -66,19 +66,13 @@ func (c *Cluster) answer(r *http.Request, body []byte) (a response, fault *Fault
 	if refused := c.authenticate(r.Header); refused != nil {
 		return *refused, nil, 0
 	}
-	q, refused := c.read(r, body)
-	fault = c.trigger(q.topics, r.Method == http.MethodGet)
-	over := fault == nil && !c.bucket.take(time.Now())
-	rate := c.pair.opts.Rate
-	if over && !rate.Delays {
+	over := c.limits.over(r, time.Now())
+	if rate := c.limits.rate; over && rate.Mode == RateReject {
 		return rejected(r, !rate.NoHeader), nil, 0
 	}
-	defer func() {
-		if over && !rate.NoHeader {
-			a.header.Set("DoSFilter", "delayed")
-		}
-		a.delayed = over
-	}()
+	defer func() { a.over = over }()
+	q, refused := c.read(r, body)
+	fault = c.trigger(q.topics, r.Method == http.MethodGet)
 	if refused != nil {
 		return *refused, fault, 0
 	}
