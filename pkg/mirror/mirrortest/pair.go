@@ -114,6 +114,9 @@ func Start(o Options) (*Pair, error) {
 	if o.Topics == nil {
 		o.Topics = []Topic{{Name: "topic-1"}, {Name: "topic-2"}}
 	}
+	if o.Rate.PerClient < 0 || o.Rate.PerServer < 0 || o.Rate.Mode > RateThrottle {
+		return nil, errors.New("Options.Rate has a negative limit or an unknown mode")
+	}
 	p := &Pair{link: o.Link, opts: o}
 	p.Local = newCluster(p, "lkc-local")
 	p.Remote = newCluster(p, "lkc-remote")
@@ -138,9 +141,6 @@ func Start(o Options) (*Pair, error) {
 		p.Remote.topics[t.Name] = newTopic(t.Remote, unfetched)
 		p.Remote.topics[t.Name].oldSource = true
 		p.Local.topics[t.Name].oldSource = t.Remote == mirror.StatusStopped // it is not known who was it last
-	}
-	if o.Rate.PerClient < 0 || o.Rate.PerServer < 0 || o.Rate.Mode > RateThrottle {
-		return nil, errors.New("Options.Rate has a negative limit or an unknown mode")
 	}
 	if o.TLS && o.InMemory {
 		return nil, errors.New("Options.TLS does not go with InMemory, whose connections have no buffers")
