@@ -44,7 +44,7 @@ model: ## walk at random against faulty clusters, follow, and merge reports: WAL
 
 .PHONY: simulate
 simulate: ## simulate long runs behind the rate limiter, and print how long they take and how many 429s there are
-	@go test -count=1 -run '^TestSimulation_' ./pkg/mirror -simulate | grep -v '^\(ok\|PASS\)'
+	@go test -count=1 -run '^TestSimulation_' -v ./pkg/mirror -simulate | grep -v '^ *\(---\|===\)'
 
 .PHONY: kill
 kill: ## kill a process that does a job, and take the job up again: KILLS=200 RUNS=20
