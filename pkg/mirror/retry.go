@@ -126,7 +126,7 @@ func (c *Client) send(ctx, waits context.Context, q *request) (endsRun bool) {
 		q.verdict = v
 		a := q.attempts[len(q.attempts)-1]
 		log.LogAttrs(ctx, slog.LevelDebug, "attempt", slog.Int("attempt", a.Number), slog.Int("http_status", a.HTTPStatus),
-			slog.Duration("took", a.Duration), slog.String("error", a.Error))
+			slog.Duration("took", a.Duration), slog.String("limiter", q.limiter.known), slog.String("error", a.Error))
 		if !d.again {
 			return d.endsRun
 		}
