@@ -83,6 +83,24 @@ func TestRateLimiter_WhatIsInFlightGrowsWithTime(t *testing.T) {
 	})
 }
 
+// Requests that are rejected together are one pause of the row.
+func TestRateLimiter_RejectedTogetherCountsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pair, names := limited(t, 6, 0)
+		for range 6 {
+			pair.Local.Inject(mirrortest.Fault{Do: mirrortest.RateLimited()})
+		}
+		cfg := pair.Local.Config()
+		cfg.BatchSize, cfg.Parallel = 1, 6
+		_, err := newClient(t, cfg).ReverseAndPause(context.Background(), pair.Link(), mirror.Topics(names...))
+		require.NoError(t, err)
+		journal := pair.Journal()
+		require.Len(t, journal, 12)
+		require.Equal(t, journal[0].At, journal[5].At)
+		require.LessOrEqual(t, journal[11].At.Sub(journal[5].At), 1050*time.Millisecond, "the first pause of a row")
+	})
+}
+
 // A request that was alone when it was rejected does not keep others waiting.
 func TestRateLimiter_ALoneRejectionDoesNotLimitWhatIsInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -101,6 +119,26 @@ func TestRateLimiter_ALoneRejectionDoesNotLimitWhatIsInFlight(t *testing.T) {
 			calls.Go(func() { reversed(name) })
 		}
 		calls.Wait()
+		require.Equal(t, 200*time.Millisecond, time.Since(start))
+	})
+}
+
+// Long after a rejection nothing is limited.
+func TestRateLimiter_TheLimitIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pair, names := limited(t, 22, 200*time.Millisecond)
+		cfg := pair.Local.Config()
+		cfg.BatchSize, cfg.Parallel = 1, 20
+		client := newClient(t, cfg)
+		for range 2 {
+			pair.Local.Inject(mirrortest.Fault{Do: mirrortest.RateLimited()})
+		}
+		_, err := client.ReverseAndPause(context.Background(), pair.Link(), mirror.Topics(names[20:]...))
+		require.NoError(t, err)
+		time.Sleep(100 * time.Second)
+		start := time.Now()
+		_, err = client.ReverseAndPause(context.Background(), pair.Link(), mirror.Topics(names[:20]...))
+		require.NoError(t, err)
 		require.Equal(t, 200*time.Millisecond, time.Since(start))
 	})
 }
