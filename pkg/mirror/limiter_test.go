@@ -86,7 +86,7 @@ func TestRateLimiter_WhatIsInFlightGrowsWithTime(t *testing.T) {
 // Requests that are rejected together are one pause of the row.
 func TestRateLimiter_RejectedTogetherCountsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		pair, names := limited(t, 6, 0)
+		pair, names := limited(t, 6, 100*time.Millisecond)
 		for range 6 {
 			pair.Local.Inject(mirrortest.Fault{Do: mirrortest.RateLimited()})
 		}
@@ -97,7 +97,7 @@ func TestRateLimiter_RejectedTogetherCountsOnce(t *testing.T) {
 		journal := pair.Journal()
 		require.Len(t, journal, 12)
 		require.Equal(t, journal[0].At, journal[5].At)
-		require.LessOrEqual(t, journal[11].At.Sub(journal[5].At), 1050*time.Millisecond, "the first pause of a row")
+		require.LessOrEqual(t, journal[11].At.Sub(journal[5].At), 1250*time.Millisecond, "the first pause of a row")
 	})
 }
 
