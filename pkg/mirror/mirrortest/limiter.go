@@ -31,19 +31,20 @@ type RateMode uint8
 const (
 	// RateReject rejects it: a 429 with Jetty's page, and DoSFilter: unavailable.
 	RateReject RateMode = iota
-	// RateDelay lets it through after 100 ms, with DoSFilter: delayed, and then as RateThrottle does.
+	// RateDelay lets it through after 100 ms, with DoSFilter: delayed.
 	RateDelay
 	// RateThrottle lets it through, five such requests at a time. One that has to wait for longer than 50 ms has
-	// DoSFilter: throttled. The real limiter rejects it after 30 s; this one lets it wait.
+	// DoSFilter: throttled, and is let through after 30 s at the latest.
 	RateThrottle
 )
 
-// What rest-utils and Jetty set where nobody sets anything else.
+// What rest-utils and Jetty set where nobody sets anything else (observed).
 const (
 	limiterWindow = time.Second
 	limiterDelay  = 100 * time.Millisecond
 	limiterWait   = 50 * time.Millisecond
 	limiterPasses = 5
+	limiterMost   = 30 * time.Second
 )
 
 // limiter is the state behind a Rate.
@@ -51,7 +52,7 @@ type limiter struct {
 	rate    Rate
 	clients map[string]*window // by address
 	server  window
-	passes  chan struct{} // held by the requests over the limit that are let through
+	passes  chan struct{} // held by the requests that RateThrottle lets through
 }
 
 func newLimiter(r Rate) limiter {
@@ -78,17 +79,24 @@ func (l *limiter) letThrough(h http.Header) (done func()) {
 			h.Add("DoSFilter", what)
 		}
 	}
+	none, release := func() {}, func() { <-l.passes }
 	if l.rate.Mode == RateDelay {
 		say("delayed")
 		time.Sleep(limiterDelay)
+		return none
 	}
 	select {
 	case l.passes <- struct{}{}:
+		return release
 	case <-time.After(limiterWait):
 		say("throttled")
-		l.passes <- struct{}{}
 	}
-	return func() { <-l.passes }
+	select {
+	case l.passes <- struct{}{}:
+		return release
+	case <-time.After(limiterMost):
+		return none
+	}
 }
 
 // window is the requests of the last second, as far as a limit counts them.

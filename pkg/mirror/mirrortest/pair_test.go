@@ -459,15 +459,25 @@ func TestServer_RateLimiterAnswersByAcceptAndMode(t *testing.T) {
 	}
 }
 
-// Of the requests over the limit, five are let through at a time; the others wait, and say so.
+// Of the requests over the limit, RateThrottle lets five through at a time; the others wait, and say so.
 func TestServer_RateLimiterLetsFiveThroughAtATime(t *testing.T) {
-	for mode, delay := range map[mirrortest.RateMode]time.Duration{
-		mirrortest.RateThrottle: 0, mirrortest.RateDelay: 100 * time.Millisecond,
+	for _, c := range []struct {
+		mode    mirrortest.RateMode
+		latency time.Duration
+		took    map[string]int // what the requests took and got
+	}{
+		{mirrortest.RateThrottle, time.Second, map[string]int{
+			"1s 200 []": 6, "2s 200 [throttled]": 5, "3s 200 [throttled]": 1,
+		}},
+		{mirrortest.RateThrottle, time.Minute, map[string]int{
+			"1m0s 200 []": 6, "1m30.05s 200 [throttled]": 6,
+		}},
+		{mirrortest.RateDelay, time.Second, map[string]int{"1s 200 []": 1, "1.1s 200 [delayed]": 11}},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			p := mirrortest.NewPair(t, mirrortest.Options{
-				InMemory: true, Rate: mirrortest.Rate{PerClient: 1, Mode: mode},
-				Latency: [2]time.Duration{time.Second, time.Second},
+				InMemory: true, Rate: mirrortest.Rate{PerClient: 1, Mode: c.mode},
+				Latency: [2]time.Duration{c.latency, c.latency},
 			})
 			start := time.Now()
 			took := map[string]int{}
@@ -482,15 +492,7 @@ func TestServer_RateLimiterLetsFiveThroughAtATime(t *testing.T) {
 				})
 			}
 			wg.Wait()
-			if delay == 0 {
-				require.Equal(t, map[string]int{
-					"1s 200 []": 6, "2s 200 [throttled]": 5, "3s 200 [throttled]": 1,
-				}, took)
-				return
-			}
-			require.Equal(t, map[string]int{
-				"1s 200 []": 1, "1.1s 200 [delayed]": 5, "2.1s 200 [delayed throttled]": 5, "3.1s 200 [delayed throttled]": 1,
-			}, took)
+			require.Equal(t, c.took, took)
 		})
 	}
 }
