@@ -15,11 +15,11 @@ import (
 // After the pause half as many requests as were in flight may be, if that was more than one. That doubles
 // with each second and grows by one for every five that get through, and after ten seconds there is no limit.
 //
-// What this promises: a client alone loses about a second for each window that it fills, so it takes no more
-// than twice the time that one would take that knew the window's size. Without knowing it there is nothing
-// better, for one request too many is counted like the others. What it does not promise: that clients that
-// share a limit get equal shares, or that each gets through before its RetryFor is over; they do not know of
-// each other.
+// What this promises: a client alone loses a second, and the time of a response, for each window that it
+// fills. So it needs up to about twice the time of one that knew the window's size. Without knowing it there is
+// nothing better: a request too many is counted like the others, and only a second without any shows how many
+// the window allows. What it does not promise: that clients on one limit get equal shares, or that each gets
+// through before its RetryFor is over, for they do not know of each other.
 //
 // Its zero value limits nothing.
 type throttle struct {
