@@ -51,6 +51,19 @@ follow: ## print what clusters can show in the course of time, and what is said 
 model: ## walk at random against faulty clusters, follow, and merge reports: WALKS=20000 SEED=0
 	go test $(RACE) -count=1 -timeout 60m -run '^(TestModel|TestMergeLaws|TestFollowModel)$$' -v ./pkg/mirror -walks $(or $(WALKS),20000) -seed $(or $(SEED),0)
 
+.PHONY: simulate
+simulate: ## simulate long runs behind the rate limiter, and print how long they take and how many 429s there are
+	@go test -count=1 -run '^TestSimulation_' -v ./pkg/mirror -simulate | grep -v '^ *\(---\|===\)'
+
+# Where Jetty's jars are: Debian's package libjetty9-java puts them there.
+JETTY ?= /usr/share/java
+
+.PHONY: jetty
+jetty: ## hold the test server's rate limiter, and the library, to the real one: needs a JDK and Jetty 9.4 (JETTY=folder)
+	@command -v javac >/dev/null && [ -e '$(JETTY)/jetty9-servlets.jar' ] || \
+		{ echo 'there is no JDK, or no Jetty: apt-get install default-jdk-headless libjetty9-java'; exit 1; }
+	@JETTY='$(JETTY)' go test -count=1 -tags jetty -run '^TestJetty_' -v ./pkg/mirror/mirrortest
+
 .PHONY: kill
 kill: ## kill a process that does a job, and take the job up again: KILLS=200 RUNS=20
 	go test -count=1 -timeout 60m -run '^TestJournal_Kill$$' -v ./pkg/mirror/journal -kills $(or $(KILLS),200) -kill-runs $(or $(RUNS),20)

@@ -3,6 +3,7 @@ package contract_test
 import (
 	"net/http"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
@@ -14,12 +15,16 @@ import (
 // What mirrortest answers keeps to the contract, but for what real servers are known to send beyond
 // it; and what the client sends keeps to it always.
 func TestMirrortest_KeepsToTheContract(t *testing.T) {
+	synctest.Test(t, keepsToTheContract) // in which all is one second
+}
+
+func keepsToTheContract(t *testing.T) {
 	var topics []mirrortest.Topic
 	for _, s := range []mirror.Status{mirror.StatusActive, mirror.StatusPaused, mirror.StatusStopped, "LINK_FAILED"} {
 		topics = append(topics, mirrortest.Topic{Name: "t-" + string(s), Status: s})
 	}
 	topics = append(topics, mirrortest.Topic{Name: "bare", Partitions: []mirrortest.Partition{}})
-	pair := mirrortest.NewPair(t, mirrortest.Options{Topics: topics, Rate: mirrortest.Rate{PerSecond: 1e-9, Burst: 8}})
+	pair := mirrortest.NewPair(t, mirrortest.Options{InMemory: true, Topics: topics, Rate: mirrortest.Rate{PerServer: 11}})
 	drifts := map[string]int{}
 	statuses := map[int]bool{}
 	seen := func(next http.RoundTripper) http.RoundTripper {

@@ -23,14 +23,16 @@ func (c *Client) alter(ctx context.Context, v Verb, link string, s Selection, dr
 
 	call := Batch{ClusterID: c.clusterID, Link: link, Verb: v, DryRun: dryRun, Pattern: s.expression}
 	l := newLedger(call.report(), s)
+	var byLimiter limited
 	if err := bad.err(); err != nil {
 		l.notSent(nil, err)
 	} else {
 		call.Run = Run{ID: rand.Text(), Start: time.Now()}
-		c.run(ctx, l, s.batches(call, c.batchSize))
+		byLimiter = c.run(ctx, l, s.batches(call, c.batchSize))
 	}
 	report, err := l.finish()
-	run := slog.String("run", call.Run.ID)
+	run := slog.Group("", slog.String("run", call.Run.ID),
+		slog.Int("rate_limited", byLimiter.rejected), slog.Int("delayed", byLimiter.letThrough))
 	if err != nil {
 		c.logger.LogAttrs(ctx, slog.LevelWarn, "mirror topics not all accepted",
 			run, slog.Any("report", report), slog.Any("error", err))
@@ -67,8 +69,9 @@ type batchDone struct {
 }
 
 // run sends the batches in order, at most parallel at a time, and books what becomes of them. The
-// hooks run here, on the caller's goroutine. When it returns, none of its goroutines is left.
-func (c *Client) run(ctx context.Context, l *ledger, batches []Batch) {
+// hooks run here, on the caller's goroutine. When it returns, none of its goroutines is left. It
+// returns what the rate limiter did.
+func (c *Client) run(ctx context.Context, l *ledger, batches []Batch) (byLimiter limited) {
 	requests, cancel := context.WithCancel(ctx)
 	waits, endWaits := context.WithCancelCause(requests)
 	parallel := min(c.parallel, len(batches))
@@ -86,6 +89,7 @@ func (c *Client) run(ctx context.Context, l *ledger, batches []Batch) {
 	var broken *batchDone
 	book := func(d batchDone) {
 		inFlight--
+		byLimiter.add(d.part.limited)
 		why := l.book(d.part)
 		if why != nil && stop == nil && (!c.keepGoing || d.endsRun || !d.returned) {
 			stop = cause(fmt.Sprintf("not sent; batch %d of %d stopped the run", d.part.batch.Index+1, d.part.batch.Of), why)
@@ -154,4 +158,5 @@ func (c *Client) run(ctx context.Context, l *ledger, batches []Batch) {
 	if broken != nil {
 		broken.goOn()
 	}
+	return byLimiter
 }

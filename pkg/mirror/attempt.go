@@ -38,11 +38,24 @@ type request struct {
 	attempts []Attempt
 	verdict  verdict // of the last attempt
 	hide     *redactor
+	limiter  filterHeader // of the last response
+	limited  limited
 	doubt    string // why a refusal may have come after the request was processed; "" if it cannot have
 
 	credential http.Header   // what the credential wrote for the latest attempt
 	refused    http.Header   // what it had written when the server answered 401; nil if it has not
 	written    []http.Header // what it wrote for all attempts
+}
+
+// limited counts what the rate limiter did to requests.
+type limited struct {
+	rejected   int
+	letThrough int // over the limit, after a delay or when others were done
+}
+
+func (l *limited) add(other limited) {
+	l.rejected += other.rejected
+	l.letThrough += other.letThrough
 }
 
 // oneObject is the count of rows of an answer that is one object.
@@ -77,6 +90,13 @@ func (c *Client) attempt(ctx context.Context, q *request) (v verdict) {
 		q.attempts = append(q.attempts, a)
 	}()
 	v, header = c.exchange(ctx, q, w, &a)
+	q.limiter = doSFilter(header)
+	if q.limiter.letThrough {
+		q.limited.letThrough++
+	}
+	if v.retry == rejected {
+		q.limited.rejected++
+	}
 	if sends := w.state().sends; sends > 1 {
 		v.sentTwice = fmt.Sprintf("the request was sent %d times by the middleware", sends)
 	} else if n := gatewayAttempts(header); n != "" {

@@ -65,8 +65,10 @@ type Config struct {
 	// buffer it, and that fails then is Unknown.
 	Middleware func(next http.RoundTripper) http.RoundTripper
 
-	// Logger gets a record for each call, with counts, one for each wait before a retry, and at the
-	// level debug one for each attempt: no topic but in an error, and no secret. Nil is silent.
+	// Logger gets a record for each call, with counts of outcomes, of rejections by the rate limiter
+	// (rate_limited), and of requests that it let through late (delayed); one for each wait before a retry or
+	// for the rate limiter, a warning where it is longer than a second; and at the level debug one for each
+	// attempt. There is no topic in them but in an error, and no secret. Nil is silent.
 	Logger *slog.Logger
 	// UserAgent is sent as User-Agent; "" is clusterlink-go, with the module's version where the build records one.
 	UserAgent string
@@ -92,8 +94,11 @@ type Config struct {
 	//   - a request that got a 401, once, if the credential then writes other headers; also when
 	//     RetryFor is negative.
 	//
-	// If the rate limiter asks for a longer wait than is left, or the time runs out behind it, the run
-	// ends, with KeepGoing or without.
+	// After a rejection nothing of the client is sent for as long as the response's Retry-After says, or for
+	// a second and a bit, since the rate limiter counts in a window of one second, requests that it rejected
+	// included (observed). No rejection counts as an attempt: as long as anything of the client's gets through
+	// every now and then, its batches are retried. If the rate limiter asks for a longer wait than is left, or
+	// the time runs out behind it, the run ends, with KeepGoing or without.
 	RetryFor time.Duration
 	// BatchSize is how many names one request carries; 0 is 500.
 	BatchSize int

@@ -151,7 +151,7 @@ func FuzzRetryAfter(f *testing.F) {
 		wait := retryAfter(429, http.Header{"Retry-After": {value}, "Date": {date}, "X-Ratelimit-Reset": {reset}}, now)
 		require.GreaterOrEqual(t, wait, time.Duration(0))
 		v := verdict{outcome: Untouched, retry: rejected, api: &APIError{Status: 429, RetryAfter: wait}}
-		d := new(retries).next(v, now, time.Time{}, time.Minute, false)
+		d := new(retries).next(v, now, standing{}, time.Minute, false)
 		require.Equal(t, d.again, !d.endsRun)
 		require.True(t, d.wait > 0 && (!d.again || d.wait <= time.Minute))
 		if wait > 0 {

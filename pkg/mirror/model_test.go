@@ -63,7 +63,7 @@ func walk(t *testing.T, seed uint64) {
 	}
 	pair := mirrortest.NewPair(t, mirrortest.Options{
 		InMemory: true, Topics: topics, Settle: time.Duration(draw.IntN(3)) * time.Second,
-		Rate: []mirrortest.Rate{{}, {PerSecond: 1, Burst: 2}}[draw.IntN(2)],
+		Rate: []mirrortest.Rate{{}, {PerClient: 2}, {PerServer: 1}, {PerServer: 1, Mode: mirrortest.RateDelay}}[draw.IntN(4)],
 	})
 	parts := map[string]*mirror.Report{} // by cluster and verb
 	hidden, page := false, false

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -60,16 +61,30 @@ func canPass(status int) bool {
 }
 
 // filterHeader is what the rate limiter, Jetty's DoSFilter, says of a request.
-type filterHeader struct{ anything, unavailable bool }
+type filterHeader struct {
+	anything    bool
+	unavailable bool   // it rejected the request
+	letThrough  bool   // it let the request through, over the limit: after a delay, or when others were done
+	known       string // the values that are known, for the log
+}
 
 // doSFilter reads the header DoSFilter. Only unavailable says that the request was rejected; delayed
 // and throttled stand on what was let through.
 func doSFilter(h http.Header) filterHeader {
 	values := h.Values("DoSFilter")
 	said := filterHeader{anything: len(values) > 0}
+	var known []string
 	for value := range strings.SplitSeq(strings.Join(values, ","), ",") {
-		said.unavailable = said.unavailable || strings.TrimSpace(value) == "unavailable"
+		switch value = strings.TrimSpace(value); value {
+		case "unavailable", "delayed", "throttled":
+			if !slices.Contains(known, value) {
+				known = append(known, value)
+			}
+		}
 	}
+	said.unavailable = slices.Contains(known, "unavailable")
+	said.letThrough = len(known) > 0 && !said.unavailable
+	said.known = strings.Join(known, ", ")
 	return said
 }
 

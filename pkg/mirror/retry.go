@@ -11,27 +11,25 @@ import (
 )
 
 const (
-	// The waits between attempts where the server does not ask for one are drawn between nothing and
-	// a bound that doubles from the first to the last of these.
+	// The waits between attempts, but for those behind the rate limiter, where the server does not ask for
+	// one, are drawn between nothing and a bound that doubles from the first to the last of these.
 	firstBackoff = 200 * time.Millisecond
 	lastBackoff  = 10 * time.Second
-	// limiterWindow is the window in which the rate limiter counts requests, rejected ones included
-	// (observed). After a rejection the wait is at least as long.
-	limiterWindow = time.Second
 	// notSentFor is how long a request is retried that could not be sent.
 	notSentFor = 10 * time.Second
+	// longWait is how long a wait must be for a warning in the log.
+	longWait = time.Second
 	// safeAttempts is how often a dry run or a read is attempted that gets no certain response.
 	safeAttempts = 3
 )
 
 // retries decides on the retries of one batch.
 type retries struct {
-	first      time.Time // when the first attempt began
-	notSent    time.Time // when the present row of attempts that were not sent began; zero if it is over
-	rejections int       // the present row of rejections by the rate limiter
-	attempts   int
-	uncertain  int // attempts at a dry run or a read without a certain response
-	renewed    bool
+	first     time.Time // when the first attempt began
+	notSent   time.Time // when the present row of attempts that were not sent began; zero if it is over
+	attempts  int
+	uncertain int // attempts at a dry run or a read without a certain response
+	renewed   bool
 }
 
 // decision is what follows an attempt.
@@ -41,9 +39,9 @@ type decision struct {
 	endsRun bool // the rate limiter lets nothing more through in time
 }
 
-// next decides what follows an attempt that began at the given time and came to v. The times bound
-// it: retryFor, which is negative for never, and when the client last got through.
-func (s *retries) next(v verdict, began time.Time, through time.Time, retryFor time.Duration, safe bool) decision {
+// next decides what follows an attempt that began at the given time and came to v. It is bounded by
+// retryFor, which is negative for never, from when the client last got through.
+func (s *retries) next(v verdict, began time.Time, client standing, retryFor time.Duration, safe bool) decision {
 	if s.attempts++; s.attempts == 1 {
 		s.first = began
 	}
@@ -52,17 +50,13 @@ func (s *retries) next(v verdict, began time.Time, through time.Time, retryFor t
 	} else if s.notSent.IsZero() {
 		s.notSent = began
 	}
-	if v.retry != rejected {
-		s.rejections = 0
-	}
 	now := time.Now()
-	left := s.until(through, retryFor).Sub(now)
+	left := s.until(client.through, retryFor).Sub(now)
 	switch v.retry {
 	case rejected:
-		s.rejections++
 		d := decision{wait: max(limiterWindow, v.retryAfter())}
 		if v.retryAfter() == 0 { // as long as it is drawn, but not longer than is left
-			d.wait = max(limiterWindow, min(left, limiterWindow+backoff(s.rejections)))
+			d.wait = max(limiterWindow, min(left, pauseAfter(client.pauses, left)))
 		}
 		d.again = d.wait <= left
 		d.endsRun = !d.again
@@ -114,7 +108,8 @@ func (c *Client) send(ctx, waits context.Context, q *request) (endsRun bool) {
 	var state retries
 	last := verdict{outcome: Untouched} // of the attempt before
 	for {
-		if err := c.throttle.acquire(waits, state.until(c.throttle.lastThrough(), c.retryFor)); err != nil {
+		paused := func(wait time.Duration) { logWait(ctx, log, "waiting for the rate limiter", wait, "") }
+		if err := c.throttle.acquire(waits, state.until(c.throttle.standing().through, c.retryFor), paused); err != nil {
 			q.verdict = interrupted(ctx, waits, "waiting for the rate limiter", last, err)
 			return true
 		}
@@ -131,15 +126,14 @@ func (c *Client) send(ctx, waits context.Context, q *request) (endsRun bool) {
 		q.verdict = v
 		a := q.attempts[len(q.attempts)-1]
 		log.LogAttrs(ctx, slog.LevelDebug, "attempt", slog.Int("attempt", a.Number), slog.Int("http_status", a.HTTPStatus),
-			slog.Duration("took", a.Duration), slog.String("error", a.Error))
+			slog.Duration("took", a.Duration), slog.String("limiter", q.limiter.known), slog.String("error", a.Error))
 		if !d.again {
 			return d.endsRun
 		}
 		if !q.safe && v.outcome == Unknown {
 			q.doubt = "an earlier attempt got a 429 that may have come after the request was processed"
 		}
-		log.LogAttrs(ctx, slog.LevelInfo, "waiting before a retry",
-			slog.Duration("wait", d.wait), slog.String("error", a.Error))
+		logWait(ctx, log, "waiting before a retry", d.wait, a.Error)
 		if err := sleep(waits, d.wait); err != nil {
 			q.verdict = interrupted(ctx, waits, "waiting before a retry", v, err)
 			return v.retry == rejected
@@ -151,13 +145,25 @@ func (c *Client) send(ctx, waits context.Context, q *request) (endsRun bool) {
 	}
 }
 
+// logWait says that a batch waits, and louder if it is for long.
+func logWait(ctx context.Context, log *slog.Logger, what string, wait time.Duration, because string) {
+	level, attrs := slog.LevelInfo, []slog.Attr{slog.Duration("wait", wait)}
+	if wait > longWait {
+		level = slog.LevelWarn
+	}
+	if because != "" {
+		attrs = append(attrs, slog.String("error", because))
+	}
+	log.LogAttrs(ctx, level, what, attrs...)
+}
+
 // inTurn makes an attempt, in the turn that was waited for, and decides what follows.
 func (c *Client) inTurn(ctx context.Context, q *request, state *retries) (v verdict, d decision) {
 	r, pause := noResponse, time.Duration(0)
 	defer func() { c.throttle.release(r, pause) }()
 	began := time.Now()
 	v = c.attempt(ctx, q)
-	d = state.next(v, began, c.throttle.lastThrough(), c.retryFor, q.safe)
+	d = state.next(v, began, c.throttle.standing(), c.retryFor, q.safe)
 	if q.single {
 		d.again = false
 	}

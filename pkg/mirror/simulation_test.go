@@ -1,11 +1,17 @@
 package mirror_test
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"sync"
 	"testing"
 	"testing/synctest"
+	"text/tabwriter"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -14,28 +20,51 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/mirror/mirrortest"
 )
 
-// simulation is a run of many topics in virtual time, against a cluster behind a rate limiter.
+// simulation is a run of many topics in virtual time, against a cluster behind the rate limiter. What
+// is zero is as in a Config.
 type simulation struct {
 	topics, batch, parallel int
-	perSecond               float64 // with a burst of 10
+	clients                 int // that share topics and limit; 0 is 1
+	perSecond               int // the limit
 	perTopic                time.Duration
-	lost                    int // answers lost after the change was applied
+	latency                 [2]time.Duration
+	handshake               time.Duration // before each request
+	retryAfter              int           // seconds, on each 429; 0 is without
+	lost                    int           // answers lost after the change was applied
 }
 
-// floor is the time that no policy can beat: the cluster's own work, one topic after another, or what
-// the filter lets through.
+// simulated is what a simulation came to.
+type simulated struct {
+	took       time.Duration
+	rejections int // 429s
+	untouched  int
+}
+
+// usual is a latency between 30 and 80 ms.
+var usual = [2]time.Duration{30 * time.Millisecond, 80 * time.Millisecond}
+
+// share returns the first of a client's topics, and the first that is not.
+func (s simulation) share(client int) (from, to int) {
+	return client * s.topics / s.clients, (client + 1) * s.topics / s.clients
+}
+
+// floor is the time that no client with this Config can beat: the cluster's own work, one topic after
+// another; what the limiter lets through; or the requests of one client, one after another where they are
+// not in parallel.
 func (s simulation) floor() time.Duration {
-	requests := (s.topics + s.batch - 1) / s.batch
-	byRate := time.Duration(float64(requests-10) / s.perSecond * float64(time.Second))
-	return max(time.Duration(s.topics)*s.perTopic, byRate)
+	requests, most := 0, 0 // of all clients, and of one
+	for i := range s.clients {
+		from, to := s.share(i)
+		n := (to - from + s.batch - 1) / s.batch
+		requests, most = requests+n, max(most, n)
+	}
+	window := time.Second * time.Duration(max(1, s.retryAfter))
+	byLimit := window * time.Duration(requests-s.perSecond) / time.Duration(s.perSecond)
+	each := s.handshake + s.latency[0] + time.Duration(s.batch)*s.perTopic
+	return max(time.Duration(s.topics)*s.perTopic, byLimit, time.Duration(most/s.parallel)*each)
 }
 
-const (
-	leastLatency = 30 * time.Millisecond
-	mostLatency  = 80 * time.Millisecond
-)
-
-func (s simulation) run(t *testing.T) (took time.Duration, report *mirror.Report) {
+func (s simulation) run(t *testing.T) (got simulated) {
 	synctest.Test(t, func(t *testing.T) {
 		topics := make([]mirrortest.Topic, s.topics)
 		names := make([]string, s.topics)
@@ -44,127 +73,172 @@ func (s simulation) run(t *testing.T) (took time.Duration, report *mirror.Report
 			topics[i] = mirrortest.Topic{Name: names[i], Partitions: []mirrortest.Partition{{}}}
 		}
 		pair := mirrortest.NewPair(t, mirrortest.Options{
-			InMemory: true, Topics: topics, Rate: mirrortest.Rate{PerSecond: s.perSecond, Burst: 10},
-			Latency: [2]time.Duration{leastLatency, mostLatency}, PerTopic: s.perTopic,
+			InMemory: true, Topics: topics, Rate: mirrortest.Rate{PerServer: s.perSecond},
+			Latency: s.latency, PerTopic: s.perTopic,
 		})
 		for i := range s.lost {
 			pair.Local.Inject(mirrortest.Fault{Nth: 3 + 4*i, AfterApply: true, Do: mirrortest.Cut(0)})
 		}
-		cfg := pair.Local.Config()
-		cfg.BatchSize, cfg.Parallel, cfg.KeepGoing = s.batch, s.parallel, true
-		client, err := mirror.NewClient(cfg)
-		require.NoError(t, err)
 		start := time.Now()
-		report, err = client.ReverseAndPause(context.Background(), pair.Link(), mirror.Topics(names...))
-		took = time.Since(start)
-		require.Equal(t, report.Count(mirror.Accepted) < s.topics, err != nil, "%v", err)
-		require.Len(t, report.Results, s.topics, "no topic is lost")
-		require.Equal(t, s.lost*s.batch, report.Count(mirror.Unknown))
+		reports := make([]*mirror.Report, s.clients)
+		var all sync.WaitGroup
+		for i := range s.clients {
+			client := newClient(t, s.config(pair.Local))
+			from, to := s.share(i)
+			all.Go(func() {
+				reports[i], _ = client.ReverseAndPause(context.Background(), pair.Link(), mirror.Topics(names[from:to]...))
+			})
+		}
+		all.Wait()
+		got.took = time.Since(start)
 		pair.Local.AssertSentOnce(t)
-		pair.Local.AssertReport(t, report)
+		accounted, unknown := 0, 0
+		for _, report := range reports {
+			pair.Local.AssertReport(t, report)
+			accounted += len(report.Results)
+			unknown += report.Count(mirror.Unknown)
+			got.untouched += report.Count(mirror.Untouched)
+		}
+		require.Equal(t, s.topics, accounted, "no topic is lost")
+		require.Equal(t, s.lost*s.batch, unknown)
 		applied := 0
 		for _, name := range names {
 			applied += pair.Local.Applied(name)
 		}
-		require.Equal(t, s.topics-report.Count(mirror.Untouched), applied, "none is applied twice")
-	})
-	return took, report
-}
-
-// The documented settings finish at the floor.
-func TestSimulation_DocumentedSettings(t *testing.T) {
-	for _, topics := range []int{10_000, 50_000} {
-		for _, perSecond := range []float64{10, 25} {
-			s := simulation{topics: topics, batch: 500, parallel: 4, perSecond: perSecond, perTopic: time.Millisecond}
-			s.atTheFloor(t)
-		}
-	}
-	simulation{topics: 10_000, batch: 500, parallel: 4, perSecond: 10, perTopic: time.Millisecond, lost: 2}.atTheFloor(t)
-}
-
-func (s simulation) atTheFloor(t *testing.T) {
-	t.Helper()
-	took, report := s.run(t)
-	require.Zero(t, report.Count(mirror.Untouched))
-	require.LessOrEqual(t, took, s.floor()*105/100+mostLatency, "%+v", s)
-	s.print(took, report)
-}
-
-var simulateAll = flag.Bool("simulate", false, "run all simulations, not just some")
-
-// Other settings finish later, or end batches untouched where the rate limiter turns them away too
-// often; none loses a topic or reverses one twice.
-func TestSimulation_BatchSizesAndParallelism(t *testing.T) {
-	sizes, batches, parallels := []int{10_000}, []int{500}, []int{1, 16}
-	if *simulateAll {
-		sizes, batches, parallels = []int{10_000, 50_000}, []int{100, 500, 1000}, []int{1, 4, 16}
-	}
-	for _, topics := range sizes {
-		for _, rate := range []struct {
-			perSecond float64
-			perTopic  time.Duration
-		}{{25, time.Millisecond}, {10, 100 * time.Microsecond}} {
-			for _, batch := range batches {
-				for _, parallel := range parallels {
-					s := simulation{
-						topics: topics, batch: batch, parallel: parallel,
-						perSecond: rate.perSecond, perTopic: rate.perTopic,
-					}
-					took, report := s.run(t)
-					s.print(took, report)
-				}
-			}
-		}
-	}
-}
-
-func (s simulation) print(took time.Duration, report *mirror.Report) {
-	if testing.Verbose() {
-		fmt.Printf("%6d topics  batch %4d  parallel %2d  %2.0f requests/s  %5v a topic  "+
-			"%d answers lost  %5d untouched  took %8v  floor %8v  %.2f\n",
-			s.topics, s.batch, s.parallel, s.perSecond, s.perTopic, s.lost, report.Count(mirror.Untouched),
-			took.Round(time.Millisecond), s.floor().Round(time.Millisecond), float64(took)/float64(s.floor()))
-	}
-}
-
-// A 429 pauses all batches of the client, and afterwards no more than half as many are in flight, until
-// some have come through.
-func TestRetryOnlyWhatWasNotProcessed_A429HalvesWhatIsUnderWay(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var topics []mirrortest.Topic
-		var names []string
-		for i := range 64 {
-			names = append(names, fmt.Sprint("t", i))
-			topics = append(topics, mirrortest.Topic{Name: names[i]})
-		}
-		pair := mirrortest.NewPair(t, mirrortest.Options{
-			InMemory: true, Topics: topics, Latency: [2]time.Duration{time.Second, time.Second},
-		})
-		for range 8 {
-			pair.Local.Inject(mirrortest.Fault{Do: mirrortest.Answer(429, "", "DoSFilter", "unavailable", "Retry-After", "30")})
-		}
-		cfg := pair.Local.Config()
-		cfg.BatchSize, cfg.Parallel = 1, 8
-		client, err := mirror.NewClient(cfg)
-		require.NoError(t, err)
-		_, err = client.ReverseAndPause(context.Background(), pair.Link(), mirror.Topics(names...))
-		require.NoError(t, err)
-		pair.Local.AssertSentOnce(t)
-
-		at := map[time.Duration]int{}
-		most := 0
+		require.Equal(t, s.topics-got.untouched, applied, "none is applied twice")
 		for _, r := range pair.Journal() {
-			since := r.At.Sub(pair.Journal()[0].At)
-			at[since]++
-			if since > 31*time.Second {
-				most = max(most, at[since])
+			if r.HTTPStatus == http.StatusTooManyRequests {
+				got.rejections++
 			}
 		}
-		require.Equal(t, 8, at[0])
-		for second := range 30 * time.Second / time.Second {
-			require.Zero(t, at[time.Second*(second+1)], "a pause for all")
-		}
-		require.Equal(t, 4, at[31*time.Second], "those rejected together count once")
-		require.Greater(t, most, 4, "and more again, as they come through")
 	})
+	return got
+}
+
+// config is the default Config but for what the simulation says.
+func (s simulation) config(c *mirrortest.Cluster) mirror.Config {
+	cfg := c.Config()
+	cfg.BatchSize, cfg.Parallel, cfg.KeepGoing = s.batch, s.parallel, s.lost > 0
+	dial := cfg.DialContext
+	cfg.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		time.Sleep(s.handshake)
+		return dial(ctx, network, address)
+	}
+	if s.retryAfter > 0 {
+		cfg.Middleware = func(next http.RoundTripper) http.RoundTripper {
+			return roundTripper(func(r *http.Request) (*http.Response, error) {
+				resp, err := next.RoundTrip(r)
+				if err == nil && resp.StatusCode == http.StatusTooManyRequests {
+					resp.Header.Set("Retry-After", fmt.Sprint(s.retryAfter))
+				}
+				return resp, err
+			})
+		}
+	}
+	return cfg
+}
+
+var simulateAll = flag.Bool("simulate", false, "simulate with all topics, and print what comes of it")
+
+// simulations is a table of them.
+type simulations struct {
+	t   *testing.T
+	out *tabwriter.Writer
+}
+
+func newSimulations(t *testing.T) *simulations {
+	table := &simulations{t, tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)}
+	if *simulateAll {
+		fmt.Fprintln(table.out, "topics\tbatch\tclients\tparallel\tlimit/s\ta topic\tlatency\thandshake\tRetry-After\t"+
+			"lost\t429s\tuntouched\ttook\tfloor\tratio\t")
+		t.Cleanup(func() { table.out.Flush() })
+	}
+	return table
+}
+
+// average runs a simulation three times, and returns the averages; untouched is of all of them. Without
+// -simulate there is a hundredth of the topics, and each takes a hundred times as long: the requests are as
+// many, and take as long.
+func (table *simulations) average(s simulation) (got simulated, ratio float64) {
+	const draws = 3
+	s.clients, s.parallel, s.batch = max(s.clients, 1), max(s.parallel, 1), cmp.Or(s.batch, 500)
+	if !*simulateAll {
+		s.topics, s.batch, s.perTopic = s.topics/100, s.batch/100, s.perTopic*100
+	}
+	for range draws {
+		one := s.run(table.t)
+		got.took += one.took / draws
+		got.rejections += one.rejections
+		got.untouched += one.untouched
+	}
+	got.rejections /= draws
+	ratio = got.took.Seconds() / s.floor().Seconds()
+	if *simulateAll {
+		fmt.Fprintf(table.out, "%d\t%d\t%d\t%d\t%d\t%v\t%v-%v\t%v\t%d\t%d\t%d\t%d\t%.1f s\t%.1f s\t%.2f\t\n",
+			s.topics, s.batch, s.clients, s.parallel, s.perSecond, s.perTopic, s.latency[0], s.latency[1], s.handshake,
+			s.retryAfter, s.lost, got.rejections, got.untouched/draws, got.took.Seconds(), s.floor().Seconds(), ratio)
+	}
+	return got, ratio
+}
+
+// Behind the limiter's window, alone or with others on the same limit, a run with the default Config leaves
+// nothing untouched, and takes at most twice the time that no policy can beat.
+func TestSimulation_Window(t *testing.T) {
+	table := newSimulations(t)
+	for _, perTopic := range []time.Duration{100 * time.Microsecond, time.Millisecond} {
+		for _, perSecond := range []int{5, 10, 25} {
+			for _, clients := range []int{1, 4, 8} {
+				s := simulation{
+					topics: 10_000, batch: 100, clients: clients, perSecond: perSecond, perTopic: perTopic, latency: usual,
+				}
+				got, ratio := table.average(s)
+				require.Zero(t, got.untouched, "%+v", s)
+				require.LessOrEqual(t, ratio, 2.0, "%+v", s)
+			}
+		}
+	}
+}
+
+// Whatever else differs, nothing is left untouched.
+func TestSimulation_OtherSettings(t *testing.T) {
+	slow := [2]time.Duration{200 * time.Millisecond, 200 * time.Millisecond}
+	table := newSimulations(t)
+	fast := 100 * time.Microsecond
+	for _, s := range []simulation{
+		// Where the cluster is the limit and not the limiter.
+		{topics: 10_000, parallel: 4, perSecond: 10, perTopic: time.Millisecond},
+		{topics: 10_000, parallel: 4, perSecond: 25, perTopic: time.Millisecond},
+		{topics: 50_000, parallel: 4, perSecond: 10, perTopic: time.Millisecond},
+		{topics: 50_000, parallel: 4, perSecond: 25, perTopic: time.Millisecond},
+		{topics: 10_000, parallel: 4, perSecond: 10, perTopic: time.Millisecond, lost: 2},
+		// More in parallel.
+		{topics: 10_000, batch: 100, parallel: 4, perSecond: 10, perTopic: fast},
+		{topics: 10_000, batch: 100, parallel: 16, perSecond: 10, perTopic: fast},
+		{topics: 10_000, batch: 100, parallel: 16, perSecond: 25, perTopic: fast},
+		{topics: 10_000, batch: 100, parallel: 4, clients: 4, perSecond: 10, perTopic: fast},
+		// More clients, and each with 10 000 topics.
+		{topics: 10_000, batch: 100, clients: 16, perSecond: 5, perTopic: fast},
+		{topics: 80_000, batch: 100, clients: 8, perSecond: 5, perTopic: fast},
+		// A longer way.
+		{topics: 10_000, batch: 100, perSecond: 5, perTopic: fast, latency: slow},
+		{topics: 10_000, batch: 100, clients: 4, perSecond: 10, perTopic: fast, latency: slow},
+		{topics: 10_000, batch: 100, clients: 8, perSecond: 5, perTopic: fast, latency: slow},
+		{topics: 10_000, batch: 100, parallel: 16, perSecond: 25, perTopic: fast, latency: slow},
+		{topics: 10_000, batch: 100, perSecond: 5, perTopic: fast, handshake: 150 * time.Millisecond},
+		{topics: 10_000, batch: 100, clients: 8, perSecond: 5, perTopic: fast, handshake: 150 * time.Millisecond},
+		// A gateway that says how long to wait.
+		{topics: 10_000, batch: 100, perSecond: 10, perTopic: fast, retryAfter: 1},
+		{topics: 10_000, batch: 100, clients: 4, perSecond: 10, perTopic: fast, retryAfter: 1},
+		{topics: 10_000, batch: 100, clients: 8, perSecond: 10, perTopic: fast, retryAfter: 1},
+		{topics: 10_000, batch: 100, perSecond: 10, perTopic: fast, retryAfter: 10},
+		{topics: 10_000, batch: 100, clients: 4, perSecond: 10, perTopic: fast, retryAfter: 10},
+		{topics: 10_000, batch: 100, clients: 8, perSecond: 10, perTopic: fast, retryAfter: 10},
+	} {
+		s.latency = cmp.Or(s.latency, usual)
+		got, ratio := table.average(s)
+		require.Zero(t, got.untouched, "%+v", s)
+		if s.batch == 0 {
+			require.LessOrEqual(t, ratio, 1.05, "at the cluster's own pace: %+v", s)
+		}
+	}
 }

@@ -3,38 +3,69 @@ package mirror
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"sync"
 	"time"
 )
 
-// throttle is one rate limit for all requests of a client, so that its batches are not rejected one
-// after another: a rejection pauses them all, and lets half as many be in flight afterwards; after
-// some that got through it is one more again. Its zero value limits nothing.
+// throttle is what a client does about the rate limiter, for all its requests together. After a rejection
+// nothing is sent for a pause of a second, in which the limiter's window becomes empty of what the client had in
+// it, and a bit. The bit grows with each pause in a row after which nothing got through, and shrinks with the
+// time that is left of RetryFor, so that of several clients the one that has waited longest asks most often.
+// After the pause half as many requests as were in flight may be, if that was more than one. That doubles
+// with each second and grows by one for every five that get through, and after ten seconds there is no limit.
+//
+// What this promises: a client alone loses a second, and the time of a response, for each window that it
+// fills. So it needs up to about twice the time of one that knew the window's size. Without knowing it there is
+// nothing better: a request too many is counted like the others, and only a second without any shows how many
+// the window allows. What it does not promise: that clients on one limit get equal shares, or that each gets
+// through before its RetryFor is over, for they do not know of each other.
+//
+// Its zero value limits nothing.
 type throttle struct {
 	mu        sync.Mutex
 	notBefore time.Time     // nothing is sent before
-	limit     int           // how many may be in flight; 0 is any number
+	pauses    int           // how many there were in a row
+	limit     int           // how many may be in flight at notBefore; 0 is any number
 	inFlight  int           // how many are
 	succeeded int           // how many got through since limit was last changed
 	through   time.Time     // when the last response came that was not a rejection
 	freed     chan struct{} // closed when one may have become free; nil if nobody waits
 }
 
-// succeededBeforeMore is how many requests in a row must get through before one more may be in flight.
-const succeededBeforeMore = 5
+const (
+	// limiterWindow is the window in which the rate limiter counts requests, rejected ones included
+	// (observed). After a rejection the wait is at least as long.
+	limiterWindow = time.Second
+	// succeededBeforeMore is how many requests in a row must get through before one more may be in flight.
+	succeededBeforeMore = 5
+	// limitFor is how long after a pause requests in flight are limited.
+	limitFor = 10 * time.Second
+)
 
-// acquire waits for the turn of one request. It fails if ctx is done, or would be before the end of a
-// pause, or if a pause ends after the given time; the zero time is no bound. Each acquire must be
-// followed by a release.
-func (t *throttle) acquire(ctx context.Context, until time.Time) error {
+// spreads are the most that is added to a pause: to the first in a row, to the second, and to all after it.
+var spreads = [...]time.Duration{50 * time.Millisecond, 400 * time.Millisecond, 1600 * time.Millisecond}
+
+// pauseAfter draws the pause after a rejection, where there were so many pauses in a row before and so much time
+// is left of RetryFor.
+func pauseAfter(pauses int, left time.Duration) time.Duration {
+	spread := max(0, min(spreads[min(pauses, len(spreads)-1)], left/30))
+	return limiterWindow + spread*9/10 + rand.N(spread/10+1) //nolint:gosec // it keeps clients apart
+}
+
+// acquire waits for the turn of one request; told is called with the length of each pause that it waits
+// for. It fails if ctx is done, or would be before the end of a pause, or if a pause ends after the given time;
+// the zero time is no bound. Each acquire must be followed by a release.
+func (t *throttle) acquire(ctx context.Context, until time.Time, told func(time.Duration)) error {
 	for {
 		t.mu.Lock()
-		left := time.Until(t.notBefore)
+		now := time.Now()
+		left := t.notBefore.Sub(now)
 		if !until.IsZero() && t.notBefore.After(until) && left > 0 {
 			t.mu.Unlock()
 			return errPauseTooLong
 		}
-		full := t.limit > 0 && t.inFlight >= t.limit
+		full, more := t.full(now)
 		if left <= 0 && !full {
 			t.inFlight++
 			t.mu.Unlock()
@@ -46,17 +77,34 @@ func (t *throttle) acquire(ctx context.Context, until time.Time) error {
 		freed := t.freed
 		t.mu.Unlock()
 		if left > 0 {
+			told(left)
 			if err := sleep(ctx, left); err != nil {
 				return err
 			}
 			continue
 		}
+		timer := time.NewTimer(more)
 		select {
 		case <-freed:
+		case <-timer.C:
 		case <-ctx.Done():
+		}
+		timer.Stop()
+		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 	}
+}
+
+// full tells whether no more requests may be in flight now, and after what time that may have changed. The
+// throttle's mu is held.
+func (t *throttle) full(now time.Time) (full bool, more time.Duration) {
+	since := max(0, now.Sub(t.notBefore))
+	if since >= limitFor {
+		t.limit = 0
+	}
+	more = limiterWindow - since%limiterWindow
+	return t.limit > 0 && t.inFlight >= t.limit<<(since/limiterWindow), more
 }
 
 // response is what a request came to, as far as the throttle needs to know.
@@ -76,13 +124,16 @@ func (t *throttle) release(r response, pause time.Duration) {
 	switch r {
 	case rejection:
 		if !now.Before(t.notBefore) { // those rejected together count once
-			t.limit, t.succeeded = max(1, t.inFlight/2), 0
+			t.pauses++
+			if t.full(now); t.limit > 0 || t.inFlight > 1 {
+				t.limit, t.succeeded = max(1, t.inFlight/2), 0
+			}
 		}
 		if until := now.Add(pause); until.After(t.notBefore) {
 			t.notBefore = until
 		}
 	case gotThrough:
-		t.through = now
+		t.through, t.pauses = now, 0
 		if t.succeeded++; t.limit > 0 && t.succeeded >= succeededBeforeMore {
 			t.limit, t.succeeded = t.limit+1, 0
 		}
@@ -94,11 +145,20 @@ func (t *throttle) release(r response, pause time.Duration) {
 	}
 }
 
-// lastThrough returns when the last response came that was not a rejection; the zero time if none did.
-func (t *throttle) lastThrough() time.Time {
+// standing is how a client stands with the rate limiter.
+type standing struct {
+	through time.Time // when the last response came that was not a rejection; zero if none did
+	pauses  int       // in a row before the present one
+}
+
+func (t *throttle) standing() standing {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.through
+	s := standing{through: t.through, pauses: t.pauses}
+	if time.Now().Before(t.notBefore) && s.pauses > 0 {
+		s.pauses--
+	}
+	return s
 }
 
 // sleep waits for the given time. It fails at once if ctx would be done before its end.

@@ -300,7 +300,7 @@ func TestTruncateAndRestore_RefusesManyTopics(t *testing.T) {
 // Behind a limiter that gives no proof the run ends, with KeepGoing or without.
 func TestTruncateAndRestore_EndsBehindALimiterWithoutProof(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := mirrortest.Options{InMemory: true, Rate: mirrortest.Rate{PerSecond: 0.1, NoHeader: true}}
+		o := mirrortest.Options{InMemory: true, Rate: mirrortest.Rate{PerServer: 1, NoHeader: true}}
 		plan := &mirror.Report{
 			Verb: mirror.VerbTruncateAndRestore, DryRun: true, ClusterID: "lkc-local", Link: "dr-link", Complete: true,
 		}

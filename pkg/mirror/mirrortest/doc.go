@@ -22,10 +22,11 @@
 //     truncate-and-restore works on an old source whose counterpart is a stopped mirror, and goes through
 //     PENDING_SETUP_FOR_RESTORE and PENDING_RESTORE to ACTIVE; for the other verbs messages_truncated is -1
 //     and the list of partitions is empty; 403 with 40301; 404, with one text for a link and another for a
-//     mirror topic; 405 and 415; the rate limiter's page, which follows Accept, its header and the missing
-//     Retry-After; the kinds of the list and its rows; rows in another order (Options.Shuffle) and without
-//     truncation data (Options.NoTruncationData); a stopped mirror stays listed, and a topic that never was
-//     a mirror on a cluster is not listed there; a config without a value.
+//     mirror topic; 405 and 415; the rate limiter's window, its modes, its page, which follows Accept, its
+//     header and the missing Retry-After; the kinds of the list and its rows; rows in another order
+//     (Options.Shuffle) and without truncation data (Options.NoTruncationData); a stopped mirror stays
+//     listed, and a topic that never was a mirror on a cluster is not listed there; a config without a
+//     value.
 //   - Assumed: that credentials are checked before anything else, the limiter included; that a
 //     topic that is no mirror, or has a status that a verb does not start from, gets a row of its own;
 //     which statuses that are; that pause and resume are done at once, and a second one is accepted and does
@@ -39,9 +40,8 @@
 // There are no records or consumers. A partition's lag is what Options say, and does not move, and a
 // promote does not wait for it. After a failover it is how many messages truncate-and-restore cuts off the
 // old source. A pattern is evaluated only if it is in the part of Java's syntax that means the same in Go;
-// another one gets a 400 that says so. The rate limiter is a token bucket, which is simpler than Jetty's
-// window. Answers are deterministic: on a network in memory the same Options and the same calls give the
-// same bodies.
+// another one gets a 400 that says so. Answers are deterministic: on a network in memory the same Options and
+// the same calls give the same bodies.
 //
 // A Pair and its Clusters are safe for concurrent use.
 package mirrortest

@@ -10,7 +10,8 @@ import (
 
 // Fault makes something go wrong with a request. It acts once, on the next request that it fits,
 // unless Nth or Every say otherwise; of several faults that fit, the one injected first acts.
-// Requests that are refused for their credential are not counted.
+// Requests that are refused for their credential, or rejected by the rate limiter of Options.Rate, are not
+// counted.
 type Fault struct {
 	// Nth is which of the fitting requests it acts on, from now; 0 and 1 are the next.
 	Nth int
@@ -141,10 +142,10 @@ func (c *Cluster) trigger(topics []string, reads bool) *Fault {
 
 // response is one before it is on the wire.
 type response struct {
-	status  int
-	header  http.Header
-	body    []byte
-	delayed bool // by the rate limiter
+	status int
+	header http.Header
+	body   []byte
+	over   bool // over the rate limiter's limit, and let through
 }
 
 // with returns the answer with more headers.

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"net/netip"
 	"sync"
 	"syscall"
 	"time"
@@ -37,25 +38,35 @@ func (m *memory) listen() net.Listener {
 	return l
 }
 
-// dial connects to the listener at the address.
-func (m *memory) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	m.mu.Lock()
-	l := m.listeners[address]
-	m.mu.Unlock()
-	refused := &net.OpError{Op: "dial", Net: network, Err: fmt.Errorf("%s: %w", address, syscall.ECONNREFUSED)}
-	if l == nil {
-		return nil, refused
-	}
-	client, server := net.Pipe()
-	select {
-	case l.conns <- server:
-		return client, nil
-	case <-l.closed:
-		return nil, refused
-	case <-ctx.Done():
-		return nil, &net.OpError{Op: "dial", Net: network, Err: context.Cause(ctx)}
+// dialer returns a function that connects from the given address to the listener at another.
+func (m *memory) dialer(from netip.Addr) dialFunc {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		m.mu.Lock()
+		l := m.listeners[address]
+		m.mu.Unlock()
+		refused := &net.OpError{Op: "dial", Net: network, Err: fmt.Errorf("%s: %w", address, syscall.ECONNREFUSED)}
+		if l == nil {
+			return nil, refused
+		}
+		client, server := net.Pipe()
+		select {
+		case l.conns <- &memoryConn{Conn: server, from: net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 1))}:
+			return client, nil
+		case <-l.closed:
+			return nil, refused
+		case <-ctx.Done():
+			return nil, &net.OpError{Op: "dial", Net: network, Err: context.Cause(ctx)}
+		}
 	}
 }
+
+// memoryConn is the server's end of a connection.
+type memoryConn struct {
+	net.Conn
+	from net.Addr
+}
+
+func (c *memoryConn) RemoteAddr() net.Addr { return c.from }
 
 type memoryListener struct {
 	addr   net.TCPAddr

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"sync"
 	"testing"
@@ -73,20 +74,6 @@ type Partition struct {
 	LastSourceFetchOffset int64
 }
 
-// Rate is a rate limiter: after a burst, only so many requests a second get through, and the others
-// are rejected, as Jetty's DoSFilter does it (observed).
-type Rate struct {
-	// PerSecond is how many requests a second get through in the long run; 0 limits nothing.
-	PerSecond float64
-	// Burst is how many get through at once; 0 is 1.
-	Burst int
-	// Delays makes the limiter let the others through too, each after 100 ms and with the header
-	// DoSFilter: delayed, in place of rejecting them.
-	Delays bool
-	// NoHeader leaves the header DoSFilter out, as a proxy on the way may.
-	NoHeader bool
-}
-
 // Pair is two linked clusters. The local one holds the mirror topics at first.
 type Pair struct {
 	Local, Remote *Cluster
@@ -126,6 +113,9 @@ func Start(o Options) (*Pair, error) {
 	}
 	if o.Topics == nil {
 		o.Topics = []Topic{{Name: "topic-1"}, {Name: "topic-2"}}
+	}
+	if o.Rate.PerClient < 0 || o.Rate.PerServer < 0 || o.Rate.Mode > RateThrottle {
+		return nil, errors.New("Options.Rate has a negative limit or an unknown mode")
 	}
 	p := &Pair{link: o.Link, opts: o}
 	p.Local = newCluster(p, "lkc-local")
@@ -190,9 +180,9 @@ type Cluster struct {
 	// Endpoint is the URL that it is served at.
 	Endpoint string
 
-	pair *Pair
-	peer *Cluster
-	dial dialFunc // of the network in memory; nil on loopback
+	pair    *Pair
+	peer    *Cluster
+	network *memory // nil on loopback
 
 	clock time.Duration // by how much it is ahead
 
@@ -202,7 +192,7 @@ type Cluster struct {
 	onLink func(mirror.LinkInfo) mirror.LinkInfo
 	faults []*armed
 	tokens map[string]string // bearer token to the identity pool it needs
-	bucket bucket
+	limits limiter
 	draw   *rand.Rand
 
 	busy chan struct{} // held by the one request that is worked at
@@ -211,7 +201,7 @@ type Cluster struct {
 func newCluster(p *Pair, id string) *Cluster {
 	return &Cluster{
 		ID: id, pair: p, topics: map[string]*topic{}, tokens: map[string]string{},
-		bucket: bucket{rate: p.opts.Rate},
+		limits: newLimiter(p.opts.Rate),
 		draw:   rand.New(rand.NewPCG(p.opts.Seed, 1)), //nolint:gosec // it draws latencies
 		busy:   make(chan struct{}, 1),
 	}
@@ -221,17 +211,32 @@ func newCluster(p *Pair, id string) *Cluster {
 // else the Options ask for.
 func (c *Cluster) Config() mirror.Config {
 	cfg := mirror.Config{
-		Endpoint:    c.Endpoint,
-		ClusterID:   c.ID,
-		Credential:  mirror.APIKey(c.key(), c.secret()),
-		PathPrefix:  c.pair.opts.PathPrefix,
-		DialContext: c.dial,
+		Endpoint:   c.Endpoint,
+		ClusterID:  c.ID,
+		Credential: mirror.APIKey(c.key(), c.secret()),
+		PathPrefix: c.pair.opts.PathPrefix,
+	}
+	if c.network != nil {
+		cfg.DialContext = c.network.dialer(netip.AddrFrom4([4]byte{127, 0, 0, 1}))
 	}
 	if c.pair.opts.NoCredential {
 		cfg.Credential = mirror.NoCredential()
 	}
 	if c.pair.opts.TLS {
 		cfg.TLS = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: c.pair.roots}
+	}
+	return cfg
+}
+
+// ConfigFrom is Config for a client at another address, which Rate.PerClient counts by itself. On loopback
+// it must be an address of this machine, such as 127.0.0.2 on Linux. Config's clients are at 127.0.0.1.
+func (c *Cluster) ConfigFrom(address netip.Addr) mirror.Config {
+	cfg := c.Config()
+	if c.network != nil {
+		cfg.DialContext = c.network.dialer(address)
+	} else {
+		from := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(address, 0))}
+		cfg.DialContext = from.DialContext
 	}
 	return cfg
 }
@@ -268,7 +273,7 @@ func (c *Cluster) serve(network *memory) (stop func() error, err error) {
 	var listener net.Listener
 	if c.pair.opts.InMemory {
 		listener = network.listen()
-		c.dial = network.dial
+		c.network = network
 	} else if listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil { //nolint:noctx // it does not wait
 		return nil, err
 	}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/netip"
 	"runtime"
 	"strings"
 	"sync"
@@ -59,7 +61,7 @@ func raw(t testing.TB, c *mirrortest.Cluster, method, path, body string, header 
 			r.Header.Set(header[i], header[i+1])
 		}
 	}
-	resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(r)
+	resp, err := (&http.Transport{DisableKeepAlives: true, DialContext: c.Config().DialContext}).RoundTrip(r)
 	require.NoError(t, err)
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
@@ -213,7 +215,11 @@ func TestPattern_OnlyWhatIsTheSameInJavaAndGo(t *testing.T) {
 }
 
 func TestServer_CredentialsBeforeAnythingElse(t *testing.T) {
-	p := mirrortest.NewPair(t, mirrortest.Options{Rate: mirrortest.Rate{PerSecond: 1e-9, Burst: 3}})
+	synctest.Test(t, credentialsBeforeAnythingElse) // in which all is one second
+}
+
+func credentialsBeforeAnythingElse(t *testing.T) {
+	p := mirrortest.NewPair(t, mirrortest.Options{InMemory: true, Rate: mirrortest.Rate{PerServer: 3}})
 	p.Local.AcceptToken("tok", "pool-1")
 	p.Local.AcceptToken("free", "")
 	p.Local.Inject(mirrortest.Fault{Do: mirrortest.Error(500, 500, "not for the unauthenticated")})
@@ -320,12 +326,16 @@ func TestServer_RowsOfOtherServers(t *testing.T) {
 	require.Equal(t, names, report.Topics(mirror.Accepted), "the report is in the order asked")
 }
 
-func TestServer_RateLimiter(t *testing.T) {
+func TestServer_RateLimiterCountsWhatItRejects(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := mirrortest.NewPair(t, mirrortest.Options{InMemory: true, Rate: mirrortest.Rate{PerSecond: 2, Burst: 3}})
+		p := mirrortest.NewPair(t, mirrortest.Options{InMemory: true, Rate: mirrortest.Rate{PerServer: 3}})
+		dryRun := func() error {
+			_, err := client(t, p.Local, once).Validate(ctx, mirror.VerbReverseAndPause, "dr-link", mirror.Topics("topic-1"))
+			return err
+		}
 		through := func() (n int) {
 			for range 10 {
-				_, err := client(t, p.Local, once).Validate(ctx, mirror.VerbReverseAndPause, "dr-link", mirror.Topics("topic-1"))
+				err := dryRun()
 				if err == nil {
 					n++
 					continue
@@ -337,16 +347,71 @@ func TestServer_RateLimiter(t *testing.T) {
 			}
 			return n
 		}
-		require.Equal(t, 3, through(), "the burst")
-		require.Equal(t, 0, through())
+		require.Equal(t, 3, through())
+		for range 20 {
+			time.Sleep(300 * time.Millisecond)
+			require.Error(t, dryRun(), "more than three in a second, for ever")
+		}
+		time.Sleep(time.Second - time.Nanosecond)
+		require.Equal(t, 2, through(), "one more is not yet a second ago")
 		time.Sleep(time.Second)
-		require.Equal(t, 2, through(), "what a second lets in")
+		require.Equal(t, 3, through(), "a second without any")
 		time.Sleep(time.Hour)
-		require.Equal(t, 3, through(), "no more than the burst is saved up")
+		require.Equal(t, 3, through(), "nothing is saved up")
+		_, err := client(t, p.Local, once).Mirrors(ctx, "dr-link")
+		require.ErrorIs(t, err, mirror.ErrRateLimited, "reads are counted too")
+		_, err = client(t, p.Remote, once).Mirrors(ctx, "dr-link")
+		require.NoError(t, err, "the other cluster has its own")
+	})
+}
+
+// What is over a client's own limit is not counted against that of the server. Both kinds of network know
+// their clients by their addresses.
+func TestServer_RateLimiterCountsByAddress(t *testing.T) {
+	counts := func(t *testing.T, o mirrortest.Options) {
+		o.Rate = mirrortest.Rate{PerClient: 2, PerServer: 5}
+		p := mirrortest.NewPair(t, o)
+		ask := func(address string, times int) (n int) {
+			cfg := p.Local.ConfigFrom(netip.MustParseAddr(address))
+			once(&cfg)
+			m, err := mirror.NewClient(cfg)
+			require.NoError(t, err)
+			for range times {
+				if _, err := m.Mirrors(ctx, "dr-link"); err == nil {
+					n++
+				}
+			}
+			return n
+		}
+		require.Equal(t, 2, ask("127.0.0.1", 9))
+		_, err := client(t, p.Local, once).Mirrors(ctx, "dr-link")
+		require.ErrorIs(t, err, mirror.ErrRateLimited, "the address of Config")
+		require.Equal(t, 2, ask("127.0.0.2", 9))
+		require.Equal(t, 1, ask("127.0.0.3", 9), "the server's limit")
+	}
+	t.Run("in memory", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) { counts(t, mirrortest.Options{InMemory: true}) })
+	})
+	t.Run("on loopback", func(t *testing.T) {
+		p := mirrortest.NewPair(t, mirrortest.Options{})
+		var from []string
+		p.Local.Inject(mirrortest.Fault{
+			Reads: true, Every: true, Do: mirrortest.Handle(func(w http.ResponseWriter, r *http.Request, proper http.Handler) {
+				host, _, err := net.SplitHostPort(r.RemoteAddr)
+				from = append(from, fmt.Sprint(host, err))
+				proper.ServeHTTP(w, r)
+			}),
+		})
+		m, err := mirror.NewClient(p.Local.ConfigFrom(netip.MustParseAddr("127.0.0.1")))
+		require.NoError(t, err)
+		_, err = m.Mirrors(ctx, "dr-link")
+		require.NoError(t, err)
+		require.Equal(t, []string{"127.0.0.1<nil>"}, from)
 	})
 }
 
 func TestServer_RateLimiterAnswersByAcceptAndMode(t *testing.T) {
+	const asJSON = "application/json"
 	for _, c := range []struct {
 		name        string
 		rate        mirrortest.Rate
@@ -355,35 +420,79 @@ func TestServer_RateLimiterAnswersByAcceptAndMode(t *testing.T) {
 		accept      string
 		contentType string
 		body        string // of the request that is over the limit
+		took        time.Duration
 	}{
-		{"rejects", mirrortest.Rate{}, 429, []string{"unavailable"}, "application/json", "application/json",
-			`{"servlet":"default","message":"Too Many Requests","url":"PATH","status":"429"}`},
+		{"rejects", mirrortest.Rate{Mode: mirrortest.RateReject}, 429, []string{"unavailable"}, asJSON, asJSON,
+			`{"servlet":"default","message":"Too Many Requests","url":"PATH","status":"429"}`, 0},
 		{"rejects, HTML", mirrortest.Rate{}, 429, []string{"unavailable"}, "*/*", "text/html;charset=iso-8859-1",
-			"<tr><th>URI:</th><td>PATH</td></tr>"},
+			"<tr><th>URI:</th><td>PATH</td></tr>", 0},
 		{"rejects, no Accept", mirrortest.Rate{}, 429, []string{"unavailable"}, "", "text/html;charset=iso-8859-1",
-			"HTTP ERROR 429 Too Many Requests"},
-		{"rejects, without header", mirrortest.Rate{NoHeader: true}, 429, nil, "application/json", "application/json",
-			`"status":"429"`},
-		{"delays", mirrortest.Rate{Delays: true}, 200, []string{"delayed"}, "application/json", "application/json",
-			`"mirror_topic_name":"topic-1"`},
-		{"delays, without header", mirrortest.Rate{Delays: true, NoHeader: true}, 200, nil,
-			"application/json", "application/json", `"mirror_topic_name":"topic-1"`},
+			"HTTP ERROR 429 Too Many Requests", 0},
+		{"rejects, without header", mirrortest.Rate{NoHeader: true}, 429, nil, asJSON, asJSON, `"status":"429"`, 0},
+		{"delays", mirrortest.Rate{Mode: mirrortest.RateDelay}, 200, []string{"delayed"}, asJSON, asJSON,
+			`"mirror_topic_name":"topic-1"`, 100 * time.Millisecond},
+		{"delays, without header", mirrortest.Rate{Mode: mirrortest.RateDelay, NoHeader: true}, 200, nil, asJSON, asJSON,
+			`"mirror_topic_name":"topic-1"`, 100 * time.Millisecond},
+		{"throttles", mirrortest.Rate{Mode: mirrortest.RateThrottle}, 200, nil, asJSON, asJSON,
+			`"mirror_topic_name":"topic-1"`, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			c.rate.PerSecond, c.rate.Burst = 1e-9, 1
-			p := mirrortest.NewPair(t, mirrortest.Options{Rate: c.rate})
-			ask := func() (*http.Response, string) {
-				return raw(t, p.Local, "POST", path(p.Local)+"?validate_only=true",
-					`{"mirror_topic_names":["topic-1"]}`, "Accept", c.accept)
+			synctest.Test(t, func(t *testing.T) {
+				c.rate.PerClient = 1
+				p := mirrortest.NewPair(t, mirrortest.Options{InMemory: true, Rate: c.rate})
+				ask := func() (*http.Response, string) {
+					return raw(t, p.Local, "POST", path(p.Local)+"?validate_only=true",
+						`{"mirror_topic_names":["topic-1"]}`, "Accept", c.accept)
+				}
+				resp, _ := ask()
+				require.Equal(t, 200, resp.StatusCode)
+				require.Empty(t, resp.Header.Values("DoSFilter"))
+				start := time.Now()
+				resp, body := ask()
+				require.Equal(t, c.took, time.Since(start))
+				require.Equal(t, c.status, resp.StatusCode)
+				require.Equal(t, c.headers, resp.Header.Values("DoSFilter"))
+				require.Equal(t, c.contentType, resp.Header.Get("Content-Type"))
+				require.Contains(t, strings.ReplaceAll(body, "\n", ""), strings.ReplaceAll(c.body, "PATH", path(p.Local)))
+			})
+		})
+	}
+}
+
+// Of the requests over the limit, RateThrottle lets five through at a time; the others wait, and say so.
+func TestServer_RateLimiterLetsFiveThroughAtATime(t *testing.T) {
+	for _, c := range []struct {
+		mode    mirrortest.RateMode
+		latency time.Duration
+		took    map[string]int // what the requests took and got
+	}{
+		{mirrortest.RateThrottle, time.Second, map[string]int{
+			"1s 200 []": 6, "2s 200 [throttled]": 5, "3s 200 [throttled]": 1,
+		}},
+		{mirrortest.RateThrottle, time.Minute, map[string]int{
+			"1m0s 200 []": 6, "1m30.05s 200 [throttled]": 6,
+		}},
+		{mirrortest.RateDelay, time.Second, map[string]int{"1s 200 []": 1, "1.1s 200 [delayed]": 11}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			p := mirrortest.NewPair(t, mirrortest.Options{
+				InMemory: true, Rate: mirrortest.Rate{PerClient: 1, Mode: c.mode},
+				Latency: [2]time.Duration{c.latency, c.latency},
+			})
+			start := time.Now()
+			took := map[string]int{}
+			var mu sync.Mutex
+			var wg sync.WaitGroup
+			for range 12 {
+				wg.Go(func() {
+					resp, _ := raw(t, p.Local, "GET", "/kafka/v3/clusters/lkc-local/links/dr-link/mirrors", "")
+					mu.Lock()
+					defer mu.Unlock()
+					took[fmt.Sprintf("%v %d %v", time.Since(start), resp.StatusCode, resp.Header.Values("DoSFilter"))]++
+				})
 			}
-			resp, _ := ask()
-			require.Equal(t, 200, resp.StatusCode)
-			require.Empty(t, resp.Header.Values("DoSFilter"))
-			resp, body := ask()
-			require.Equal(t, c.status, resp.StatusCode)
-			require.Equal(t, c.headers, resp.Header.Values("DoSFilter"))
-			require.Equal(t, c.contentType, resp.Header.Get("Content-Type"))
-			require.Contains(t, strings.ReplaceAll(body, "\n", ""), strings.ReplaceAll(c.body, "PATH", path(p.Local)))
+			wg.Wait()
+			require.Equal(t, c.took, took)
 		})
 	}
 }
@@ -624,6 +733,10 @@ func TestStart_RefusesWhatItCannotBe(t *testing.T) {
 		_, err := mirrortest.Start(mirrortest.Options{Topics: topics})
 		require.ErrorContains(t, err, "without a name or there twice")
 		require.Panics(t, func() { mirrortest.NewPair(&recorder{}, mirrortest.Options{Topics: topics}) })
+	}
+	for _, rate := range []mirrortest.Rate{{PerClient: -1}, {PerServer: -1}, {Mode: 9}} {
+		_, err := mirrortest.Start(mirrortest.Options{Rate: rate})
+		require.ErrorContains(t, err, "Options.Rate")
 	}
 	r := &recorder{}
 	p := mirrortest.NewPair(r, mirrortest.Options{InMemory: true})
