@@ -5,7 +5,9 @@ import (
 	"crypto/tls"
 	"fmt"
 	"log"
+	"log/slog"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
@@ -120,4 +122,32 @@ func ExampleConfig_middleware() {
 	// Output:
 	// POST /kafka/v3/clusters/lkc-local/links/dr-link/mirrors:pause 200
 	// <nil> 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+}
+
+// A Logger gets a record for each call and each wait, and for each attempt at the level debug. There are no topics in
+// them, and no secrets.
+func ExampleConfig_logger() {
+	pair, _, _ := linked(mirrortest.Topic{Name: "orders"}, mirrortest.Topic{Name: "refunds", Status: mirror.StatusStopped})
+	defer pair.Close()
+	cfg := pair.Local.Config()
+	cfg.Logger = slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{
+		Level: slog.LevelDebug,
+		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
+			switch a.Key {
+			case "time", "run", "took", "error": // this page is kept short, and the same from run to run
+				return slog.Attr{}
+			}
+			return a
+		},
+	}))
+	client, err := mirror.NewClient(cfg)
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = client.Promote(context.Background(), "dr-link", mirror.Topics("orders", "refunds"))
+	fmt.Println(err)
+	// Output:
+	// level=DEBUG msg=attempt operation=promote link=dr-link batch=0 attempt=1 http_status=200 limiter=""
+	// level=WARN msg="mirror topics not all accepted" rate_limited=0 delayed=0 report.verb=promote report.cluster_id=lkc-local report.link=dr-link report.complete=true report.accepted=1 report.failed=1 report.unknown=0 report.untouched=0
+	// promote, link "dr-link": 1 accepted, 1 failed, 0 unknown, 0 untouched: refunds: 400: Topic 'refunds' has already stopped its mirror from 'dr-link'
 }
