@@ -132,7 +132,7 @@ func ExampleConfig_logger() {
 	cfg := pair.Local.Config()
 	cfg.Logger = slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{
 		Level: slog.LevelDebug,
-		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 			switch a.Key {
 			case "time", "run", "took", "error": // this page is kept short, and the same from run to run
 				return slog.Attr{}
