@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -118,8 +117,10 @@ func (info *LinkInfo) read(body io.Reader, hide *redactor) error {
 		member := name.String()
 		into, wanted := members[member]
 		switch {
+		case wanted && into == nil:
+			return errors.New("it has " + member + " twice")
 		case wanted:
-			delete(members, member) // a second one is an error
+			members[member] = nil
 			return w.decode(into)
 		case member == "tasks" && w.dec.PeekKind() == '[':
 			return w.each(']', func() error {
@@ -132,8 +133,6 @@ func (info *LinkInfo) read(body io.Reader, hide *redactor) error {
 				data.Tasks = append(data.Tasks, t)
 				return err
 			})
-		case slices.Contains(linkMembers, member):
-			return errors.New("it has " + member + " twice")
 		}
 		return w.dec.SkipValue()
 	})
@@ -147,12 +146,6 @@ func (info *LinkInfo) read(body io.Reader, hide *redactor) error {
 	}
 	info.fill(&data, hide)
 	return w.end()
-}
-
-// linkMembers are the members of a link that are read.
-var linkMembers = []string{
-	"link_name", "error_code", "remote_cluster_id", "source_cluster_id", "destination_cluster_id", "cluster_link_id",
-	"link_state", "link_error", "link_error_message",
 }
 
 // decode reads one value that is not long.
