@@ -33,6 +33,11 @@ var (
 // change is applied, and through middleware that fails. The reports are held to what the clusters
 // really did.
 func TestModel(t *testing.T) {
+	walkEach(t, walk)
+}
+
+// walkEach takes a walk for each seed, in a time of its own.
+func walkEach(t *testing.T, walk func(*testing.T, uint64)) {
 	first := *seed
 	if first == 0 {
 		first = rand.Uint64()
@@ -42,7 +47,7 @@ func TestModel(t *testing.T) {
 		one := first + uint64(i)
 		synctest.Test(t, func(t *testing.T) { walk(t, one) })
 		if t.Failed() {
-			t.Fatalf("walk %d fails: go test -run TestModel -walks 1 -seed %d", i, one)
+			t.Fatalf("walk %d fails: go test -run %s -walks 1 -seed %d", i, t.Name(), one)
 		}
 	}
 }
@@ -264,18 +269,7 @@ func failing(draw *rand.Rand, next http.RoundTripper) http.RoundTripper {
 // and lists are strange. What is called done was there, and nothing else is settled; and there is always an
 // end.
 func TestFollowModel(t *testing.T) {
-	first := *seed
-	if first == 0 {
-		first = rand.Uint64()
-	}
-	t.Logf("seed %d, %d walks", first, *walks)
-	for i := range *walks {
-		one := first + uint64(i)
-		synctest.Test(t, func(t *testing.T) { followWalk(t, one) })
-		if t.Failed() {
-			t.Fatalf("walk %d fails: go test -run TestFollowModel -walks 1 -seed %d", i, one)
-		}
-	}
+	walkEach(t, followWalk)
 }
 
 func followWalk(t *testing.T, seed uint64) {
