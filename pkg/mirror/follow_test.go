@@ -629,6 +629,28 @@ func courses() []situation {
 					ClusterID: e.pair.Local.ID, Link: e.pair.Link(), Complete: true, Mirrors: []mirror.Mirror{was},
 				}
 			}, not: []error{mirror.ErrStalled}},
+		{name: "a baseline that shows the goal, which it left and came back to", verb: mirror.VerbResume, stages: "a done",
+			call: unknownCall(mirror.VerbResume), opts: func(e *fenv) {
+				e.o.Before = baseline(e, "ACTIVE-")
+				sequence(e, e.pair.Local, "PAUSED-", "ACTIVE+")
+			}, silent: []string{"before this call"}},
+		{name: "a baseline that shows the goal, and a first list that is stale", verb: mirror.VerbResume, stages: "a done",
+			call: unknownCall(mirror.VerbResume), opts: func(e *fenv) {
+				e.o.Before = baseline(e, "ACTIVE-")
+				sequence(e, e.pair.Local, "PAUSED?", "ACTIVE-")
+			}, notes: []string{"it was already there before this call"}},
+		{name: "a baseline that has failed, and it fails again", verb: mirror.VerbPromote, stages: "a blocked",
+			call: unknownCall(mirror.VerbPromote), opts: func(e *fenv) {
+				e.o.Before = baseline(e, "FAILED?")
+				sequence(e, e.pair.Local, "PENDING_STOPPED+", "FAILED?")
+			}, notes: []string{"it is FAILED"}, not: []error{mirror.ErrStalled}},
+		{name: "a state time of the year 9999", verb: mirror.VerbPromote, stages: "a done",
+			call: unknownCall(mirror.VerbPromote), opts: func(e *fenv) {
+				e.pair.Local.OnList(func([]mirror.Mirror) []mirror.Mirror {
+					late := time.Date(9999, time.December, 31, 0, 0, 0, 0, time.UTC)
+					return []mirror.Mirror{{Topic: "a", Status: mirror.StatusStopped, Since: late}}
+				})
+			}, silent: []string{"before this call"}},
 		{name: "both are dark after the first lists", verb: mirror.VerbPromote, stages: "a no sign",
 			call: unknownCall(mirror.VerbPromote),
 			then: map[time.Duration]func(*fenv){8 * time.Second: reads(local, true, mirrortest.Error(503, 50003, "x"))},
@@ -712,6 +734,11 @@ func unknownCall(v mirror.Verb) func(*fenv) *mirror.Report {
 	return func(e *fenv) *mirror.Report {
 		return mirror.UnknownReport(e.pair.Local.ID, e.pair.Link(), v, e.called, "a")
 	}
+}
+
+// baseline is what the local cluster listed before the call: a picture of the topic a.
+func baseline(e *fenv, text string) *mirror.Listing {
+	return &mirror.Listing{ClusterID: e.pair.Local.ID, Link: e.pair.Link(), Complete: true, Mirrors: picture(e, text)}
 }
 
 // sequence has a cluster show one picture of the topic a after another, and go on with the last.

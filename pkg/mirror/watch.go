@@ -130,8 +130,8 @@ func (f *follow) see(s *side, l *Listing, now time.Time) {
 			w.same = 0
 		}
 		w.gone = w.gone || w.listed
-		w.age = ageOf(m, listed, s.before, l.At, l.answered, t.sent)
 		w.moved = w.moved || changed && w.read && w.listed && listed
+		w.age = ageOf(m, listed, w.moved, s.before, l.At, l.answered, t.sent)
 		if w.age == ageNotKnown && w.moved {
 			w.age = ageSince // this Follow saw it change
 		}
@@ -183,14 +183,16 @@ func (w *watched) isOlder(m Mirror, listed, whole bool) (ignored, confirmed bool
 }
 
 // ageOf says whether a state began before the call. A baseline tells best: what differs from it began
-// after it. Otherwise it is the cluster's own clock, by which the state's age at the time of the list is
-// known: at is the list's time by that clock, and now the same moment by the clock of this process.
-func ageOf(m Mirror, listed bool, before *Listing, at, now, sent time.Time) age {
+// after it, and so did a status that this Follow saw the topic come back to. Otherwise it is the cluster's own
+// clock, by which the state's age at the time of the list is known: at is the list's time by that clock, and
+// now the same moment by the clock of this process.
+func ageOf(m Mirror, listed, moved bool, before *Listing, at, now, sent time.Time) age {
 	if before != nil {
 		was, wasListed := before.Mirror(m.Topic)
-		failedAnew := m.Status == StatusFailed && !was.Since.IsZero() && m.Since.After(was.Since)
+		timed := !was.Since.IsZero() && !m.Since.IsZero()
+		anew := moved && !timed || (moved || m.Status == StatusFailed) && timed && m.Since.After(was.Since)
 		switch {
-		case listed && wasListed && was.Status == m.Status && !failedAnew:
+		case listed && wasListed && was.Status == m.Status && !anew:
 			return ageBefore
 		case listed && (wasListed && was.Status != "" || before.Complete):
 			return ageSince
@@ -199,7 +201,7 @@ func ageOf(m Mirror, listed bool, before *Listing, at, now, sent time.Time) age 
 	if !listed || at.IsZero() || m.Since.IsZero() || sent.IsZero() {
 		return ageNotKnown
 	}
-	if began := now.Add(-at.Sub(m.Since)); began.Before(sent.Add(-beforeCall)) {
+	if began := now.Add(m.Since.Sub(at)); began.Before(sent.Add(-beforeCall)) {
 		return ageBefore
 	}
 	return ageSince
