@@ -361,7 +361,7 @@ func (f *follow) end() (end bool, err error) {
 		return true, nil
 	}
 	for _, s := range f.sides {
-		if why := s.unreadable(f.began, now); why != nil {
+		if why := s.unreadable(f.began); why != nil {
 			return true, cause("cluster "+printable.Quote(s.client.clusterID)+" cannot be followed", why)
 		}
 	}

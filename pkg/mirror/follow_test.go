@@ -545,6 +545,12 @@ func courses() []situation {
 			took: [2]time.Duration{35 * time.Second, 90 * time.Second}},
 		{name: "no right to read for a moment", options: slow, stages: "a done", then: map[time.Duration]func(*fenv){
 			20 * time.Second: reads(remote, false, mirrortest.Error(403, 40301, "no"))}},
+		{name: "no right to read, three times in a few seconds", options: slow, stages: "a done",
+			then: map[time.Duration]func(*fenv){10 * time.Second: func(e *fenv) {
+				for range 3 {
+					reads(remote, false, mirrortest.Error(403, 40301, "no"))(e)
+				}
+			}}, opts: func(e *fenv) { e.o.Interval = 2 * time.Second }},
 		{name: "a link that the other cluster does not know yet", options: slow, stages: "a done", before: func(e *fenv) {
 			for range 2 {
 				reads(remote, false, mirrortest.Error(404, 404, "The cluster link doesn't exist: dr-link"))(e)
@@ -553,6 +559,9 @@ func courses() []situation {
 		{name: "a link that it never knows", stages: "a in progress",
 			before: reads(remote, true, mirrortest.Error(404, 404, "The cluster link doesn't exist: dr-link")),
 			is:     []error{mirror.ErrNoLink}, took: [2]time.Duration{30 * time.Second, time.Minute}},
+		{name: "a link that it did not know when it was asked once", options: slow, stages: "a done",
+			before: reads(remote, false, mirrortest.Error(404, 404, "The cluster link doesn't exist: dr-link")),
+			opts:   func(e *fenv) { e.o.Interval = 25 * time.Second }},
 		{name: "an answer that no repeat will change", stages: "a in progress", before: reads(
 			remote, true, status(405, "", ""),
 		),

@@ -22,6 +22,7 @@ type side struct {
 	failing    time.Time     // since when it has not been read at all; zero if it has
 	refused    int           // times in a row
 	refusedAt  time.Time     // the first of them
+	refusedNow time.Time     // the latest of them
 	refusedFor error         // why it will not be read any more
 	quietUntil time.Time     // it is not asked for reasons before
 }
@@ -42,7 +43,7 @@ type watched struct {
 }
 
 // unreadable returns why the cluster will not be read any more; nil if it may be.
-func (s *side) unreadable(began, now time.Time) error {
+func (s *side) unreadable(began time.Time) error {
 	switch {
 	case s.refusedFor != nil:
 		return s.refusedFor
@@ -50,11 +51,11 @@ func (s *side) unreadable(began, now time.Time) error {
 		return nil
 	case s.listed.IsZero(): // it was never read
 		var api *APIError
-		if errors.As(s.lastErr, &api) && api.Status == http.StatusNotFound && now.Sub(began) < freshLink {
+		if errors.As(s.lastErr, &api) && api.Status == http.StatusNotFound && s.refusedNow.Sub(began) < freshLink {
 			return nil
 		}
 		return s.lastErr
-	case s.refused >= maxRefusals && now.Sub(s.refusedAt) >= refusalsOver:
+	case s.refused >= maxRefusals && s.refusedNow.Sub(s.refusedAt) >= refusalsOver:
 		return s.lastErr
 	}
 	return nil
@@ -92,6 +93,7 @@ func (s *side) take(l *Listing, err error, took time.Duration, now time.Time, in
 		if s.refused++; s.refused == 1 {
 			s.refusedAt = now
 		}
+		s.refusedNow = now
 	case status/100 == 4 && status != http.StatusTooManyRequests:
 		s.refusedFor = err
 	default:
