@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -196,6 +197,7 @@ type followed struct {
 
 func newFollow(c *Client, r *Report, o FollowOptions) *follow {
 	o.Interval, o.Patience = cmp.Or(o.Interval, defaultInterval), cmp.Or(o.Patience, defaultPatience)
+	o.Interval = min(o.Interval, math.MaxInt64/2) // it is doubled at most
 	f := &follow{client: c, report: r.snapshot(), options: o, began: time.Now(), places: map[string]int{}}
 	f.verb, _ = r.Verb.find()
 	f.progressed = f.began
@@ -451,6 +453,7 @@ func (f *follow) askReasons(ctx context.Context, atEnd bool) {
 		var api *APIError
 		if errors.As(err, &api) && api.Status == http.StatusTooManyRequests { // its lists are asked later too
 			q.side.quietUntil = now.Add(max(askEvery, api.RetryAfter))
+			q.side.pause = max(q.side.pause, api.RetryAfter)
 			q.side.next = later(q.side.next, now.Add(api.RetryAfter))
 		} else if !errors.Is(err, ErrNoMirror) {
 			q.side.quietUntil = now.Add(time.Nanosecond)

@@ -3,6 +3,7 @@ package mirror_test
 import (
 	"context"
 	"fmt"
+	"math"
 	"net/http"
 	"slices"
 	"strings"
@@ -48,6 +49,7 @@ type fenv struct {
 	polls         []*mirror.Progress
 	progress      *mirror.Progress
 	err           error
+	lists         map[string]int // how many each cluster was asked for
 }
 
 func (s situation) run(t *testing.T) {
@@ -106,6 +108,7 @@ func (s situation) run(t *testing.T) {
 		stages = append(stages, p.Topic+" "+p.Stage.String())
 	}
 	asked := map[string]int{}
+	e.lists = asked
 	for _, r := range e.pair.Journal()[lists:] {
 		if strings.HasSuffix(r.URI, "/mirrors") {
 			asked[r.Cluster]++
@@ -568,6 +571,12 @@ func courses() []situation {
 			took: [2]time.Duration{0, time.Second}, not: []error{mirror.ErrStalled}},
 		{name: "a page under 200 is a lost read", options: slow, stages: "a done",
 			before: reads(remote, false, status(200, "text/html", "<title>Sign in</title>"))},
+		{name: "an answer without a list is a lost read", stages: "a in progress",
+			before: reads(remote, true, ok(`{"error_code":50002,"message":"x"}`)), is: []error{mirror.ErrStalled},
+			check: func(e *fenv) {
+				require.False(e, e.progress.Clusters[1].Dark.IsZero())
+				require.LessOrEqual(e, e.lists["lkc-remote"], 12, "it is left alone for longer and longer")
+			}},
 		{name: "clocks that differ by hours", options: mirrortest.Options{
 			Settle: 20 * time.Second, Clocks: [2]time.Duration{5 * time.Hour, -7 * time.Hour},
 		}, stages: "a done", silent: []string{"before this call"}},
@@ -725,6 +734,22 @@ func courses() []situation {
 		{name: "an interval as long as patience", options: mirrortest.Options{Settle: time.Hour}, stages: "a in progress",
 			opts: func(e *fenv) { e.o.Interval, e.o.Patience = time.Minute, time.Minute }, is: []error{mirror.ErrStalled},
 			check: func(e *fenv) { require.GreaterOrEqual(e, e.progress.Polls, 2) }},
+		{name: "an interval as long as there is", verb: mirror.VerbPromote, stages: "a no sign",
+			call: unknownCall(mirror.VerbPromote), opts: func(e *fenv) { e.o.Interval = math.MaxInt64 },
+			check: func(e *fenv) { require.LessOrEqual(e, e.progress.Polls, 2) }},
+		{name: "a wait that a single read is asked for", options: slow, stages: "a in progress",
+			opts: func(e *fenv) { e.o.Patience = time.Minute }, before: func(e *fenv) {
+				e.pair.Local.SetReasons("a", mirror.Reason{Code: "X"})
+				e.pair.Local.Inject(mirrortest.Fault{Reads: true, Every: true, Do: mirrortest.Handle(rejectSingle)})
+			}, is: []error{mirror.ErrStalled}, check: func(e *fenv) {
+				asked := slices.IndexFunc(e.pair.Journal(), func(r mirrortest.Request) bool {
+					return strings.Contains(r.URI, "include_state_transition_errors")
+				})
+				require.Positive(e, asked)
+				for _, r := range e.pair.Journal()[asked+1:] {
+					require.Equal(e, "lkc-remote", r.Cluster, "the cluster asked for two minutes")
+				}
+			}},
 		{name: "a refused topic is not forgotten in the first line", topics: two, stages: "a done", before: func(e *fenv) {
 			e.pair.Local.SetStatus("b", mirror.StatusFailed)
 		}, check: func(e *fenv) {

@@ -131,7 +131,7 @@ type Listing struct {
 	Next string `json:"next,omitempty"`
 
 	index    map[string]int // topic to place in Mirrors
-	answered time.Time      // when the answer that was read began to come
+	answered time.Time      // when the answer that was read began to come; zero if nothing of a list was read
 }
 
 // UnmarshalJSON reads a listing that was kept.
@@ -292,8 +292,12 @@ func (c *Client) list(ctx context.Context, link string, o listOptions) (*Listing
 		odd = oddRows{}
 	}
 	q.read = func(header http.Header, body io.Reader) (rows int, err error) {
-		l.At, l.answered = date(header), time.Now()
+		began := time.Now()
+		l.At = date(header)
 		meta, err := readMirrors(body, o.only, q.hide, &odd, l.add)
+		if err == nil || meta.rows > 0 { // otherwise nothing of a list was read
+			l.answered = began
+		}
 		l.Next = clean(q.hide.text(meta.next))
 		return meta.rows, err
 	}

@@ -14,7 +14,7 @@ type side struct {
 	sights []watched // of the followed topics
 
 	next       time.Time     // the next list is not asked for earlier
-	pause      time.Duration // after a list that was not read; 0 if it was
+	pause      time.Duration // that a failure or the cluster asks for; 0 if it does not
 	bound      time.Duration // how long a list may take
 	lists      int           // that were read to their end
 	listed     time.Time     // when the latest of them was
