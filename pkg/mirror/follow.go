@@ -330,7 +330,7 @@ func (f *follow) judge(now time.Time) {
 			there = &f.sides[1].sights[i]
 			t.firm = t.firm && there.current
 		}
-		m := moment{sinceCall: now.Sub(f.sent(t)), wasDone: !t.doneAt.IsZero()}
+		m := moment{sinceCall: now.Sub(f.sent(t)), doneAt: t.doneAt}
 		if here.listed && here.mirror.Status == f.verb.done && there.wholeAt.After(here.at) {
 			m.aloneFor = there.wholeAt.Sub(here.at)
 		}

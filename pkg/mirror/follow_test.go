@@ -452,7 +452,9 @@ func courses() []situation {
 					require.NoError(e, err)
 				},
 				3 * time.Minute: func(e *fenv) { e.pair.Local.SetReasons("b") },
-			}, notes: []string{"it was done, and no longer is"}, not: []error{mirror.ErrStalled, mirror.ErrOutcomeUnknown}},
+			}, notes: []string{
+				"it was done at 2000-01-01T01:0", ", and no longer is",
+			}, not: []error{mirror.ErrStalled, mirror.ErrOutcomeUnknown}},
 		{name: "another operator resumes it meanwhile", topics: two, options: slow, stages: "a done, b done",
 			before: func(e *fenv) { e.pair.Local.SetReasons("b", mirror.Reason{Code: "X"}) },
 			then: map[time.Duration]func(*fenv){

@@ -59,7 +59,8 @@ type TopicProgress struct {
 	Since time.Time `json:"since"`
 	// Earlier says that it is done and was there already before the call.
 	Earlier bool `json:"earlier,omitempty"`
-	// Firm says that the latest lists were read to their end and show this.
+	// Firm says that this rests on lists that were read to their end, the latest that each cluster gave.
+	// ClusterProgress.Dark says whether a cluster has given none since.
 	Firm bool `json:"firm"`
 	// Alone says that it is stopped here and that the other cluster has no mirror of it, as after a promote or
 	// a failover: both sides may take writes.
@@ -353,7 +354,7 @@ func (p *Progress) advice(s Stage) string {
 	case s == StageInProgress && p.Ended == "":
 		return "wait"
 	case s == StageInProgress:
-		return "it has begun; deal with what stands under WHY, and follow it again"
+		return "something was seen to move; deal with what stands under WHY, and follow it again"
 	case s == StageBlocked:
 		return "it does not go on by itself: deal with what stands under WHY; then follow it again, or send it again"
 	}

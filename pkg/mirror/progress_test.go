@@ -155,7 +155,7 @@ func TestProgress_TableOfAStuckRun(t *testing.T) {
 		for i, want := range []string{
 			`^$`,
 			`^blocked +it does not go on by itself: deal with what stands under WHY; then follow it again, or send it again$`,
-			`^in progress +it has begun; deal with what stands under WHY, and follow it again$`,
+			`^in progress +something was seen to move; deal with what stands under WHY, and follow it again$`,
 			`^done +it is STOPPED here and PAUSED on the other cluster; whether data and consumer offsets are complete`,
 			`^$`,
 			`^STAGE +FOR +TOPICS +lkc-local +lkc-remote +WHY$`,

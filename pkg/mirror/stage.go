@@ -66,7 +66,7 @@ type sight struct {
 type moment struct {
 	sinceCall time.Duration // since the last attempt of the topic's batch
 	aloneFor  time.Duration // how long after the topic was first seen at its goal here the latest list there was
-	wasDone   bool          // it was seen done before
+	doneAt    time.Time     // when it was last seen done; zero if it was not
 }
 
 // finding is what is made of it.
@@ -130,10 +130,10 @@ func (v verb) judge(here, there sight, now moment) (f finding) {
 	default:
 		v.look(there, v.doneThere, fromThere, throughThere, note, block, &signs)
 	}
-	if now.wasDone {
+	if !now.doneAt.IsZero() {
 		firm := here
 		firm.firm = here.firm && (!both || there.firm)
-		block(firm, "it was done, and no longer is")
+		block(firm, "it was done at %s, and no longer is", now.doneAt.UTC().Format(time.RFC3339))
 	}
 	noMirror := there.read && (!there.listed || there.mirror.Status == StatusStopped)
 	if both && hereDone && noMirror && now.aloneFor >= aloneAfter {
