@@ -463,7 +463,9 @@ func courses() []situation {
 					require.NoError(e, err)
 				},
 				2 * time.Minute: func(e *fenv) { e.pair.Local.SetReasons("b") },
-			}, notes: []string{"it is already resumed on lkc-remote"}},
+			}, notes: []string{"it is already resumed on lkc-remote"}, check: func(e *fenv) {
+				require.Contains(e, progressTable(e.T, e.progress), "PAUSED on the other cluster, or past that;")
+			}},
 		{name: "it is gone from the list", options: slow, stages: "a blocked",
 			notes: []string{"lkc-local no longer lists it"},
 			then: map[time.Duration]func(*fenv){20 * time.Second: func(e *fenv) {

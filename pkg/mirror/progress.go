@@ -350,7 +350,13 @@ func (p *Progress) advice(s Stage) string {
 	v, _ := p.Verb.find()
 	switch {
 	case s == StageDone:
-		return "it is " + v.waitFor() + "; whether data and consumer offsets are complete was not checked"
+		goal := v.waitFor()
+		if slices.ContainsFunc(p.Followed, func(t TopicProgress) bool {
+			return t.Stage == StageDone && t.There.Topic != "" && t.There.Status != v.doneThere
+		}) {
+			goal += ", or past that"
+		}
+		return "it is " + goal + "; whether data and consumer offsets are complete was not checked"
 	case s == StageInProgress && p.Ended == "":
 		return "wait"
 	case s == StageInProgress:
