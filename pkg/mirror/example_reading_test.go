@@ -154,6 +154,8 @@ func TestExampleLagGate(t *testing.T) {
 func TestCheckCaughtUp_NeedsTwoReadingsOfOneLink(t *testing.T) {
 	a := &mirror.Listing{ClusterID: "lkc-1", Link: "x"}
 	b := &mirror.Listing{ClusterID: "lkc-1", Link: "y"}
+	early := &mirror.Listing{ClusterID: "lkc-1", Link: "x", At: time.Unix(1, 0)}
+	late := &mirror.Listing{ClusterID: "lkc-1", Link: "x", At: time.Unix(11, 0)}
 	for _, c := range []struct {
 		first, second *mirror.Listing
 		topics        []string
@@ -162,6 +164,7 @@ func TestCheckCaughtUp_NeedsTwoReadingsOfOneLink(t *testing.T) {
 		{nil, a, []string{"t"}, "the gate needs two readings"},
 		{a, a, []string{"t"}, "the gate needs two readings"},
 		{a, b, []string{"t"}, `the readings are of two links: "x" of "lkc-1" and "y" of "lkc-1"`},
+		{late, early, []string{"t"}, "the second reading is older than the first"},
 		{a, nil, nil, "the gate needs two readings; topics: there are none"},
 	} {
 		err := mirror.CheckCaughtUp(c.first, c.second, c.topics...)

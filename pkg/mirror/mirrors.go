@@ -215,7 +215,8 @@ func (l *Listing) CaughtUp(topic string) bool {
 // other, both say that each of the topics has caught up, and nothing was fetched in between. Stop the
 // producers before the first, and let at least 10 s pass between the two: a cluster may learn late of what
 // its source got (assumed). The error says of the first few topics what they lack; it matches
-// ErrInvalidArgument if there are no topics, or if these are not two readings of one link of one cluster.
+// ErrInvalidArgument if there are no topics, or if these are not two readings of one link of one cluster, the
+// older one first.
 func CheckCaughtUp(first, second *Listing, topics ...string) error {
 	bad := &argumentError{}
 	switch {
@@ -224,6 +225,8 @@ func CheckCaughtUp(first, second *Listing, topics ...string) error {
 	case first.ClusterID != second.ClusterID || first.Link != second.Link:
 		bad.add("Listing", "the readings are of two links: %q of %q and %q of %q",
 			first.Link, first.ClusterID, second.Link, second.ClusterID)
+	case !second.At.IsZero() && second.At.Before(first.At):
+		bad.add("Listing", "the second reading is older than the first")
 	}
 	if len(topics) == 0 {
 		bad.add("topics", "there are none")
