@@ -453,7 +453,7 @@ func courses() []situation {
 				},
 				3 * time.Minute: func(e *fenv) { e.pair.Local.SetReasons("b") },
 			}, notes: []string{
-				"it was done at 2000-01-01T01:0", ", and no longer is",
+				"it was seen done at 2000-01-01T01:0", ", and no longer",
 			}, not: []error{mirror.ErrStalled, mirror.ErrOutcomeUnknown}},
 		{name: "another operator resumes it meanwhile", topics: two, options: slow, stages: "a done, b done",
 			before: func(e *fenv) { e.pair.Local.SetReasons("b", mirror.Reason{Code: "X"}) },
@@ -522,7 +522,7 @@ func courses() []situation {
 				require.NotZero(e, dark)
 			}},
 		{name: "the other cluster stays dark", stages: "a in progress", before: reads(remote, true, mirrortest.Cut(0)),
-			is: []error{mirror.ErrStalled}, notes: []string{"lkc-remote has not been read yet"}, check: func(e *fenv) {
+			is: []error{mirror.ErrStalled}, notes: []string{"lkc-remote has said nothing certain of it yet"}, check: func(e *fenv) {
 				require.Zero(e, e.progress.Clusters[1].Lists)
 				require.Contains(e, e.progress.Clusters[1].Error, "no response came")
 			}},

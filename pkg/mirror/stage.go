@@ -133,7 +133,7 @@ func (v verb) judge(here, there sight, now moment) (f finding) {
 	if !now.doneAt.IsZero() {
 		firm := here
 		firm.firm = here.firm && (!both || there.firm)
-		block(firm, "it was done at %s, and no longer is", now.doneAt.UTC().Format(time.RFC3339))
+		block(firm, "it was seen done at %s, and no longer", now.doneAt.UTC().Format(time.RFC3339))
 	}
 	noMirror := there.read && (!there.listed || there.mirror.Status == StatusStopped)
 	if both && hereDone && noMirror && now.aloneFor >= aloneAfter {
@@ -164,7 +164,7 @@ func (v verb) look(
 	status := s.mirror.Status
 	switch {
 	case !s.read:
-		note("%s has not been read yet", s.cluster)
+		note("%s has said nothing certain of it yet", s.cluster)
 		return
 	case !s.listed:
 		if s.gone {
