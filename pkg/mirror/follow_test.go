@@ -760,6 +760,10 @@ func courses() []situation {
 			require.Contains(e, progressTable(e.T, e.progress), "not all: 1 of 2 done; 1 failed, not followed\n")
 		}},
 		{name: "a pause, followed", verb: mirror.VerbPause, stages: "a done"},
+		{name: "a second pause, followed", verb: mirror.VerbPause, stages: "a done", before: func(e *fenv) {
+			e.pair.Local.SetStatus("a", mirror.StatusPaused)
+			time.Sleep(time.Minute)
+		}, notes: []string{"it was already there before this call"}},
 		{name: "a resume, followed", verb: mirror.VerbResume, stages: "a done"},
 		{name: "a restore, followed", verb: mirror.VerbTruncateAndRestore, options: slow, stages: "a done"},
 		{name: "a failover, followed", verb: mirror.VerbFailover, options: slow, stages: "a done"},

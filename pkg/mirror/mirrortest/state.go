@@ -164,7 +164,9 @@ func (c *Cluster) refuse(verb mirror.Verb, name string) *refusal {
 func (c *Cluster) apply(verb mirror.Verb, name string) {
 	here, there, how := c.topics[name], c.peer.topics[name], transitions[verb]
 	here.applied[verb]++
-	here.goThrough(how.here, c.pair.opts.Settle)
+	if len(how.here) > 1 || here.status != how.here[0] { // a second pause or resume does nothing
+		here.goThrough(how.here, c.pair.opts.Settle)
+	}
 	there.goThrough(how.there, c.pair.opts.Settle)
 	if how.also != nil {
 		how.also(here, there)
