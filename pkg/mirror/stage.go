@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -116,7 +117,7 @@ func (v verb) judge(here, there sight, now moment) (f finding) {
 		blocked = blocked || s.firm && now.sinceCall >= blockedAfter
 	}
 	v.look(here, v.done, v.from, v.through, note, block, &signs)
-	if here.read && !here.listed && !here.gone && v.name != VerbTruncateAndRestore {
+	if here.read && !here.listed && !here.gone && !v.fromUnlisted {
 		note("%s does not list it", here.cluster)
 	}
 	switch paused := there.listed && there.mirror.Status == StatusPaused; {
@@ -171,10 +172,9 @@ func (v verb) look(
 			block(s, "%s no longer lists it", s.cluster)
 		}
 		return
-	case hidesMore(status) && v.name == VerbFailover:
-		note("it is %s on %s, which can hide a finished failover: try one produce", status, s.cluster)
 	case hidesMore(status):
-		note("it is %s on %s, which can hide a change that is under way or done", status, s.cluster)
+		hidden := cmp.Or(v.hidden, "a change that is under way or done")
+		note("it is %s on %s, which can hide %s", status, s.cluster, hidden)
 	}
 	starts, pending := slices.Contains(from, status) && status != goal, strings.HasPrefix(string(status), "PENDING_")
 	known := slices.Contains(knownStatuses, status)

@@ -37,6 +37,8 @@ type verb struct {
 	done, doneThere Status
 	// from are the statuses that it starts from here, and through those that it leads through.
 	from, through []Status
+	fromUnlisted  bool   // it starts also from a topic that is not listed
+	hidden        string // what a status can hide that does not tell all; "" is any change
 	past          string // what may have been done to a topic
 	notAll        string // the decision while not every topic is accepted
 	// proofOnly says that a request is not retried after a 429 that is a strong sign of the rate
@@ -86,7 +88,7 @@ var verbs = []verb{
 	{
 		name: VerbFailover, done: StatusStopped, past: "failed over", notAll: doNotMove,
 		from:    append(slices.Clone(mirroring), StatusFailed, StatusLinkFailed, StatusLinkPaused, StatusSourceUnavailable),
-		through: stopping,
+		through: stopping, hidden: "a finished failover: try one produce",
 		newRequest: func(server, cluster, link string, dryRun bool, body io.Reader) (*http.Request, error) {
 			p := gen.UpdateKafkaMirrorTopicsFailoverParams{ValidateOnly: &dryRun}
 			return gen.NewUpdateKafkaMirrorTopicsFailoverRequestWithBody(server, cluster, link, &p, jsonType, body)
@@ -111,7 +113,7 @@ var verbs = []verb{
 	{
 		name: VerbTruncateAndRestore, done: StatusActive, past: "truncated and restored",
 		notAll: "do not count on the restore",
-		from:   []Status{StatusStopped}, through: restoring,
+		from:   []Status{StatusStopped}, fromUnlisted: true, through: restoring,
 		proofOnly: true,
 		newRequest: func(server, cluster, link string, dryRun bool, body io.Reader) (*http.Request, error) {
 			p := gen.UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorParams{ValidateOnly: &dryRun}

@@ -278,7 +278,7 @@ func (c *Cluster) row(q query, name string) gen.AlterMirrorStatusResponseData {
 	}
 	if no := c.refuse(q.verb, name); no != nil {
 		row.ErrorCode, row.ErrorMessage = &no.code, &no.message
-	} else if q.verb == mirror.VerbTruncateAndRestore {
+	} else if transitions[q.verb].restores {
 		c.truncation(name, q.partitions, &row)
 	}
 	if t := c.topics[name]; t != nil {
