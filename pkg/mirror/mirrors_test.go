@@ -291,6 +291,13 @@ func TestMirror_NamedByTheCaller(t *testing.T) {
 	require.Equal(t, secret+"-log", m.Topic)
 	_, err = newClient(t, cfg).Mirrors(t.Context(), pair.Link())
 	require.ErrorContains(t, err, "row 1 has a name with the credential in it")
+	report, err := newClient(t, cfg).Promote(t.Context(), pair.Link(), mirror.Topics(secret+"-log"))
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	once := mirror.FollowOptions{OnPoll: func(context.Context, *mirror.Progress) { cancel() }}
+	p, _ := newClient(t, cfg).Follow(ctx, report, once)
+	require.Equal(t, []string{secret + "-log"}, p.Topics(mirror.StageDone))
 }
 
 // Middleware that hides the transport's own error does not make a lost read look unsent.

@@ -111,7 +111,7 @@ func (w *mirrorWalk) mirror(v jsontext.Value) error {
 	case !readable || m.Topic == "":
 		w.odd.add("row %d has no topic name that can be read", number)
 		return nil
-	case m.Topic != w.asked && w.hide.inName(m.Topic): // what the caller asked for is no secret
+	case m.Topic != w.asked && w.only == nil && w.hide.inName(m.Topic): // what the caller named is no secret
 		w.odd.add("row %d has a name with the credential in it", number)
 		return nil
 	case !isTopicName(m.Topic):
