@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -118,7 +119,7 @@ func run(link, path string, pause time.Duration, notBegun, names []string) (err 
 			return err
 		}
 	}
-	if known.Count(mirror.Accepted)+known.Count(mirror.Unknown) == 0 {
+	if !slices.ContainsFunc(known.Results, mayBeUnderWay) {
 		return known.Err()
 	}
 	progress, err := local.Follow(drain, known, mirror.FollowOptions{
@@ -132,6 +133,13 @@ func run(link, path string, pause time.Duration, notBegun, names []string) (err 
 		return err
 	}
 	return j.Finish()
+}
+
+// mayBeUnderWay tells whether there is something to follow: also a topic whose mirror had stopped already.
+func mayBeUnderWay(r mirror.Result) bool {
+	var refusal *mirror.TopicError
+	return r.Outcome == mirror.Accepted || r.Outcome == mirror.Unknown ||
+		errors.As(r.Err(), &refusal) && refusal.AlreadyStopped()
 }
 
 // ready returns what speaks against a reversal: the sides of the link do not fit, or topics lag.

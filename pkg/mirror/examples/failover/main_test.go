@@ -176,6 +176,18 @@ func TestFailover_Refused(t *testing.T) {
 	require.Contains(t, out, "t000: 40301: not this one")
 }
 
+// A call that comes to the server after it was done, such as one that a gateway repeated, is followed too.
+func TestFailover_AlreadyStopped(t *testing.T) {
+	j := newJob(t, 1)
+	j.Local.Inject(mirrortest.Fault{Nth: 2, Topic: "t000", AfterApply: true, Do: mirrortest.Row(
+		`{"mirror_topic_name":"t000","error_code":400,"error_message":"Topic 't000' has already stopped its mirror from 'x'"}`,
+	)})
+	code, out := j.run("dr-link", j.args...)
+	require.Equal(t, 0, code, out)
+	require.Contains(t, out, "clients may move: 1 of 1\n")
+	j.requireReversedOnce(t)
+}
+
 func TestFailover_CalledWrongly(t *testing.T) {
 	j := newJob(t, 1)
 	for _, args := range [][]string{
