@@ -290,8 +290,13 @@ func (r *Report) Topics(o Outcome) []string {
 }
 
 // Remaining returns those of the names that are still to be sent: the report has no Result for them, or
-// nothing was done. Their order stays. It takes one pass, however many names there are.
+// nothing was done. Their order stays. It takes one pass, however many names there are. There are none if
+// Unaccounted is UnaccountedUnknown, as after a call by pattern whose answer was lost: any of them may have been
+// changed.
 func (r *Report) Remaining(names ...string) []string {
+	if r.Unaccounted == UnaccountedUnknown {
+		return nil
+	}
 	sent := make(map[string]bool, len(r.Results))
 	for i := range r.Results {
 		sent[r.Results[i].Topic] = r.Results[i].Outcome != Untouched
