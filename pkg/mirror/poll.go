@@ -190,59 +190,10 @@ func (f *follow) see(s *side, l *Listing, now time.Time) {
 		from = fromThere
 	}
 	for i, t := range f.topics {
-		w := &s.sights[i]
-		w.current = false
-		m, listed := l.Mirror(t.result.Topic)
-		if listed && m.Status == "" || !listed && !l.Complete {
-			continue // it says nothing
-		}
-		ignored, confirmed := w.isOlder(m, listed, l.Complete)
-		if ignored {
-			w.same, w.firm = 0, false
-			continue
-		}
-		changed := !w.read || w.listed != listed || w.mirror.Status != m.Status
-		if changed {
-			w.same, w.at, w.had = 0, now, listed && slices.Contains(w.all, m.Status)
-		}
-		switch {
-		case confirmed: // by the second of two whole lists
-			w.same = 2
-		case l.Complete:
-			w.same++
-		default:
-			w.same = 0
-		}
-		w.gone = w.gone || w.listed
-		w.age = ageOf(m, listed, s.before, l.At, l.answered, t.sent)
-		w.moved = w.moved || changed && w.read && w.listed && listed
-		if w.age == ageNotKnown && w.moved {
-			w.age = ageSince // this Follow saw it change
-		}
-		w.read, w.listed, w.mirror, w.older, w.absent = true, listed, m, nil, false
-		w.firm, w.current, w.seenAt = w.same >= 2, l.Complete, now
-		if l.Complete {
-			w.wholeAt = now
-		}
-		if !listed {
-			continue
-		}
-		w.left = w.left || !slices.Contains(from, m.Status) && !hidesMore(m.Status)
-		if !slices.Contains(w.all, m.Status) {
-			w.all = append(w.all, m.Status)
-			f.hasMoved(t, now)
-		}
-		if lag := m.Lag(); lag.Partitions > 0 && (w.lag < 0 || lag.Total < w.lag) {
-			if w.lag >= 0 {
-				f.hasMoved(t, now)
-			}
-			w.lag = lag.Total
+		if s.sights[i].see(l, s.before, t.result.Topic, from, t.sent, now) {
+			t.moved, f.progressed, t.reasons = now, now, nil
 		}
 	}
-}
-
-func (f *follow) hasMoved(t *followed, now time.Time) {
-	t.moved, f.progressed, t.reasons = now, now, nil
 }
 
 // judge gives every topic its stage.

@@ -3,6 +3,7 @@ package mirror
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -111,6 +112,56 @@ func (s *side) take(l *Listing, err error, took time.Duration, now time.Time, in
 	default:
 		s.refused = 0
 	}
+}
+
+// see takes in what a list shows of the topic, and tells whether that is progress: before is the list from before
+// the call, from are the statuses that the verb starts from, and sent is when it was sent.
+func (w *watched) see(l, before *Listing, topic string, from []Status, sent, now time.Time) (progress bool) {
+	w.current = false
+	m, listed := l.Mirror(topic)
+	if listed && m.Status == "" || !listed && !l.Complete {
+		return false // it says nothing
+	}
+	ignored, confirmed := w.isOlder(m, listed, l.Complete)
+	if ignored {
+		w.same, w.firm = 0, false
+		return false
+	}
+	changed := !w.read || w.listed != listed || w.mirror.Status != m.Status
+	if changed {
+		w.same, w.at, w.had = 0, now, listed && slices.Contains(w.all, m.Status)
+	}
+	switch {
+	case confirmed: // by the second of two whole lists
+		w.same = 2
+	case l.Complete:
+		w.same++
+	default:
+		w.same = 0
+	}
+	w.gone = w.gone || w.listed
+	w.age = ageOf(m, listed, before, l.At, l.answered, sent)
+	w.moved = w.moved || changed && w.read && w.listed && listed
+	if w.age == ageNotKnown && w.moved {
+		w.age = ageSince // this Follow saw it change
+	}
+	w.read, w.listed, w.mirror, w.older, w.absent = true, listed, m, nil, false
+	w.firm, w.current, w.seenAt = w.same >= 2, l.Complete, now
+	if l.Complete {
+		w.wholeAt = now
+	}
+	if !listed {
+		return false
+	}
+	w.left = w.left || !slices.Contains(from, m.Status) && !hidesMore(m.Status)
+	if !slices.Contains(w.all, m.Status) {
+		w.all, progress = append(w.all, m.Status), true
+	}
+	if lag := m.Lag(); lag.Partitions > 0 && (w.lag < 0 || lag.Total < w.lag) {
+		progress = progress || w.lag >= 0
+		w.lag = lag.Total
+	}
+	return progress
 }
 
 // isOlder tells whether a row, or its absence, is to be ignored, since it is older than what was seen
