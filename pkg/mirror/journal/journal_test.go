@@ -281,7 +281,8 @@ func TestJournal_DamageIsSaid(t *testing.T) {
 			lines[0] + lines[1] + strings.Replace(lines[2], "dr-link", "other", 1), "line 3: it is about another job",
 		},
 		"a finding of another job": {
-			lines[0] + `{"version":1,"settled":{"version":3,"verb":"pause","results":[]}}` + "\n", "line 2: it is about another job",
+			lines[0] + `{"version":1,"settled":{"version":3,"verb":"pause","results":[]}}` + "\n",
+			"line 2: it is about another job",
 		},
 		"a second job":         {lines[0] + lines[0], "line 2: there is a second job"},
 		"an answer to nothing": {lines[0] + lines[2], "line 2: it answers a batch that was not sent"},
