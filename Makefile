@@ -112,7 +112,7 @@ contract-tools: ## build specdiff, which compares contracts, and oasdiff, which 
 override export SPEC := $(value SPEC)
 
 .PHONY: contract-diff
-contract-diff: ## say what another specification would mean for us: SPEC=file-or-URL (the last line printed says which it was)
+contract-diff: ## say what another specification would break here: SPEC=file-or-URL (the last line printed says which it was)
 	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
 	$(MAKE) --no-print-directory --silent contract-tools DIR="$$dir" >&2; \
 	"$$dir/specdiff" -oasdiff "$$dir/oasdiff" -- "$$SPEC"
