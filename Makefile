@@ -32,7 +32,8 @@ dry-run: ## ask a real cluster what a verb would do: LINK=… TOPICS=a,b VERB=re
 .PHONY: serve
 serve: ## run two linked clusters on loopback to point any client at, until interrupted: PORT=8090
 	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; go build -o "$$dir/serve" ./pkg/mirror/internal/serve; \
-	"$$dir/serve" -port $(or $(PORT),0) & trap "kill $$! 2>/dev/null || true" INT TERM; wait $$! || wait $$!
+	"$$dir/serve" -port $(or $(PORT),0) & \
+	trap "trap '' INT TERM; kill $$! 2>/dev/null || true" INT TERM; wait $$! || wait $$!
 
 .PHONY: test
 test: ## run all tests, with the race detector where there is a C compiler
@@ -111,7 +112,7 @@ contract-tools: ## build specdiff, which compares contracts, and oasdiff, which 
 override export SPEC := $(value SPEC)
 
 .PHONY: contract-diff
-contract-diff: ## say what another specification would mean for us: SPEC=file-or-URL (the last line printed says which it was)
+contract-diff: ## say what another specification would break here: SPEC=file-or-URL (the last line printed says which it was)
 	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
 	$(MAKE) --no-print-directory --silent contract-tools DIR="$$dir" >&2; \
 	"$$dir/specdiff" -oasdiff "$$dir/oasdiff" -- "$$SPEC"

@@ -4,9 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"io"
 	"log/slog"
-	"net/http"
 	"time"
 )
 
@@ -40,25 +38,6 @@ func (c *Client) alter(ctx context.Context, v Verb, link string, s Selection, dr
 		c.logger.LogAttrs(ctx, slog.LevelInfo, "mirror topics accepted", run, slog.Any("report", report))
 	}
 	return report, err
-}
-
-// request returns the batch's request, whose answer is read into the part.
-func (b Batch) request(p *part) *request {
-	v, _ := b.Verb.find()
-	return &request{
-		name: string(b.Verb), link: b.Link, path: "/mirrors:" + string(b.Verb), body: b.body(),
-		make: func(server, clusterID, link string, body io.Reader) (*http.Request, error) {
-			return v.newRequest(server, clusterID, link, b.DryRun, body)
-		},
-		safe: b.DryRun, proofOnly: v.proofOnly && !b.DryRun,
-		read: func(_ http.Header, body io.Reader) (rows int, err error) {
-			list, err := readAnswer(body, p.known, p.add)
-			p.next = clean(p.hide.text(list.next))
-			return list.rows, err
-		},
-		reset: p.forget,
-		told:  Attempt{Run: b.Run, Batch: b.Index, Topics: len(b.Topics)},
-	}
 }
 
 // batchDone is a batch that needs no further request.

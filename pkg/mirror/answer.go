@@ -419,25 +419,3 @@ func (r *row) readTruncated(c *cursor) {
 		r.MessagesTruncated = new(int64(total))
 	}
 }
-
-// maxSlab bounds the length of what a slab cuts lists from: all of it is kept as long as one of them is.
-const maxSlab = 512
-
-// slab makes short lists, several from one allocation.
-type slab[T any] struct {
-	free  []T
-	taken int // how long all lists are
-}
-
-// take returns a list of n elements that are zero. It is never nil.
-func (s *slab[T]) take(n int) []T {
-	if n > maxSlab/8 { // for it, too much would be thrown away of a slab that is nearly used up
-		return make([]T, n)
-	}
-	if s.free == nil || n > len(s.free) {
-		s.free = make([]T, max(n, min(s.taken, maxSlab)))
-	}
-	list := s.free[:n:n]
-	s.free, s.taken = s.free[n:], s.taken+n
-	return list
-}

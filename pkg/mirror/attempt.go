@@ -27,7 +27,7 @@ type request struct {
 	body []byte // nil for a read
 	// make makes the request with the given body.
 	make func(server, clusterID, link string, body io.Reader) (*http.Request, error)
-	// safe says that it changes nothing, so that it may be sent again whatever came of it; single, that it
+	// safe says that it changes nothing, so that it may be sent again in any case; single, that it
 	// is sent once all the same; and proofOnly, that a 429 is no reason to send it again without proof.
 	safe, single, proofOnly bool
 	// read reads the body of a 200, and returns how many rows it had; reset forgets what it read.

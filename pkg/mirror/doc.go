@@ -57,7 +57,7 @@
 //     Unknown, and so is one about which rows contradict each other. A row that the selection does not
 //     cover is unexpected.
 //   - Untouched is proof: nothing of the request's body was ever taken from the library, or the
-//     response is one of a short list. Where the list rests on an assumption, [Attempt].Assumed says so.
+//     response is one of the list below. Where that rests on an assumption, [Attempt].Assumed says so.
 //   - Retry only what was not processed: the library retries a request that was provably not sent, one
 //     that the rate limiter rejected, and once one that got a 401 ([Config].RetryFor). A 429 is proof of
 //     a rejection only with the header DoSFilter: unavailable. One with the limiter's page alone is
@@ -78,6 +78,23 @@
 //     grouping, and forgets no Unknown.
 //   - The cause is named: an error says whether the credential, the middleware, the proxy or the
 //     cluster failed.
+//
+// # What a response proves
+//
+// A 200 is read row by row. Otherwise, of the topics of a request:
+//
+//	nothing was taken of the request's body     Untouched
+//	429 with the header DoSFilter: unavailable  Untouched
+//	421                                         Untouched (RFC 9110)
+//	301, 302, 307, 308, 401, 404, 405, 407,     Untouched (assumed)
+//	411, 414, 415, 417, 422, 426, 428, 431, 511
+//	400 with error codes, and none is 40002     Untouched (assumed)
+//	400 that is Jetty's page Bad Message        Untouched (assumed)
+//	403 that is not HTML                        Untouched (assumed)
+//	413 without an error code                   Untouched (assumed)
+//	anything else, or no response               Unknown
+//
+// A request that is seen to have been sent twice proves nothing by a refusal: Unknown.
 //
 // # The way of a call
 //
@@ -116,6 +133,13 @@
 // It is closed source. Not documented, and so not relied on: the dialect and anchoring of patterns, how many names
 // one request may carry, the order of the answer's rows, and whether lag is a reason to refuse. Assumed: that a 401,
 // 403 or 404 touches nothing.
+//
+// # Speed
+//
+// An answer is read row by row as it arrives, and its body is not kept. [Config].BatchSize and Parallel say how
+// much is under way at once. Where the rate limiter is the limit and not the cluster, more at once does not help:
+// after a rejection the client sends nothing for a second or more, and then half as many requests at a time. In a
+// clone, make simulate prints how long large runs take, and make bench what reading them takes.
 //
 // # The JSON form
 //

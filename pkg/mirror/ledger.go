@@ -3,6 +3,8 @@ package mirror
 import (
 	"cmp"
 	"fmt"
+	"io"
+	"net/http"
 	"slices"
 )
 
@@ -382,4 +384,23 @@ func (b Batch) Unanswered() *Report {
 // report returns a report about the batch without any results.
 func (b Batch) report() *Report {
 	return &Report{Verb: b.Verb, ClusterID: b.ClusterID, Link: b.Link, DryRun: b.DryRun, Pattern: b.Pattern}
+}
+
+// request returns the batch's request, whose answer is read into the part.
+func (b Batch) request(p *part) *request {
+	v, _ := b.Verb.find()
+	return &request{
+		name: string(b.Verb), link: b.Link, path: "/mirrors:" + string(b.Verb), body: b.body(),
+		make: func(server, clusterID, link string, body io.Reader) (*http.Request, error) {
+			return v.newRequest(server, clusterID, link, b.DryRun, body)
+		},
+		safe: b.DryRun, proofOnly: v.proofOnly && !b.DryRun,
+		read: func(_ http.Header, body io.Reader) (rows int, err error) {
+			list, err := readAnswer(body, p.known, p.add)
+			p.next = clean(p.hide.text(list.next))
+			return list.rows, err
+		},
+		reset: p.forget,
+		told:  Attempt{Run: b.Run, Batch: b.Index, Topics: len(b.Topics)},
+	}
 }

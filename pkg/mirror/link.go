@@ -221,9 +221,6 @@ func (info *LinkInfo) fill(data *linkData, hide *redactor) {
 	}
 }
 
-// noError is the name that says that there is no error.
-const noError = "NO_ERROR"
-
 // CheckPair compares the two sides of a link, one from each cluster, before a reversal. It returns an error
 // that says everything that is not as a reversal needs it, or nil if it finds nothing: names, link ids (that
 // they must be equal is assumed) and the clusters that the sides point at; a mode that is not BIDIRECTIONAL

@@ -101,17 +101,6 @@ func (r *Report) addProblem(p error) {
 	}
 }
 
-// mergeIndex says what is where in a report, and lasts from one merge or settlement to the next.
-type mergeIndex struct {
-	owner    *Report        // a copy of the report must not use it
-	places   map[string]int // topic to place in Results
-	open     int            // how many Results are Unknown or Untouched
-	attempts map[attemptID]bool
-	problems map[string]bool // their texts
-	// unexpected are the outcomes that unexpected rows give topics.
-	unexpected map[string][]Outcome
-}
-
 // indexed returns the report's index, which is made anew if the report is not as the last merge left
 // it.
 func (r *Report) indexed() *mergeIndex {
@@ -311,13 +300,6 @@ func (r *Report) unaccountedRank() int {
 		return 1
 	}
 	return 0
-}
-
-// attemptID is how an attempt is known.
-type attemptID struct {
-	run           string
-	batch, number int
-	start         int64 // of an attempt whose run is not known
 }
 
 func (a *Attempt) id() attemptID {

@@ -77,45 +77,6 @@ type TopicProgress struct {
 	Reasons []Reason `json:"reasons,omitempty"`
 }
 
-// progress is how things are now.
-func (f *follow) progress() *Progress {
-	p := &Progress{
-		Verb: f.report.Verb, ClusterID: f.report.ClusterID, Link: f.report.Link, At: time.Now(), Ended: f.ended,
-		Began: f.began, Polls: f.polls, Followed: make([]TopicProgress, len(f.topics)), NotFollowed: map[Outcome]int{},
-		Unaccounted: f.report.Unaccounted, report: f.report,
-	}
-	for i := range f.report.Results {
-		if res := &f.report.Results[i]; !isFollowed(*res) {
-			p.NotFollowed[res.Outcome]++
-		}
-	}
-	for _, s := range f.sides {
-		one := ClusterProgress{ClusterID: s.client.clusterID, Lists: s.lists, Listed: s.listed, Dark: s.failing}
-		if s.lastErr != nil {
-			one.Error = clean(s.lastErr.Error())
-		}
-		p.Clusters = append(p.Clusters, one)
-	}
-	for i, t := range f.topics {
-		one := TopicProgress{
-			Topic: t.result.Topic, Outcome: t.result.Outcome, Stage: t.finding.stage, Since: t.since,
-			Earlier: t.finding.earlier, Firm: t.firm, Alone: t.finding.alone,
-			Notes: slices.Clone(t.finding.notes), Reasons: slices.Clone(t.reasons),
-		}
-		if one.Stage == StageDone && !t.firm {
-			one.Notes = append(one.Notes, "the latest list was not read to its end, or says otherwise")
-		}
-		if w := &f.sides[0].sights[i]; w.listed {
-			one.Here, one.HereAt = w.mirror, w.seenAt
-		}
-		if len(f.sides) > 1 && f.sides[1].sights[i].listed {
-			one.There, one.ThereAt = f.sides[1].sights[i].mirror, f.sides[1].sights[i].seenAt
-		}
-		p.Followed[i] = one
-	}
-	return p
-}
-
 // Topic returns how far a topic has come, and whether it is followed.
 func (p *Progress) Topic(name string) (TopicProgress, bool) {
 	for i := range p.Followed {

@@ -10,7 +10,8 @@ import (
 )
 
 // classify says what a response proves that is not a readable 200, and whether a dry run or a
-// rejected request may be sent again. This is the whole table; what it does not list proves nothing.
+// rejected request may be sent again. This is the whole table, which the package documentation repeats; what it does
+// not list proves nothing.
 func classify(resp *http.Response, body io.Reader, hide *redactor) verdict {
 	p := readPage(resp, body, hide)
 	e := p.apiError(resp, hide)

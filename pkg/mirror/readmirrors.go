@@ -201,3 +201,6 @@ func (w *mirrorWalk) reasons(c *cursor) (reasons []Reason) {
 
 // maxReasons bounds how many reasons of one topic are kept.
 const maxReasons = 100
+
+// noError is the name that says that there is no error.
+const noError = "NO_ERROR"

@@ -2,13 +2,10 @@ package mirror
 
 import (
 	"encoding/json"
-	"fmt"
 	"math"
 	"slices"
 	"strconv"
 	"time"
-
-	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
 )
 
 // Number is a number that a server gave, or NotKnown.
@@ -97,6 +94,18 @@ type Result struct {
 	cause error
 }
 
+// Settlement says how an outcome was found that the call itself left open.
+type Settlement struct {
+	// Why is what was found, as whoever settled it said it.
+	Why string `json:"why"`
+	// At is when it was settled.
+	At time.Time `json:"at"`
+	// From is the outcome that it had before: Unknown, or Failed where the mirror had stopped already.
+	From Outcome `json:"from"`
+	// Because is why it had that outcome.
+	Because string `json:"because"`
+}
+
 // Err returns why the topic is not Accepted: a *TopicError if it Failed, else what happened to
 // the request, often an *APIError that other topics share. It is nil for an Accepted topic.
 func (r Result) Err() error {
@@ -165,6 +174,17 @@ type Report struct {
 	index *mergeIndex
 }
 
+// mergeIndex says what is where in a report, and lasts from one merge or settlement to the next.
+type mergeIndex struct {
+	owner    *Report        // a copy of the report must not use it
+	places   map[string]int // topic to place in Results
+	open     int            // how many Results are Unknown or Untouched
+	attempts map[attemptID]bool
+	problems map[string]bool // their texts
+	// unexpected are the outcomes that unexpected rows give topics.
+	unexpected map[string][]Outcome
+}
+
 // Attempt is one attempt at sending one request.
 type Attempt struct {
 	// Run is the call that it belongs to, Batch the index of the batch that it sent, from 0, and Number
@@ -195,69 +215,11 @@ type Attempt struct {
 	Error string `json:"error,omitempty"`
 }
 
-// Err returns nil only if every topic asked for was accepted, there was at least one, the answer
-// was read to its end, and nothing unexpected was in it; otherwise it returns an
-// *IncompleteError. It is the error that the verb returned.
-func (r *Report) Err() error {
-	e := &IncompleteError{Report: r}
-	known := map[error]bool{}
-	add := func(cause error) {
-		if !known[cause] {
-			known[cause] = true
-			e.causes = append(e.causes, cause)
-		}
-	}
-	for _, p := range r.runProblems() {
-		add(p)
-	}
-	for _, failed := range []bool{false, true} {
-		for i := range r.Results {
-			if err := r.Results[i].Err(); err != nil && failed == (r.Results[i].Outcome == Failed) {
-				add(err)
-			}
-		}
-	}
-	if len(e.causes) == 0 {
-		if r.Complete {
-			return nil
-		}
-		add(cause("the answer was not read to its end", ErrOutcomeUnknown))
-	}
-	return e
-}
-
-// runProblems returns the causes that are about the run and not about one topic alone.
-func (r *Report) runProblems() []error {
-	var problems []error
-	if r.unaccountedFor != nil && (r.Pattern != "" || len(r.Results) == 0) {
-		problems = append(problems, r.unaccountedFor)
-	}
-	problems = append(problems, r.problems...)
-	if r.UnexpectedCount > 0 {
-		text := "the answer has " + count(r.UnexpectedCount, "unexpected row")
-		if len(r.Unexpected) > 0 {
-			u := &r.Unexpected[0]
-			if u.Topic != "" {
-				text += ", the first about " + printable.Quote(u.Topic)
-			}
-			if len(u.Notes) > 0 {
-				text += ": " + clean(u.Notes[0])
-			}
-		}
-		problems = append(problems, cause(text, nil))
-	}
-	if r.Next != "" {
-		problems = append(problems, goesOn(r.Next))
-	}
-	if len(r.Results) == 0 && len(problems) == 0 {
-		problems = append(problems, cause("the server answered with no rows", ErrNoTopics))
-	}
-	return problems
-}
-
-// goesOn is the cause where metadata.next is set.
-func goesOn(next string) error {
-	return cause("the answer goes on at "+printable.Quote(next)+", so rows are missing", nil)
+// attemptID is how an attempt is known.
+type attemptID struct {
+	run           string
+	batch, number int
+	start         int64 // of an attempt whose run is not known
 }
 
 // closed tells whether the report is complete, given how many of its Results are Unknown or Untouched.
@@ -290,8 +252,13 @@ func (r *Report) Topics(o Outcome) []string {
 }
 
 // Remaining returns those of the names that are still to be sent: the report has no Result for them, or
-// nothing was done. Their order stays. It takes one pass, however many names there are.
+// nothing was done. Their order stays. It takes one pass, however many names there are. There are none if
+// Unaccounted is UnaccountedUnknown, as after a call by pattern whose answer was lost: any of them may have been
+// changed.
 func (r *Report) Remaining(names ...string) []string {
+	if r.Unaccounted == UnaccountedUnknown {
+		return nil
+	}
 	sent := make(map[string]bool, len(r.Results))
 	for i := range r.Results {
 		sent[r.Results[i].Topic] = r.Results[i].Outcome != Untouched
@@ -314,11 +281,6 @@ func (r *Report) Count(o Outcome) int {
 		}
 	}
 	return n
-}
-
-// unknown tells whether a topic, named or not, may have been changed and the outcome is not known.
-func (r *Report) unknown() bool {
-	return r.Count(Unknown) > 0 || r.Unaccounted == UnaccountedUnknown
 }
 
 // FailureGroup is the Failed topics of one code.
@@ -350,43 +312,6 @@ func (r *Report) Failures() []FailureGroup {
 		groups[g].Topics = append(groups[g].Topics, res.Topic)
 	}
 	return groups
-}
-
-// An IncompleteError says that a call fell short of 'all accepted'. Every error that a Client's
-// verb returns is one, bad arguments included, so that errors.As gets at the report anywhere up
-// the stack.
-type IncompleteError struct {
-	// Report is the report that the verb returned beside the error; not nil in an error that the
-	// library returned.
-	Report *Report
-
-	causes []error
-}
-
-// Error gives the counts and the first cause on one printable line.
-func (e *IncompleteError) Error() string {
-	s := "not all accepted"
-	if e.Report != nil {
-		s = e.Report.String()
-	}
-	if len(e.causes) > 0 {
-		s += ": " + e.causes[0].Error()
-	}
-	if n := len(e.causes) - 1; n > 0 {
-		s += fmt.Sprintf(" (and %s)", count(n, "other cause"))
-	}
-	return s
-}
-
-// Unwrap returns the distinct causes: what was wrong with the run first, then why topics are Unknown
-// or Untouched, then the refusals, each in the order asked. A cause that many topics share is there
-// once.
-func (e *IncompleteError) Unwrap() []error { return e.causes }
-
-// Is makes the error match ErrOutcomeUnknown where a topic, named or not, may have been changed and
-// the outcome is not known.
-func (e *IncompleteError) Is(target error) bool {
-	return target == ErrOutcomeUnknown && e.Report != nil && e.Report.unknown()
 }
 
 // How many rows a report keeps: of those that are unexpected, and, in its notes, of those for one topic.

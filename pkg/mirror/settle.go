@@ -8,18 +8,6 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
 )
 
-// Settlement says how an outcome was found that the call itself left open.
-type Settlement struct {
-	// Why is what was found, as whoever settled it said it.
-	Why string `json:"why"`
-	// At is when it was settled.
-	At time.Time `json:"at"`
-	// From is the outcome that it had before: Unknown, or Failed where the mirror had stopped already.
-	From Outcome `json:"from"`
-	// Because is why it had that outcome.
-	Because string `json:"because"`
-}
-
 // Settle gives a topic the outcome that was found by other means than the call: by looking at the cluster.
 // It can be settled only from Unknown, or from a failure that is TopicError.AlreadyStopped, and to Accepted,
 // Failed or Untouched. Accepted then means that the topic was seen where the call wanted it, not that the

@@ -7,6 +7,21 @@ import (
 	"time"
 )
 
+const (
+	// longestPause bounds the pause after a poll that could not be made; it doubles up to here.
+	longestPause = time.Minute
+	// beforeCall is how much earlier than the call a state must have begun, by the cluster's clock, to count
+	// as from before it.
+	beforeCall = 10 * time.Second
+	// freshLink is how long a cluster may not know a link that was just made (observed).
+	freshLink = 30 * time.Second
+	// refusals in a row, over this time, end the reading of a cluster that could be read before.
+	maxRefusals  = 3
+	refusalsOver = 15 * time.Second
+	// firstBound is how long a list may take at first. One that takes longer makes it double.
+	firstBound = 15 * time.Second
+)
+
 // side is one of the clusters.
 type side struct {
 	client *Client
@@ -101,66 +116,54 @@ func (s *side) take(l *Listing, err error, took time.Duration, now time.Time, in
 	}
 }
 
-// see takes in what a list shows of the followed topics.
-func (f *follow) see(s *side, l *Listing, now time.Time) {
-	from := f.verb.from
-	if s != f.sides[0] {
-		from = fromThere
+// see takes in what a list shows of the topic, and tells whether that is progress: before is the list from before
+// the call, from are the statuses that the verb starts from, and sent is when it was sent.
+func (w *watched) see(l, before *Listing, topic string, from []Status, sent, now time.Time) (progress bool) {
+	w.current = false
+	m, listed := l.Mirror(topic)
+	if listed && m.Status == "" || !listed && !l.Complete {
+		return false // it says nothing
 	}
-	for i, t := range f.topics {
-		w := &s.sights[i]
-		w.current = false
-		m, listed := l.Mirror(t.result.Topic)
-		if listed && m.Status == "" || !listed && !l.Complete {
-			continue // it says nothing
-		}
-		ignored, confirmed := w.isOlder(m, listed, l.Complete)
-		if ignored {
-			w.same, w.firm = 0, false
-			continue
-		}
-		changed := !w.read || w.listed != listed || w.mirror.Status != m.Status
-		if changed {
-			w.same, w.at, w.had = 0, now, listed && slices.Contains(w.all, m.Status)
-		}
-		switch {
-		case confirmed: // by the second of two whole lists
-			w.same = 2
-		case l.Complete:
-			w.same++
-		default:
-			w.same = 0
-		}
-		w.gone = w.gone || w.listed
-		w.moved = w.moved || changed && w.read && w.listed && listed
-		w.age = ageOf(m, listed, w.moved, s.before, l.At, l.answered, t.sent)
-		if w.age == ageNotKnown && w.moved {
-			w.age = ageSince // this Follow saw it change
-		}
-		w.read, w.listed, w.mirror, w.older, w.absent = true, listed, m, nil, false
-		w.firm, w.current, w.seenAt = w.same >= 2, l.Complete, now
-		if l.Complete {
-			w.wholeAt = now
-		}
-		if !listed {
-			continue
-		}
-		w.left = w.left || !slices.Contains(from, m.Status) && !hidesMore(m.Status)
-		if !slices.Contains(w.all, m.Status) {
-			w.all = append(w.all, m.Status)
-			f.hasMoved(t, now)
-		}
-		if lag := m.Lag(); lag.Partitions > 0 && (w.lag < 0 || lag.Total < w.lag) {
-			if w.lag >= 0 {
-				f.hasMoved(t, now)
-			}
-			w.lag = lag.Total
-		}
+	ignored, confirmed := w.isOlder(m, listed, l.Complete)
+	if ignored {
+		w.same, w.firm = 0, false
+		return false
 	}
-}
-
-func (f *follow) hasMoved(t *followed, now time.Time) {
-	t.moved, f.progressed, t.reasons = now, now, nil
+	changed := !w.read || w.listed != listed || w.mirror.Status != m.Status
+	if changed {
+		w.same, w.at, w.had = 0, now, listed && slices.Contains(w.all, m.Status)
+	}
+	switch {
+	case confirmed: // by the second of two whole lists
+		w.same = 2
+	case l.Complete:
+		w.same++
+	default:
+		w.same = 0
+	}
+	w.gone = w.gone || w.listed
+	w.moved = w.moved || changed && w.read && w.listed && listed
+	w.age = ageOf(m, listed, w.moved, before, l.At, l.answered, sent)
+	if w.age == ageNotKnown && w.moved {
+		w.age = ageSince // this Follow saw it change
+	}
+	w.read, w.listed, w.mirror, w.older, w.absent = true, listed, m, nil, false
+	w.firm, w.current, w.seenAt = w.same >= 2, l.Complete, now
+	if l.Complete {
+		w.wholeAt = now
+	}
+	if !listed {
+		return false
+	}
+	w.left = w.left || !slices.Contains(from, m.Status) && !hidesMore(m.Status)
+	if !slices.Contains(w.all, m.Status) {
+		w.all, progress = append(w.all, m.Status), true
+	}
+	if lag := m.Lag(); lag.Partitions > 0 && (w.lag < 0 || lag.Total < w.lag) {
+		progress = progress || w.lag >= 0
+		w.lag = lag.Total
+	}
+	return progress
 }
 
 // isOlder tells whether a row, or its absence, is to be ignored, since it is older than what was seen

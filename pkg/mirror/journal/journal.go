@@ -10,6 +10,7 @@ package journal
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -32,8 +33,12 @@ var (
 	ErrInUse = errors.New("the journal is in use")
 )
 
-// version is that of a line's form.
-const version = 1
+const (
+	// version is that of a line's form.
+	version = 1
+	// opening is how each line begins. A file that does not, and has no whole line, is somebody else's.
+	opening = `{"version":1,"at":"`
+)
 
 // line is one line of the file. Exactly one of its members beside the first two is set.
 type line struct {
@@ -47,12 +52,25 @@ type line struct {
 	Finished bool           `json:"finished,omitempty"` // the last line
 }
 
+// report is what the line says of topics; nil if it says nothing of any.
+func (l *line) report() *mirror.Report {
+	switch {
+	case l.Sending != nil:
+		return l.Sending.Unanswered()
+	case l.Answered != nil:
+		return l.Answered.Report
+	}
+	return l.Settled
+}
+
 // job is what a file is about.
 type job struct {
 	ClusterID string      `json:"cluster_id"`
 	Link      string      `json:"link"`
 	Verb      mirror.Verb `json:"verb"`
 }
+
+func jobOf(r *mirror.Report) job { return job{r.ClusterID, r.Link, r.Verb} }
 
 // answered is what became of a batch.
 type answered struct {
@@ -79,15 +97,10 @@ type Journal struct {
 	size    int64 // of what is whole
 	broken  error // why nothing can be written any more
 	job     *job
-	entries []*entry
-	open    map[batchID]*entry
-	done    bool // it is finished
-}
-
-// entry is a batch, or what was settled, in the order of the file.
-type entry struct {
-	batch  *mirror.Batch
-	report *mirror.Report // nil while there is no answer
+	pattern string           // of the calls by pattern; "" before the first
+	reports []*mirror.Report // of batches, and of what was settled, in the order of the file
+	open    map[batchID]int  // the places of those that have no answer yet
+	done    bool             // it is finished
 }
 
 type batchID struct {
@@ -98,15 +111,16 @@ type batchID struct {
 // Open opens the journal of a job, which is made if it is not there, with mode 0600. It locks the file:
 // while another process has it, the error matches ErrInUse. A last line that was not written to its end,
 // as a kill or a full disk leaves it, is dropped, and Torn says so; any other damage is an error that names
-// the line. The journal of a finished job gives ErrFinished. Where the system has no way to lock, the error
+// the line, and leaves the file as it is, as does a file that is no journal. The journal of a finished job gives
+// ErrFinished. Where the system has no way to lock, the error
 // matches errors.ErrUnsupported.
 func Open(path string) (*Journal, error) {
 	f, err := openLocked(path)
 	if err != nil {
 		return nil, fmt.Errorf("journal %s: %w", path, err)
 	}
-	j := &Journal{path: path, file: f, open: map[batchID]*entry{}}
-	text, err := io.ReadAll(f)
+	j := &Journal{path: path, file: f, open: map[batchID]int{}}
+	text, err := readAll(f)
 	if err == nil {
 		err = j.takeAll(text)
 	}
@@ -122,6 +136,18 @@ func Open(path string) (*Journal, error) {
 	return j, nil
 }
 
+// readAll reads a file, which must be one that keeps what is written to it: not a pipe, and not a device.
+func readAll(f *os.File) ([]byte, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errors.New("it is not a regular file")
+	}
+	return io.ReadAll(f)
+}
+
 // Read returns what Report would, of a journal that is finished or that another process has open. It changes
 // nothing, and takes no lock.
 func Read(path string) (*mirror.Report, error) {
@@ -129,7 +155,7 @@ func Read(path string) (*mirror.Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &Journal{path: path, open: map[batchID]*entry{}}
+	j := &Journal{path: path, open: map[batchID]int{}}
 	if err := j.takeAll(text); err != nil {
 		return nil, fmt.Errorf("journal %s: %w", path, err)
 	}
@@ -153,12 +179,17 @@ func (j *Journal) takeAll(text []byte) error {
 			return fmt.Errorf("line %d: %w", n, err)
 		}
 	}
-	j.size, j.torn = int64(whole), whole < len(text)
+	tail := text[whole:]
+	if start := min(len(tail), len(opening)); n == 0 && string(tail[:start]) != opening[:start] {
+		return errors.New("line 1 is damaged: it does not begin as a journal does")
+	}
+	j.size, j.torn = int64(whole), len(tail) > 0
 	return nil
 }
 
 // take takes in what a line says.
 func (j *Journal) take(l *line) error {
+	r := l.report()
 	switch {
 	case j.done:
 		return errors.New("there is something after the end of the job")
@@ -166,30 +197,38 @@ func (j *Journal) take(l *line) error {
 		if j.job != nil {
 			return errors.New("there is a second job")
 		}
+		if l.Job.ClusterID == "" || l.Job.Link == "" || l.Job.Verb == "" {
+			return errors.New("the job lacks its cluster, link or verb")
+		}
 		j.job = l.Job
 	case j.job == nil:
 		return errors.New("the job is not said")
+	case r == nil && l.Finished:
+		j.done = true
+	case r == nil:
+		return errors.New("it says nothing")
+	case jobOf(r) != *j.job || j.otherPattern(r.Pattern):
+		return errors.New("it is about another job")
 	case l.Sending != nil:
-		e := &entry{batch: l.Sending}
-		j.entries = append(j.entries, e)
-		j.open[batchID{l.Sending.Run.ID, l.Sending.Index}] = e
-	case l.Answered != nil && l.Answered.Report != nil:
+		j.pattern = cmp.Or(j.pattern, r.Pattern)
+		j.open[batchID{l.Sending.Run.ID, l.Sending.Index}] = len(j.reports)
+		j.reports = append(j.reports, r)
+	case l.Answered != nil:
 		id := batchID{l.Answered.Run, l.Answered.Batch}
-		e := j.open[id]
-		if e == nil {
+		place, sent := j.open[id]
+		if !sent {
 			return errors.New("it answers a batch that was not sent")
 		}
 		delete(j.open, id)
-		e.report = l.Answered.Report
-	case l.Settled != nil:
-		j.entries = append(j.entries, &entry{report: l.Settled})
-	case l.Finished:
-		j.done = true
+		j.reports[place] = r
 	default:
-		return errors.New("it says nothing")
+		j.reports = append(j.reports, r)
 	}
 	return nil
 }
+
+// otherPattern tells whether the job's pattern is another one: what two patterns cover cannot be told apart.
+func (j *Journal) otherPattern(p string) bool { return p != "" && j.pattern != "" && p != j.pattern }
 
 // write puts a line on disk, and takes it in.
 func (j *Journal) write(l line) error {
@@ -221,8 +260,8 @@ func (j *Journal) Torn() bool { return j.torn }
 
 // Attach returns a Config whose hooks write the journal: a line before each batch, which is on disk before
 // the request goes out, and one after it with its report. They go between the Config's own: BeforeBatch, the
-// line, the request, the line, AfterBatch. A call about another cluster, link or verb than the job's is
-// refused before anything is sent; the first call says what they are. Dry runs are not written.
+// line, the request, the line, AfterBatch. A call about another cluster, link or verb than the job's, or with
+// another pattern, is refused before anything is sent; the first call says what they are. Dry runs are not written.
 func (j *Journal) Attach(cfg mirror.Config) mirror.Config {
 	before, after := cfg.BeforeBatch, cfg.AfterBatch
 	cfg.BeforeBatch = func(ctx context.Context, b mirror.Batch) error {
@@ -263,6 +302,8 @@ func (j *Journal) sending(b mirror.Batch) error {
 	case *j.job != this:
 		return fmt.Errorf("%w: journal %s is of %s on link %q of cluster %q, not of %s on link %q of cluster %q",
 			ErrAnotherJob, j.path, j.job.Verb, j.job.Link, j.job.ClusterID, b.Verb, b.Link, b.ClusterID)
+	case j.otherPattern(b.Pattern):
+		return fmt.Errorf("%w: journal %s is of pattern %q, not of %q", ErrAnotherJob, j.path, j.pattern, b.Pattern)
 	}
 	return j.write(line{Sending: &b})
 }
@@ -283,11 +324,7 @@ func (j *Journal) Report() (*mirror.Report, error) {
 		return whole, nil
 	}
 	whole.ClusterID, whole.Link, whole.Verb = j.job.ClusterID, j.job.Link, j.job.Verb
-	for _, e := range j.entries {
-		r := e.report
-		if r == nil {
-			r = e.batch.Unanswered()
-		}
+	for _, r := range j.reports {
 		if err := whole.Merge(r); err != nil {
 			return nil, fmt.Errorf("journal %s: %w", j.path, err)
 		}
@@ -300,7 +337,7 @@ func (j *Journal) Report() (*mirror.Report, error) {
 func (j *Journal) Settle(r *mirror.Report) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.job == nil || r == nil || *j.job != (job{r.ClusterID, r.Link, r.Verb}) {
+	if j.job == nil || r == nil || *j.job != jobOf(r) {
 		return fmt.Errorf("%w: the report is not of the job of journal %s", ErrAnotherJob, j.path)
 	}
 	results := slices.DeleteFunc(slices.Clone(r.Results), func(one mirror.Result) bool { return one.Settled == nil })

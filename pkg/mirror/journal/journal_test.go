@@ -197,6 +197,27 @@ func TestJournal_OneFileIsOneJob(t *testing.T) {
 	require.NoError(t, j.Settle(report(t, j)), "nothing is settled in it")
 }
 
+// What one call by pattern may have changed is not sent again, and a second pattern would be another job.
+func TestJournal_ACallByPattern(t *testing.T) {
+	pair := newPair(t)
+	path := filepath.Join(t.TempDir(), "job")
+	j := open(t, path)
+	client, err := mirror.NewClient(j.Attach(pair.Local.Config()))
+	require.NoError(t, err)
+	pair.Local.Inject(mirrortest.Fault{AfterApply: true, Do: mirrortest.Cut(0)})
+	_, err = client.ReverseAndPause(t.Context(), "dr-link", mirror.Pattern("^[ab]$"))
+	require.ErrorIs(t, err, mirror.ErrOutcomeUnknown)
+	_, err = client.ReverseAndPause(t.Context(), "dr-link", mirror.Pattern("^[cd]$"))
+	require.ErrorIs(t, err, journal.ErrAnotherJob)
+	require.ErrorContains(t, err, `is of pattern "^[ab]$", not of "^[cd]$"`)
+	require.Zero(t, pair.Local.Requests("c"))
+	require.NoError(t, j.Close())
+
+	known := report(t, open(t, path))
+	require.Equal(t, mirror.UnaccountedUnknown, known.Unaccounted)
+	require.Empty(t, known.Remaining(names...), "any of them may have been changed")
+}
+
 // A second opening of the same file is refused while the first lasts.
 func TestJournal_IsForOneAtATime(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "job")
@@ -231,12 +252,12 @@ func TestJournal_DamageIsSaid(t *testing.T) {
 	lines := strings.SplitAfter(string(whole), "\n")
 	require.Len(t, lines, 1+2*3+1)
 
-	for cut := len(lines[0]); cut < len(whole); cut += 7 {
+	for cut := 0; cut < len(whole); cut += 7 {
 		require.NoError(t, os.WriteFile(path, whole[:cut], 0o600))
 		j := open(t, path)
 		kept, err := os.ReadFile(path)
 		require.NoError(t, err)
-		require.True(t, strings.HasSuffix(string(kept), "\n"))
+		require.True(t, len(kept) == 0 || strings.HasSuffix(string(kept), "\n"))
 		require.Equal(t, len(kept) < cut, j.Torn())
 		known := report(t, j)
 		for _, name := range names { // nothing is said not to have been sent that was written down
@@ -249,9 +270,22 @@ func TestJournal_DamageIsSaid(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
 		"a line that is no JSON":  {lines[0] + "x\n" + lines[1], "line 2 is damaged"},
 		"the version of tomorrow": {strings.Replace(string(whole), `"version":1`, `"version":2`, 1), "line 1 has version 2"},
+		"a file of somebody else": {"a shopping list", "line 1 is damaged: it does not begin as a journal does"},
+		"a report, not a journal": {`{"version":3,"verb":"promote"}`, "line 1 is damaged: it does not begin"},
 		"no job":                  {lines[1], "line 1: the job is not said"},
-		"a second job":            {lines[0] + lines[0], "line 2: there is a second job"},
-		"an answer to nothing":    {lines[0] + lines[2], "line 2: it answers a batch that was not sent"},
+		"half a job":              {`{"version":1,"job":{"link":"dr-link"}}` + "\n", "line 1: the job lacks"},
+		"a batch of another job": {
+			lines[0] + strings.Replace(lines[1], "dr-link", "other", 1), "line 2: it is about another job",
+		},
+		"an answer of another job": {
+			lines[0] + lines[1] + strings.Replace(lines[2], "dr-link", "other", 1), "line 3: it is about another job",
+		},
+		"a finding of another job": {
+			lines[0] + `{"version":1,"settled":{"version":3,"verb":"pause","results":[]}}` + "\n",
+			"line 2: it is about another job",
+		},
+		"a second job":         {lines[0] + lines[0], "line 2: there is a second job"},
+		"an answer to nothing": {lines[0] + lines[2], "line 2: it answers a batch that was not sent"},
 		"an answer twice": {
 			lines[0] + lines[1] + lines[2] + lines[2], "line 4: it answers a batch that was not sent",
 		},

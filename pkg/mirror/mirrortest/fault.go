@@ -21,8 +21,8 @@ type Fault struct {
 	Topic string
 	// Reads makes it fit requests that read mirror topics or links, in place of those that change something.
 	Reads bool
-	// AfterApply makes it act after the change was applied; otherwise nothing is applied, for a Row
-	// to its topic and for any other Action to all.
+	// AfterApply makes it act after the change was applied, and so on no dry run; otherwise nothing is
+	// applied, for a Row to its topic and for any other Action to all.
 	AfterApply bool
 	// Do is what goes wrong; the zero Action is Cut(0).
 	Do Action
@@ -121,10 +121,10 @@ type armed struct {
 
 // trigger counts a request against the faults, and returns the one that acts on it, if any. The
 // pair's mu is held.
-func (c *Cluster) trigger(topics []string, reads bool) *Fault {
+func (c *Cluster) trigger(q query, reads bool) *Fault {
 	var acts *Fault
 	c.faults = slices.DeleteFunc(c.faults, func(a *armed) bool {
-		if a.Reads != reads || a.Topic != "" && !slices.Contains(topics, a.Topic) {
+		if a.Reads != reads || a.AfterApply && q.validateOnly || a.Topic != "" && !slices.Contains(q.topics, a.Topic) {
 			return false
 		}
 		if a.left > 1 {

@@ -522,7 +522,7 @@ func TestFault_BeforeAndAfterApply(t *testing.T) {
 				proper.ServeHTTP(w, r)
 			},
 		), mirror.Accepted, ""},
-		{"filtered", mirrortest.RateLimited(), mirror.Untouched, "429"},
+		{"rate limited", mirrortest.RateLimited(), mirror.Untouched, "429"},
 	} {
 		for _, after := range []bool{false, true} {
 			t.Run(fmt.Sprint(c.name, after), func(t *testing.T) {

@@ -72,7 +72,7 @@ func (c *Cluster) answer(r *http.Request, body []byte) (a response, fault *Fault
 	}
 	defer func() { a.over = over }()
 	q, refused := c.read(r, body)
-	fault = c.trigger(q.topics, r.Method == http.MethodGet)
+	fault = c.trigger(q, r.Method == http.MethodGet)
 	if refused != nil {
 		return *refused, fault, 0
 	}

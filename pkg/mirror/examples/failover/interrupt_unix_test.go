@@ -35,7 +35,7 @@ func interrupted(t *testing.T, j *job, times int) (int, string) {
 	cmd := j.command("dr-link", j.args...)
 	out := heard{interrupted: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = &out, &out
-	j.Local.Inject(mirrortest.Fault{Nth: 3, AfterApply: true, Do: mirrortest.Handle(
+	j.Local.Inject(mirrortest.Fault{AfterApply: true, Do: mirrortest.Handle(
 		func(w http.ResponseWriter, r *http.Request, proper http.Handler) {
 			_ = cmd.Process.Signal(os.Interrupt)
 			<-out.interrupted

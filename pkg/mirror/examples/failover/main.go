@@ -6,8 +6,8 @@
 // mirror topics comes from KAFKA_REST_ENDPOINT, KAFKA_CLUSTER_ID, KAFKA_API_KEY and KAFKA_API_SECRET, the other one
 // from the same names with OTHER_ in front.
 //
-// It exits with 0 if all are done, 1 if the server refused all that was sent, 2 if somebody has to look, 3 if
-// nothing was done, and 4 if it was called wrongly. A topic that the server refused is not sent again with the same
+// It exits with 0 if all are done, 1 if the server refused all that was sent, 2 if somebody has to look, 3 if this
+// run changed nothing, and 4 if it was called wrongly. A topic that the server refused is not sent again with the same
 // journal: fix the cause, and take another journal for it.
 package main
 
@@ -65,7 +65,9 @@ func run(link, path string, pause time.Duration, notBegun, names []string) (err 
 	}
 	here.BeforeBatch = func(context.Context, mirror.Batch) error { return context.Cause(drain) }
 	here.AfterBatch = func(_ context.Context, b mirror.Batch, r *mirror.Report) error {
-		fmt.Printf("batch %d of %d: %v\n", b.Index+1, b.Of, r)
+		if !b.DryRun {
+			fmt.Printf("batch %d of %d: %v\n", b.Index+1, b.Of, r)
+		}
 		return nil
 	}
 	local, err1 := mirror.NewClient(j.Attach(here))
@@ -119,7 +121,7 @@ func run(link, path string, pause time.Duration, notBegun, names []string) (err 
 			return err
 		}
 	}
-	if !slices.ContainsFunc(known.Results, mayBeUnderWay) {
+	if !slices.ContainsFunc(known.Results, toFollow) {
 		return known.Err()
 	}
 	progress, err := local.Follow(drain, known, mirror.FollowOptions{
@@ -133,13 +135,6 @@ func run(link, path string, pause time.Duration, notBegun, names []string) (err 
 		return err
 	}
 	return j.Finish()
-}
-
-// mayBeUnderWay tells whether there is something to follow: also a topic whose mirror had stopped already.
-func mayBeUnderWay(r mirror.Result) bool {
-	var refusal *mirror.TopicError
-	return r.Outcome == mirror.Accepted || r.Outcome == mirror.Unknown ||
-		errors.As(r.Err(), &refusal) && refusal.AlreadyStopped()
 }
 
 // ready returns what speaks against a reversal: the sides of the link do not fit, or topics lag.
@@ -168,6 +163,14 @@ func ready(ctx context.Context, local, other *mirror.Client, link string, pause 
 	return mirror.CheckCaughtUp(first, second, names...)
 }
 
+// toFollow tells whether a topic may be reversed: also where its mirror had stopped already, as when a gateway sends
+// a request twice.
+func toFollow(r mirror.Result) bool {
+	var refused *mirror.TopicError
+	return r.Outcome == mirror.Accepted || r.Outcome == mirror.Unknown ||
+		errors.As(r.Err(), &refused) && refused.AlreadyStopped()
+}
+
 func exitCode(err error) int {
 	var incomplete *mirror.IncompleteError
 	var notDone *mirror.NotDoneError
@@ -176,9 +179,11 @@ func exitCode(err error) int {
 		return 0
 	case errors.Is(err, mirror.ErrInvalidArgument):
 		return 4
+	case errors.As(err, &incomplete) && incomplete.Report.DryRun:
+		return 3
 	case errors.Is(err, mirror.ErrOutcomeUnknown), errors.As(err, &notDone):
 		return 2
-	case !errors.As(err, &incomplete) || incomplete.Report.DryRun:
+	case !errors.As(err, &incomplete):
 		return 3
 	case incomplete.Report.Count(mirror.Accepted) > 0:
 		return 2

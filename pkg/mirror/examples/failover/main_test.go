@@ -124,7 +124,7 @@ func TestFailover_NotBegun(t *testing.T) {
 
 func TestFailover_ALostAnswerIsSettled(t *testing.T) {
 	j := newJob(t, 3)
-	j.Local.Inject(mirrortest.Fault{Nth: 2, AfterApply: true, Do: mirrortest.Cut(0)}) // the dry run comes first
+	j.Local.Inject(mirrortest.Fault{AfterApply: true, Do: mirrortest.Cut(0)})
 	code, out := j.run("dr-link", j.args...)
 	require.Equal(t, 0, code, out)
 	require.Contains(t, out, "do not move clients: 3 unknown\n")
@@ -149,6 +149,12 @@ func TestFailover_NothingIsDone(t *testing.T) {
 		"the dry run is refused": {func(p *mirrortest.Pair) {
 			p.Local.Inject(mirrortest.Fault{Do: mirrortest.Error(403, 40301, "not allowed")})
 		}, "dr-link", "not allowed"},
+		"the dry run has no verdict": {func(p *mirrortest.Pair) {
+			p.Local.Inject(mirrortest.Fault{Every: true, Do: mirrortest.Cut(0)})
+		}, "dr-link", "run the dry run again"},
+		"a cluster cannot be read": {func(p *mirrortest.Pair) {
+			p.Remote.Inject(mirrortest.Fault{Every: true, Reads: true, Do: mirrortest.Cut(0)})
+		}, "dr-link", "no response came"},
 		"the call is refused": {func(p *mirrortest.Pair) {
 			p.Local.Inject(mirrortest.Fault{Nth: 2, Do: mirrortest.Error(403, 40301, "not allowed")})
 		}, "dr-link", "not allowed"},
@@ -176,11 +182,11 @@ func TestFailover_Refused(t *testing.T) {
 	require.Contains(t, out, "t000: 40301: not this one")
 }
 
-// A call that comes to the server after it was done, such as one that a gateway repeated, is followed too.
-func TestFailover_AlreadyStopped(t *testing.T) {
+// A gateway that sends a request twice shows the second answer only: that the mirror had stopped already.
+func TestFailover_StoppedAlready(t *testing.T) {
 	j := newJob(t, 1)
-	j.Local.Inject(mirrortest.Fault{Nth: 2, Topic: "t000", AfterApply: true, Do: mirrortest.Row(
-		`{"mirror_topic_name":"t000","error_code":400,"error_message":"Topic 't000' has already stopped its mirror from 'x'"}`,
+	j.Local.Inject(mirrortest.Fault{AfterApply: true, Topic: "t000", Do: mirrortest.Row(
+		`{"mirror_topic_name":"t000","error_code":400,"error_message":"Topic has already stopped its mirror"}`,
 	)})
 	code, out := j.run("dr-link", j.args...)
 	require.Equal(t, 0, code, out)

@@ -94,7 +94,7 @@ cut-off    is SOURCE_UNAVAILABLE, with a lag of 12: for an unplanned failover
 stopped    has stopped its mirror already
 waits      does not get beyond PENDING_STOPPED
 
-A call for one of these shows it for all that it asks for, so take one at a time:
+A call for one of these shows it for all that it asks for, so take one at a time. A dry run shows only the first:
 error-429  is turned away by the rate limiter
 error-500  is changed, and the answer is a 500
 lost       is changed, and the answer is lost
