@@ -216,6 +216,25 @@ func TestRateLimiter_PausesShrinkWithTheTimeThatIsLeft(t *testing.T) {
 	})
 }
 
+// A batch whose turn comes late is not given up while others of the client get through, however short RetryFor is.
+func TestRateLimiter_OthersThatGetThroughProlongTheWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := mirrortest.Options{InMemory: true, Rate: mirrortest.Rate{PerServer: 1}}
+		var names []string
+		for i := range 32 {
+			names = append(names, fmt.Sprint("t", i))
+			o.Topics = append(o.Topics, mirrortest.Topic{Name: names[i]})
+		}
+		pair := mirrortest.NewPair(t, o)
+		cfg := pair.Local.Config()
+		cfg.BatchSize, cfg.Parallel, cfg.RetryFor = 1, 16, 10*time.Second
+		start := time.Now()
+		_, err := newClient(t, cfg).ReverseAndPause(context.Background(), pair.Link(), mirror.Topics(names...))
+		require.NoError(t, err)
+		require.Greater(t, time.Since(start), 3*cfg.RetryFor)
+	})
+}
+
 // records are the log of what f does with a client of the Config.
 func records(t *testing.T, cfg mirror.Config, f func(*mirror.Client)) (all []map[string]any) {
 	t.Helper()

@@ -106,10 +106,11 @@ func (c *Client) send(ctx, waits context.Context, q *request) (endsRun bool) {
 		log = log.With(slog.String("run", q.told.Run.ID), slog.Int("batch", q.told.Batch))
 	}
 	var state retries
+	until := func(through time.Time) time.Time { return state.until(through, c.retryFor) }
 	last := verdict{outcome: Untouched} // of the attempt before
 	for {
 		paused := func(wait time.Duration) { logWait(ctx, log, "waiting for the rate limiter", wait, "") }
-		if err := c.throttle.acquire(waits, state.until(c.throttle.standing().through, c.retryFor), paused); err != nil {
+		if err := c.throttle.acquire(waits, until, paused); err != nil {
 			q.verdict = interrupted(ctx, waits, "waiting for the rate limiter", last, err)
 			return true
 		}

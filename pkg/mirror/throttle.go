@@ -54,14 +54,17 @@ func pauseAfter(pauses int, left time.Duration) time.Duration {
 }
 
 // acquire waits for the turn of one request; told is called with the length of each pause that it waits
-// for. It fails if ctx is done, or would be before the end of a pause, or if a pause ends after the given time;
-// the zero time is no bound. Each acquire must be followed by a release.
-func (t *throttle) acquire(ctx context.Context, until time.Time, told func(time.Duration)) error {
+// for. It fails if ctx is done, or would be before the end of a pause, or if a pause ends after the time that
+// until returns, given when the client last got through: others may get through while this one waits. The zero
+// time is no bound. Each acquire must be followed by a release.
+func (t *throttle) acquire(
+	ctx context.Context, until func(through time.Time) time.Time, told func(time.Duration),
+) error {
 	for {
 		t.mu.Lock()
 		now := time.Now()
 		left := t.notBefore.Sub(now)
-		if !until.IsZero() && t.notBefore.After(until) && left > 0 {
+		if bound := until(t.through); !bound.IsZero() && t.notBefore.After(bound) && left > 0 {
 			t.mu.Unlock()
 			return errPauseTooLong
 		}
