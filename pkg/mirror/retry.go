@@ -55,10 +55,13 @@ func (s *retries) next(v verdict, began time.Time, client standing, retryFor tim
 	switch v.retry {
 	case rejected:
 		d := decision{wait: max(limiterWindow, v.retryAfter())}
-		if v.retryAfter() == 0 { // as long as it is drawn, but not longer than is left
-			d.wait = max(limiterWindow, min(left, pauseAfter(client.pauses, left)))
+		inARow := client.pauses
+		if v.retryAfter() > 0 { // the first time it is exactly what the server asks for
+			inARow--
 		}
-		d.again = d.wait <= left
+		if d.again = d.wait <= left; d.again && inARow >= 0 {
+			d.wait += min(drawSpread(inARow, left), left-d.wait)
+		}
 		d.endsRun = !d.again
 		return d
 	case notSent:
