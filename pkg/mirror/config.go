@@ -94,9 +94,9 @@ type Config struct {
 	//   - a request that got a 401, once, if the credential then writes other headers; also when
 	//     RetryFor is negative.
 	//
-	// After a rejection nothing of the client is sent for as long as the response's Retry-After says, or for
-	// a second and a bit, since the rate limiter counts in a window of one second, requests that it rejected
-	// included (observed). No rejection counts as an attempt: as long as anything of the client's gets through
+	// After a rejection nothing of the client is sent for as long as the response's Retry-After says, with a bit
+	// more after several in a row, or else for a second and a bit, since the rate limiter counts in a window of
+	// one second, requests that it rejected included (observed). No rejection counts as an attempt: as long as anything of the client's gets through
 	// every now and then, its batches are retried. If the rate limiter asks for a longer wait than is left, or
 	// the time runs out behind it, the run ends, with KeepGoing or without.
 	RetryFor time.Duration

@@ -141,6 +141,21 @@
 // after a rejection the client sends nothing for a second or more, and then half as many requests at a time. In a
 // clone, make simulate prints how long large runs take, and make bench what reading them takes.
 //
+// Answers about 10 000 topics with 12 partitions each, read to their end and kept, as make bench measures it on a
+// machine of two cores that had other work too. Times are minimum and median of four runs, in ms; memory is how
+// much higher a process's peak is, in MiB.
+//
+//	                         Go 1.26                       Go 1.27
+//	                ms       allocations  MiB     ms        allocations  MiB
+//	this library     86, 96        3 634  9.3      77, 87         3 638  9.6
+//	generated       272, 332     173 078   48     132, 178      153 207   49
+//	encoding/json   260, 347     173 060   57     181, 210      153 198   53
+//	json v2          95, 99      153 266   15     101, 110      153 175   15
+//	token scan       40, 44           47    0      44, 44            47    0
+//
+// The first is this library, the next three read into the generated models, and the last keeps nothing. A list of as
+// many takes the library 44, 46 and 41, 43 ms, and the generated parser 152, 173 and 103, 119.
+//
 // # The JSON form
 //
 // A report marshals to an object with a version, 3, which goes up when a reader of the old form would

@@ -319,7 +319,7 @@ func faultsOfTheRateLimiter() []fault {
 	const date = "Sun, 06 Nov 1994 08:49:37 GMT"
 	second := time.Second
 	add(rejectedTimes("429 of the rate limiter, healing", 3, 3*second, 6*second))
-	add(rejectedTimes("429 with Retry-After 1", 3, 3*second, 3*second, "Retry-After", "1"))
+	add(rejectedTimes("429 with Retry-After 1", 3, 3*second, 4*second, "Retry-After", "1"))
 	add(rejectedTimes("429 with Retry-After a date", 1, 30*second, 30*second,
 		"Date", date, "Retry-After", "Sun, 06 Nov 1994 08:50:07 GMT"))
 	add(rejectedTimes("429 with Retry-After a date and no Date", 1, 29*second, 30*second,
@@ -327,7 +327,7 @@ func faultsOfTheRateLimiter() []fault {
 	add(rejectedTimes("429 with Retry-After a date in the past", 3, 3*second, 6*second,
 		"Date", date, "Retry-After", "Sun, 06 Nov 1994 08:49:07 GMT"))
 	add(rejectedTimes("429 with Retry-After 60", 1, time.Minute, time.Minute, "Retry-After", "60"))
-	add(rejectedTimes("429 with X-RateLimit-Reset 2", 2, 4*second, 4*second, "X-RateLimit-Reset", "2"))
+	add(rejectedTimes("429 with X-RateLimit-Reset 2", 2, 4*second, 5*second, "X-RateLimit-Reset", "2"))
 	add(rejectedTimes("429 with Retry-After 3 and X-RateLimit-Reset 9", 1, 3*second, 3*second,
 		"Retry-After", "3", "X-RateLimit-Reset", "9"))
 	for _, value := range []string{"-5", "1.5", "abc", "0"} {

@@ -198,6 +198,31 @@ func TestRateLimiter_PausesGrowWithTheClientsRow(t *testing.T) {
 	})
 }
 
+// What the server asks for is waited exactly at first. Clients that it tells the same would stay in step, so later
+// waits in a row are longer; but not longer than what is left of RetryFor.
+func TestRateLimiter_RetryAfterInARowIsSpread(t *testing.T) {
+	for retryFor, most := range map[time.Duration]time.Duration{
+		time.Minute: 10050 * time.Millisecond, 20020 * time.Millisecond: 10020 * time.Millisecond,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			pair, names := limited(t, 1, 0)
+			for range 2 {
+				do := mirrortest.WithHeader(mirrortest.RateLimited(), "Retry-After", "10")
+				pair.Local.Inject(mirrortest.Fault{Do: do})
+			}
+			cfg := pair.Local.Config()
+			cfg.RetryFor = retryFor
+			_, err := newClient(t, cfg).ReverseAndPause(context.Background(), pair.Link(), mirror.Topics(names...))
+			require.NoError(t, err)
+			journal := pair.Journal()
+			require.Len(t, journal, 3)
+			require.Equal(t, 10*time.Second, journal[1].At.Sub(journal[0].At))
+			require.Greater(t, journal[2].At.Sub(journal[1].At), 10*time.Second)
+			require.LessOrEqual(t, journal[2].At.Sub(journal[1].At), most)
+		})
+	}
+}
+
 // With little of RetryFor left, the client asks more often.
 func TestRateLimiter_PausesShrinkWithTheTimeThatIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -213,6 +238,25 @@ func TestRateLimiter_PausesShrinkWithTheTimeThatIsLeft(t *testing.T) {
 			require.LessOrEqual(t, journal[i].At.Sub(journal[i-1].At), time.Second+min(left/30, 1600*time.Millisecond))
 		}
 		require.Greater(t, journal[len(journal)-1].At.Sub(journal[0].At), 58*time.Second, "RetryFor is used to its end")
+	})
+}
+
+// A batch whose turn comes late is not given up while others of the client get through, however short RetryFor is.
+func TestRateLimiter_OthersThatGetThroughProlongTheWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := mirrortest.Options{InMemory: true, Rate: mirrortest.Rate{PerServer: 1}}
+		var names []string
+		for i := range 32 {
+			names = append(names, fmt.Sprint("t", i))
+			o.Topics = append(o.Topics, mirrortest.Topic{Name: names[i]})
+		}
+		pair := mirrortest.NewPair(t, o)
+		cfg := pair.Local.Config()
+		cfg.BatchSize, cfg.Parallel, cfg.RetryFor = 1, 16, 10*time.Second
+		start := time.Now()
+		_, err := newClient(t, cfg).ReverseAndPause(context.Background(), pair.Link(), mirror.Topics(names...))
+		require.NoError(t, err)
+		require.Greater(t, time.Since(start), 3*cfg.RetryFor)
 	})
 }
 
@@ -248,9 +292,9 @@ func briefly(records []map[string]any, attrs ...string) (all []string) {
 func TestLogger_SaysWhatARunWaitsFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pair, names := limited(t, 3, 0)
-		for _, after := range []string{"1", "30"} {
+		for nth, after := range map[int]string{1: "1", 3: "30"} {
 			do := mirrortest.WithHeader(mirrortest.RateLimited(), "Retry-After", after)
-			pair.Local.Inject(mirrortest.Fault{Do: do})
+			pair.Local.Inject(mirrortest.Fault{Nth: nth, Do: do})
 		}
 		cfg := pair.Local.Config()
 		cfg.BatchSize = 2
@@ -261,10 +305,10 @@ func TestLogger_SaysWhatARunWaitsFor(t *testing.T) {
 		require.Equal(t, []string{
 			"DEBUG attempt batch=0 attempt=1 http_status=429 limiter=unavailable",
 			"INFO waiting before a retry batch=0 wait=1e+09",
-			"DEBUG attempt batch=0 attempt=2 http_status=429 limiter=unavailable",
-			"WARN waiting before a retry batch=0 wait=3e+10",
-			"DEBUG attempt batch=0 attempt=3 http_status=200",
-			"DEBUG attempt batch=1 attempt=1 http_status=200",
+			"DEBUG attempt batch=0 attempt=2 http_status=200",
+			"DEBUG attempt batch=1 attempt=1 http_status=429 limiter=unavailable",
+			"WARN waiting before a retry batch=1 wait=3e+10",
+			"DEBUG attempt batch=1 attempt=2 http_status=200",
 			"INFO mirror topics accepted rate_limited=2 delayed=0",
 		}, briefly(all, "batch", "attempt", "http_status", "limiter", "wait", "rate_limited", "delayed"))
 		require.Contains(t, all[3]["error"], "HTTP 429")

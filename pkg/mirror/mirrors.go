@@ -155,26 +155,10 @@ func (l *Listing) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// changed tells whether somebody has changed Mirrors by hand, as far as its ends show.
-func (l *Listing) changed() bool {
-	for _, i := range []int{0, len(l.Mirrors) - 1} {
-		if place, known := l.index[l.Mirrors[i].Topic]; !known || place != i {
-			return true
-		}
-	}
-	return false
-}
-
 // Mirror returns the mirror topic with the name, and whether it is listed.
 func (l *Listing) Mirror(topic string) (Mirror, bool) {
-	i, known := l.index[topic]
-	if !known && len(l.index) == len(l.Mirrors) && (len(l.Mirrors) == 0 || !l.changed()) {
-		return Mirror{}, false
-	}
-	if !known || i >= len(l.Mirrors) || l.Mirrors[i].Topic != topic { // it was made or changed by hand
-		i = slices.IndexFunc(l.Mirrors, func(m Mirror) bool { return m.Topic == topic })
-	}
-	if i < 0 {
+	i, found := placeOf(topic, l.index, len(l.Mirrors), func(i int) string { return l.Mirrors[i].Topic })
+	if !found {
 		return Mirror{}, false
 	}
 	return l.Mirrors[i], true

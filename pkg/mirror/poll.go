@@ -356,7 +356,7 @@ func (f *follow) progress() *Progress {
 	p := &Progress{
 		Verb: f.report.Verb, ClusterID: f.report.ClusterID, Link: f.report.Link, At: time.Now(), Ended: f.ended,
 		Began: f.began, Polls: f.polls, Followed: make([]TopicProgress, len(f.topics)), NotFollowed: map[Outcome]int{},
-		Unaccounted: f.report.Unaccounted, report: f.report,
+		Unaccounted: f.report.Unaccounted, report: f.report, places: f.places,
 	}
 	for i := range f.report.Results {
 		if res := &f.report.Results[i]; !isFollowed(*res) {

@@ -229,8 +229,9 @@ func (r *Report) closed(open int) bool {
 	return r.Next == "" && len(r.problems) == 0 && accounted && open == 0 && (named || r.Pattern != "")
 }
 
-// Result returns the Result of a topic, and whether there is one. For a topic of a report as a verb returned it
-// or as it was read back, it takes the same time however many there are; otherwise it looks through them all.
+// Result returns the Result of a topic, and whether there is one. Of a report as the library returned or merged it,
+// or as it was read back, it takes the same time however many topics there are, whether it is one of them or not.
+// Of one that was made, copied after a Merge, or changed by hand, it looks through them all.
 func (r *Report) Result(topic string) (Result, bool) {
 	i, found := r.indexOf(topic)
 	if !found {

@@ -55,10 +55,13 @@ func (s *retries) next(v verdict, began time.Time, client standing, retryFor tim
 	switch v.retry {
 	case rejected:
 		d := decision{wait: max(limiterWindow, v.retryAfter())}
-		if v.retryAfter() == 0 { // as long as it is drawn, but not longer than is left
-			d.wait = max(limiterWindow, min(left, pauseAfter(client.pauses, left)))
+		inARow := client.pauses
+		if v.retryAfter() > 0 { // the first time it is exactly what the server asks for
+			inARow--
 		}
-		d.again = d.wait <= left
+		if d.again = d.wait <= left; d.again && inARow >= 0 {
+			d.wait += min(drawSpread(inARow, left), left-d.wait)
+		}
 		d.endsRun = !d.again
 		return d
 	case notSent:
@@ -106,10 +109,11 @@ func (c *Client) send(ctx, waits context.Context, q *request) (endsRun bool) {
 		log = log.With(slog.String("run", q.told.Run.ID), slog.Int("batch", q.told.Batch))
 	}
 	var state retries
+	until := func(through time.Time) time.Time { return state.until(through, c.retryFor) }
 	last := verdict{outcome: Untouched} // of the attempt before
 	for {
 		paused := func(wait time.Duration) { logWait(ctx, log, "waiting for the rate limiter", wait, "") }
-		if err := c.throttle.acquire(waits, state.until(c.throttle.standing().through, c.retryFor), paused); err != nil {
+		if err := c.throttle.acquire(waits, until, paused); err != nil {
 			q.verdict = interrupted(ctx, waits, "waiting for the rate limiter", last, err)
 			return true
 		}

@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -66,6 +67,9 @@ func (r *Report) settle(i int, to Outcome, why string, at time.Time) {
 // snapshot returns a copy of the report that shares nothing that can be changed by a merge or a settlement.
 func (r *Report) snapshot() *Report {
 	s := *r
+	if x := r.index; x != nil && x.owner == r { // it has the topics that were merged
+		s.places = maps.Clone(x.places)
+	}
 	s.index = nil
 	s.Results = slices.Clone(r.Results)
 	for i := range s.Results {
@@ -74,22 +78,13 @@ func (r *Report) snapshot() *Report {
 	return &s
 }
 
-// indexOf returns the place of a topic in Results. It looks through all of them only for a topic that is not
-// where it was put.
+// indexOf returns the place of a topic in Results.
 func (r *Report) indexOf(topic string) (place int, found bool) {
 	places := r.places
 	if r.index != nil && r.index.owner == r {
 		places = r.index.places
 	}
-	if i, known := places[topic]; known && i < len(r.Results) && r.Results[i].Topic == topic {
-		return i, true
-	}
-	for i := range r.Results {
-		if r.Results[i].Topic == topic {
-			return i, true
-		}
-	}
-	return 0, false
+	return placeOf(topic, places, len(r.Results), func(i int) string { return r.Results[i].Topic })
 }
 
 // UnknownReport returns a report for a process that has none: it says of each topic that a call of the verb
@@ -99,8 +94,12 @@ func (r *Report) indexOf(topic string) (place int, found bool) {
 func UnknownReport(clusterID, link string, v Verb, at time.Time, topics ...string) *Report {
 	why := cause("there is no report of the call", nil)
 	r := &Report{Verb: v, ClusterID: clusterID, Link: link, Results: make([]Result, 0, len(topics))}
-	for _, topic := range topics {
+	r.places = make(map[string]int, len(topics))
+	for i, topic := range topics {
 		r.Results = append(r.Results, Result{Topic: topic, Sent: at, cause: why})
+		if _, twice := r.places[topic]; !twice {
+			r.places[topic] = i
+		}
 	}
 	return r
 }

@@ -12,6 +12,8 @@ import (
 // nothing is sent for a pause of a second, in which the limiter's window becomes empty of what the client had in
 // it, and a bit. The bit grows with each pause in a row after which nothing got through, and shrinks with the
 // time that is left of RetryFor, so that of several clients the one that has waited longest asks most often.
+// Where the server asks for a wait, the pause is that, and the bit is added from the second in a row on: clients
+// that are told the same would else ask at the same time for ever, and their rejections be counted each time.
 // After the pause half as many requests as were in flight may be, if that was more than one. That doubles
 // with each second and grows by one for every five that get through, and after ten seconds there is no limit.
 //
@@ -46,22 +48,25 @@ const (
 // spreads are the most that is added to a pause: to the first in a row, to the second, and to all after it.
 var spreads = [...]time.Duration{50 * time.Millisecond, 400 * time.Millisecond, 1600 * time.Millisecond}
 
-// pauseAfter draws the pause after a rejection, where there were so many pauses in a row before and so much time
-// is left of RetryFor.
-func pauseAfter(pauses int, left time.Duration) time.Duration {
+// drawSpread draws what is added to a pause, where there were so many pauses in a row before and so much time is
+// left of RetryFor.
+func drawSpread(pauses int, left time.Duration) time.Duration {
 	spread := max(0, min(spreads[min(pauses, len(spreads)-1)], left/30))
-	return limiterWindow + spread*9/10 + rand.N(spread/10+1) //nolint:gosec // it keeps clients apart
+	return spread*9/10 + rand.N(spread/10+1) //nolint:gosec // it keeps clients apart
 }
 
 // acquire waits for the turn of one request; told is called with the length of each pause that it waits
-// for. It fails if ctx is done, or would be before the end of a pause, or if a pause ends after the given time;
-// the zero time is no bound. Each acquire must be followed by a release.
-func (t *throttle) acquire(ctx context.Context, until time.Time, told func(time.Duration)) error {
+// for. It fails if ctx is done, or would be before the end of a pause, or if a pause ends after the time that
+// until returns, given when the client last got through: others may get through while this one waits. The zero
+// time is no bound. Each acquire must be followed by a release.
+func (t *throttle) acquire(
+	ctx context.Context, until func(through time.Time) time.Time, told func(time.Duration),
+) error {
 	for {
 		t.mu.Lock()
 		now := time.Now()
 		left := t.notBefore.Sub(now)
-		if !until.IsZero() && t.notBefore.After(until) && left > 0 {
+		if bound := until(t.through); !bound.IsZero() && t.notBefore.After(bound) && left > 0 {
 			t.mu.Unlock()
 			return errPauseTooLong
 		}
