@@ -44,7 +44,7 @@ func (m *meaning) row(row *tree) {
 // whole checks what can be known only when all rows were read.
 func (m *meaning) whole(answer *tree) {
 	if _, alone := m.parameters["mirror_topic_name"]; !alone {
-		if next := answer.get("metadata", "next"); next.isSet() {
+		if next := answer.get("metadata", "next"); next != nil && next.text != "" {
 			m.violation(RuleNext, next, "it is set, and nothing accepts it")
 		}
 		m.self(answer.get("metadata", "self"))

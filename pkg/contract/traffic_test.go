@@ -157,6 +157,7 @@ func trafficCases() []trafficCase {
 		{"truncated rows without a total", rowB(ok, lags, `"messages_truncated":null`, one), nil},
 		{"an undeclared member of a row", rowB(`"new":{"x":[1]}`, ok, lags, rest), nil},
 		{"metadata.next that is null", swap(`"metadata":{`, `"metadata":{"next":null,`), nil},
+		{"metadata.next that is empty", swap(`"metadata":{`, `"metadata":{"next":"",`), nil},
 		{"escaped text", swap(`"K"`, `"\u004B\ud83d\ude00"`), nil},
 		{"another prefix", target("/x/v3/" + strings.TrimPrefix(reverse, "/kafka/v3/")), nil},
 		{"an escaped colon", target(strings.Replace(reverse, ":rev", "%3Arev", 1)), nil},
