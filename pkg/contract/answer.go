@@ -3,8 +3,6 @@ package contract
 import (
 	"errors"
 	"net/http"
-
-	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
 )
 
 // judgeHead checks status and media type of the answer, and tells whether there is a body to check.
@@ -55,18 +53,21 @@ func (x *exchange) judgeAnswer(status int, h http.Header, received *capture, len
 	defer func() { x.t.out.send(j.all()) }()
 	body, whole, over := received.get(length)
 	if over {
-		j.about(RuleUnchecked, Note, "the body is too long to be checked")
+		j.unchecked(errTooLong)
 		return
 	}
 	body, err := decode(h, body, x.t.options.MaxBody)
 	if errors.Is(err, errEncoding) || errors.Is(err, errTooLong) || err != nil && whole {
-		j.about(RuleUnchecked, Note, "the body could not be checked: %s", printable.Line(err.Error(), 100))
+		j.unchecked(err)
 		return
 	}
 	err = x.judgeDocument(j, status, body)
 	switch {
 	case err == nil:
 		x.t.checked.Add(1)
+	case errors.Is(err, errTooDeep):
+		*j = *x.t.judge(false, status) // it may be no document
+		j.unchecked(err)
 	case !whole:
 		*j = *x.t.judge(false, status) // what was found may come of where it was cut
 		j.about(RuleUnchecked, Note, "the body was not read to its end")

@@ -234,6 +234,29 @@ func TestTransport_BoundsWhatIsDecoded(t *testing.T) {
 	require.Empty(t, findings)
 }
 
+// A body that is closed early is no fault of its encoding.
+func TestTransport_SaysThatAnEncodedBodyWasNotRead(t *testing.T) {
+	for _, n := range []int64{0, 5, 50} {
+		x := good()
+		var b bytes.Buffer
+		w := gzip.NewWriter(&b)
+		_, err := io.WriteString(w, x.answer)
+		require.NoError(t, err)
+		require.NoError(t, w.Close())
+		transport, findings := checking(t, roundTripper(func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(&b), Header: http.Header{
+				"Content-Type": {"application/json"}, "Content-Encoding": {"gzip"},
+			}}, nil
+		}), contract.Options{})
+		resp, err := transport.RoundTrip(post(t, "http://127.0.0.1:1", http.NoBody))
+		require.NoError(t, err)
+		_, err = io.CopyN(io.Discard, resp.Body, n)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		require.Equal(t, "note unchecked: answer 200: the body was not read to its end", (*findings)[1].String())
+	}
+}
+
 func TestTransport_SaysThatASelfLinkIsEmpty(t *testing.T) {
 	x := good()
 	x.answer = strings.Replace(x.answer, `"http://h/kafka/v3/clusters/lkc-local/links/link-1/mirrors/x"`, `""`, 1)

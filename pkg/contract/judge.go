@@ -47,6 +47,11 @@ func (j *judge) about(rule string, s Severity, format string, args ...any) {
 	_ = j.find(rule, s, nil, fmt.Sprintf(format, args...)) // there are few of these
 }
 
+// unchecked says why a body was not checked.
+func (j *judge) unchecked(err error) {
+	j.about(RuleUnchecked, Note, "the body could not be checked: %s", printable.Line(err.Error(), 100))
+}
+
 // all returns the findings.
 func (j *judge) all() []Finding {
 	for _, n := range j.counts {

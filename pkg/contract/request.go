@@ -112,7 +112,7 @@ func (x *exchange) judgeSent(status int, last bool) {
 		isLast := i == len(sent)-1
 		switch {
 		case over:
-			j.about(RuleUnchecked, Note, "the body is too long to be checked")
+			j.unchecked(errTooLong)
 		case !whole && isLast:
 			j.about(RuleUnchecked, Note, "the body was not sent to its end")
 		case whole && (i == 0 || !bytes.Equal(body, before)):
@@ -130,7 +130,7 @@ func (x *exchange) judgeSent(status int, last bool) {
 func (x *exchange) judgeSelection(j *judge, body []byte) (asked []string) {
 	body, err := decode(x.request.Header, body, x.t.options.MaxBody)
 	if err != nil {
-		j.about(RuleUnchecked, Note, "%v", err)
+		j.unchecked(err)
 		return nil
 	}
 	shape := x.t.shapes.of[x.operation.RequestBody.Value.Content[jsonType].Schema.Value]
@@ -145,6 +145,10 @@ func (x *exchange) judgeSelection(j *judge, body []byte) (asked []string) {
 	switch {
 	case errors.Is(err, errEnough):
 		return nil // not all of it was read
+	case errors.Is(err, errTooDeep):
+		*j = before
+		j.unchecked(err)
+		return nil
 	case err != nil:
 		*j = before
 		j.about(RuleSyntax, Violation, "the body is not one JSON document in UTF-8")

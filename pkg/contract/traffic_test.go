@@ -129,6 +129,7 @@ func trafficCases() []trafficCase {
 	part := func(id, offset, n string) string {
 		return `{"partition_id":` + id + `,"offset_truncated_to":` + offset + `,"messages_truncated":` + n + `}`
 	}
+	tooDeep := strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000) // for the decoder
 	const maxInt = "9223372036854775807"
 	cases := []trafficCase{
 		// What is right.
@@ -252,6 +253,7 @@ func trafficCases() []trafficCase {
 		{"a body that is not UTF-8, and a topic is missing",
 			body("{\"x\":\"\xff\",\"mirror_topic_names\":[\"a\",\"b\",\"c\"]}"),
 			found(requestSyntax, requestNote, "violation topic-missing")},
+		{"a body that is too deep", body(`{"mirror_topic_names":["x"],"new":` + tooDeep + `}`), found(requestUnchecked)},
 		{"a byte order mark", body("\ufeff" + `{"mirror_topic_names":["a","b"]}`), found(requestSyntax)},
 		{"an unknown encoding of the request", sends("Content-Encoding", "br"), found(requestUnchecked)},
 
@@ -327,6 +329,10 @@ func trafficCases() []trafficCase {
 			"a deep undeclared member",
 			rowB(ok, lags, rest, `"new":`+strings.Repeat(`{"a":`, 9000)+"1"+strings.Repeat("}", 9000)), nil,
 		},
+		{
+			"an undeclared member that is too deep", rowB(ok, lags, rest, `"new":`+tooDeep), found("note unchecked"),
+		},
+		{"too deep, and cut", rowB(ok, lags, rest, `"new":`+tooDeep[:15_000]), found("note unchecked")},
 		{"a member twice where nothing is declared", rowB(ok, lags, rest, `"new":[{"x":1,"y":2,"x":3}]`),
 			found("violation duplicate-member")},
 		{"an answer that is not UTF-8", swap(`"K"`, "\"\xff\""), found("violation syntax")},

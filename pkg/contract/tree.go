@@ -103,8 +103,11 @@ var (
 	errMore   = errors.New("there are bytes after its end")
 )
 
-// read returns the document's root. Other errors than errEnough say that it is not one JSON document
-// in UTF-8, errMore that one is there and more; the root is then what was read of it.
+// maxDepth is how deep the decoder goes. A document that is deeper is one all the same.
+const maxDepth = 10_000
+
+// read returns the document's root. Other errors than errEnough and errTooDeep say that it is not one
+// JSON document in UTF-8, errMore that one is there and more; the root is then what was read of it.
 func (r *reader) read(body []byte, s *shape) (root *tree, err error) {
 	r.dec = jsontext.NewDecoder(
 		bytes.NewReader(body), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(r.lenient),
@@ -121,6 +124,9 @@ func (r *reader) read(body []byte, s *shape) (root *tree, err error) {
 
 func (r *reader) value(t *tree, s *shape) error {
 	t.kind = r.dec.PeekKind()
+	if (t.kind == '{' || t.kind == '[') && r.dec.StackDepth() >= maxDepth {
+		return errTooDeep
+	}
 	token, err := r.dec.ReadToken()
 	if err != nil {
 		return err
