@@ -85,7 +85,7 @@ func (x *exchange) judgeDocument(j *judge, status int, body []byte) error {
 	if status >= 400 {
 		root, err := r.read(body, x.t.shapes.failed)
 		if err == nil {
-			judgeFailure(j, root)
+			judgeFailure(j, root, x.t.shapes.failed)
 		}
 		return unless(err, errEnough)
 	}
@@ -114,19 +114,18 @@ func (x *exchange) judgeDocument(j *judge, status int, body []byte) error {
 	return nil
 }
 
-// judgeFailure checks which of the known shapes the answer to a failed request has.
-func judgeFailure(j *judge, root *tree) {
+// judgeFailure checks which of the known shapes the answer to a failed request has. The servlet
+// container's page has the members url, status, message, servlet, cause0 and so on, all of them text.
+func judgeFailure(j *judge, root *tree, declared *shape) {
 	if errs := root.get(errorsMember); errs.isSet() {
 		_ = j.at(RuleSchema, Drift, errs, "it is a list of errors, as the cloud's services answer")
 	}
-	status, code := root.get("status"), root.get("error_code")
-	container := status.isSet() && status.kind == '"' && !code.isSet() && root.get("message").isSet()
 	severity, detail := Violation, "the member is not declared"
-	if container {
+	if root.hasText("url") && root.hasText("status") && root.hasText("message") && !root.get("error_code").isSet() {
 		severity, detail = Drift, "the member is of the servlet container's own page"
 	}
-	for _, name := range containerMembers {
-		if m := root.get(name); m != nil {
+	for _, m := range root.children {
+		if _, known := declared.property(m.name); !known && root.kind == '{' {
 			_ = j.at(RuleSchema, severity, m, "%s", detail)
 		}
 	}

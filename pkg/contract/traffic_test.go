@@ -296,6 +296,10 @@ func trafficCases() []trafficCase {
 			`"url":"/kafka/v3/x","status":"503"}`), found("drift schema")},
 		{"a 400 as Jetty's JSON", fails(400, "application/json", `{"url":"/x","status":"400","message":"Bad Message"}`),
 			found("drift schema")},
+		{"a 500 as Jetty's JSON, with its causes", fails(500, "application/json", `{"url":"/x","status":"500","message":"m",`+
+			`"servlet":"s","cause0":"java.lang.IllegalStateException","cause1":"java.io.IOException"}`), found("drift schema")},
+		{"a cause without Jetty's page", fails(500, "application/json", `{"status":"500","message":"m","cause0":"x"}`),
+			found("violation schema")},
 		{"an undeclared member of an error", fails(400, "application/json", `{"error_code":400,"oops":1}`),
 			found("violation schema")},
 		{"a Kafka error with a member of Jetty's", fails(

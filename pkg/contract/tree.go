@@ -74,6 +74,12 @@ func (t *tree) list() []*tree {
 // isSet tells whether there is a value, and not null.
 func (t *tree) isSet() bool { return t != nil && t.kind != 'n' }
 
+// hasText tells whether there is a member that is text.
+func (t *tree) hasText(name string) bool {
+	member := t.get(name)
+	return member != nil && member.kind == '"'
+}
+
 // integer returns the number, if it is an integer of 64 bits.
 func (t *tree) integer() (int64, bool) {
 	if t == nil || t.kind != '0' {
