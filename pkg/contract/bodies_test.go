@@ -418,7 +418,16 @@ func TestTest_FailsIfNothingWasChecked(t *testing.T) {
 		_, err = transport.RoundTrip(r)
 		require.NoError(t, err)
 	}
+	lose := func(transport http.RoundTripper, body io.Reader) {
+		_, err := transport.RoundTrip(post(t, "http://127.0.0.1:1", body))
+		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	}
 	base := answering(io.NopCloser(strings.NewReader("{}")))
+	unsent := roundTripper(func(*http.Request) (*http.Response, error) { return nil, io.ErrUnexpectedEOF })
+	lost := roundTripper(func(r *http.Request) (*http.Response, error) {
+		_, err := io.Copy(io.Discard, r.Body)
+		return nil, errors.Join(err, io.ErrUnexpectedEOF)
+	})
 	empty := roundTripper(func(*http.Request) (*http.Response, error) {
 		return &http.Response{StatusCode: http.StatusForbidden, Body: io.NopCloser(&bytes.Buffer{})}, nil
 	})
@@ -433,6 +442,13 @@ func TestTest_FailsIfNothingWasChecked(t *testing.T) {
 		"a path that is alike":        {false, func(r *recorder) { get(contract.Test(r, base), link1+"/mirrors/") }, true},
 		"an answer that no one reads": {false, func(r *recorder) { get(contract.Test(r, base), link1+"/mirrors") }, true},
 		"an answer":                   {false, func(r *recorder) { get(contract.Test(r, empty), link1+"/mirrors") }, false},
+		"a request that was not sent": {false, func(r *recorder) {
+			lose(contract.Test(r, unsent), strings.NewReader(good().body))
+			lose(contract.Test(r, unsent), http.NoBody)
+		}, true},
+		"a request that was lost": {false, func(r *recorder) {
+			lose(contract.Test(r, lost), strings.NewReader(good().body))
+		}, false},
 		"one of two transports": {false, func(r *recorder) {
 			contract.Test(r, base)
 			get(contract.Test(r, empty), link1+"/mirrors")

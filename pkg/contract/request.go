@@ -118,6 +118,9 @@ func (x *exchange) judgeSent(status int, last bool) {
 		case whole && (i == 0 || !bytes.Equal(body, before)):
 			x.asked = x.judgeSelection(j, body)
 			before = body
+			if status == 0 {
+				x.t.checked.Add(1)
+			}
 		}
 		if isLast && !whole {
 			x.asked = nil // it is not known which of them was answered

@@ -79,7 +79,7 @@ func countChecked(t testing.TB) *atomic.Int64 {
 			checked.Delete(t)
 			if n.Load() == 0 && !t.Skipped() {
 				t.Errorf("contract: nothing was checked: no request for a path of the contract got an answer " +
-					"that was read")
+					"that was read, or was lost after its body was sent")
 			}
 		})
 	}

@@ -27,7 +27,7 @@ type Transport struct {
 	out     outbox
 	options Options
 	shapes  *shapes
-	checked *atomic.Int64 // exchanges of which something was checked to the end
+	checked *atomic.Int64 // answers, and bodies of lost requests, that were checked to the end
 }
 
 // NewTransport returns a Transport that sends through base, or through http.DefaultTransport if base
@@ -95,7 +95,6 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil || resp == nil {
 		x.judgeRequest(0)
 		x.judgeSent(0, true)
-		t.checked.Add(1)
 		return resp, err
 	}
 	status, header, length := resp.StatusCode, resp.Header.Clone(), resp.ContentLength
