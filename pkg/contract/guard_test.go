@@ -67,6 +67,8 @@ func guardCases() []guarded {
 			"https://rest.example/kafka/v3/clusters/c/topics?validate_only=true", nil, nil, false},
 		{"a verb that the contract does not have", "POST", link + "/mirrors:delete?validate_only=true", nil, nil, false},
 		{"a trailing slash", "POST", strings.Replace(dry, "?", "/?", 1), nil, nil, false},
+		{"a matrix parameter", "POST", strings.Replace(dry, "/l/", "/l;validate_only=false/", 1), nil, nil, false},
+		{"a dot segment with a matrix parameter", "POST", strings.Replace(dry, "/kafka", "/a/..;/kafka", 1), nil, nil, false},
 		{"a parameter that is a dot segment", "POST", strings.Replace(dry, "/l/", "/%2e%2e/", 1), nil, nil, false},
 		{"dot segments before the path", "POST", strings.Replace(dry, "/kafka", "/a/../kafka", 1), nil, nil, false},
 		{"a read", "GET", link + "/mirrors", nil, nil, true},

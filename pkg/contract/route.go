@@ -86,7 +86,7 @@ func parseQuery(u *url.URL) (url.Values, error) {
 }
 
 // segmentsOf returns the segments of a path without their escapes. It is not exact if one is empty or
-// a dot segment.
+// a dot segment, or has what some servers take for a parameter, as in ..;x=1.
 func segmentsOf(escaped string) (segments []string, exact bool) {
 	segments = strings.Split(strings.TrimPrefix(escaped, "/"), "/")
 	exact = true
@@ -98,6 +98,7 @@ func segmentsOf(escaped string) (segments []string, exact bool) {
 		case "", ".", "..":
 			exact = false
 		}
+		exact = exact && !strings.Contains(s, ";")
 	}
 	return segments, exact
 }

@@ -165,6 +165,8 @@ func trafficCases() []trafficCase {
 		{"an escaped letter", target(strings.Replace(reverse, "clusters", "%63lusters", 1)), nil},
 		{"a link with a slash", both(target(strings.Replace(reverse, "link-1", "a%2Fb", 1)),
 			func(c *traffic) { c.answer = strings.ReplaceAll(c.answer, "link-1", "a%2Fb") }), nil},
+		{"a link with a semicolon", both(target(strings.Replace(reverse, "link-1", "a%3Bb", 1)),
+			func(c *traffic) { c.answer = strings.ReplaceAll(c.answer, "link-1", "a%3Bb") }), nil},
 		{
 			"a self link with other escapes",
 			func(c *traffic) { c.answer = strings.ReplaceAll(c.answer, "link-1", "%6Cink-1") }, nil,
@@ -209,6 +211,8 @@ func trafficCases() []trafficCase {
 		{"another case", target(strings.Replace(reverse, "clusters", "Clusters", 1)), found(requestUnchecked)},
 		{"a dot segment", target(strings.Replace(reverse, "/links", "/./links", 1)), found(requestUnchecked)},
 		{"a matrix parameter", target(reverse + ";x=1"), found(requestUnchecked)},
+		{"a matrix parameter of the link", target(strings.Replace(reverse, "link-1", "link-1;x=1", 1)), found(requestUnchecked)},
+		{"a matrix parameter of the prefix", target(strings.Replace(reverse, "kafka", "kafka;x", 1)), found(requestUnchecked)},
 		{"another operation", reads("/kafka/v3/clusters/c/topics", "{}"), nil},
 		{"no Authorization", sends("Authorization"), found(noAuthorization)},
 		{"two Authorizations", sends("Authorization", "Bearer a", "Bearer b"), found(requestViolation)},
