@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -110,6 +111,9 @@ func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
 	return g.transport.RoundTrip(r)
 }
 
+// otherPath is the form of headers that name the path which some servers take for the request's.
+var otherPath = regexp.MustCompile(`(?i)^x[-_](original|rewrite|forwarded|replaced)[-_](url|uri|path)$`)
+
 // refuses says why a request must not be sent; "" if it may. A request may be understood in more than
 // one way, for example by a server that knows method override headers. Then it must be harmless in
 // each of them.
@@ -127,15 +131,16 @@ func (g *guard) refuses(r *http.Request) string {
 		return "its query has a part that servers read differently"
 	}
 	methods := []string{methodOf(r)}
-	for name, values := range r.Header {
-		switch name := strings.ToLower(strings.ReplaceAll(name, "_", "-")); {
-		case name == "x-original-url", name == "x-rewrite-url":
-			return "a header names another path"
-		case name == "x-http-method", strings.Contains(name, "method-override"):
-			methods = append(methods, values...)
+	for _, fields := range []map[string][]string{r.Header, query} {
+		for name, values := range fields {
+			if otherPath.MatchString(name) {
+				return "a header or a parameter names another path"
+			}
+			if strings.Contains(strings.ToLower(name), "method") {
+				methods = append(methods, values...)
+			}
 		}
 	}
-	methods = append(methods, query["_method"]...)
 	if !slices.ContainsFunc(methods, func(m string) bool { return m != http.MethodGet && m != http.MethodHead }) {
 		return ""
 	}
