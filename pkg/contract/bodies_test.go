@@ -466,3 +466,20 @@ func TestTest_FailsIfNothingWasChecked(t *testing.T) {
 		})
 	}
 }
+
+func TestTransport_NamesAnUndeclaredParameterUnlessItMayBeASecret(t *testing.T) {
+	for query, want := range map[string]string{
+		"dry_run=true":                        `the query parameter "dry_run" is not declared`,
+		"x=&x=1":                              `the query parameter "x" is not declared`,
+		secret:                                "a query parameter is not declared",
+		secret + "=&" + secret + "=":          "a query parameter is not declared",
+		strings.Repeat("x", 41) + "=1":        "a query parameter is not declared",
+		"validate_only=true&validate_only=no": "the query parameter validate_only is there 2 times",
+	} {
+		x := good()
+		x.target = reverse + "?" + query
+		findings, _ := x.exchange(t, contract.Options{})
+		require.Len(t, findings, 1)
+		require.Equal(t, want, findings[0].Detail)
+	}
+}

@@ -36,15 +36,14 @@ func (x *exchange) judgeQuery(j *judge) {
 	for _, name := range slices.Sorted(maps.Keys(query)) {
 		values := query[name]
 		parameter := x.operation.Parameters.GetByInAndName("query", name)
-		label := printable.Quote(name)
-		if len(name) > 40 || len(values) == 1 && values[0] == "" {
-			label = "of that name" // it may be anything, a secret too
-		}
+		isBare := strings.Join(values, "") == ""
 		switch {
+		case parameter == nil && (len(name) > 40 || isBare): // it may be anything, a secret too
+			j.about(RuleRequest, Violation, "a query parameter is not declared")
 		case parameter == nil:
-			j.about(RuleRequest, Violation, "there is no query parameter %s", label)
+			j.about(RuleRequest, Violation, "the query parameter %s is not declared", printable.Quote(name))
 		case len(values) > 1:
-			j.about(RuleRequest, Violation, "the query parameter %s is there %d times", label, len(values))
+			j.about(RuleRequest, Violation, "the query parameter %s is there %d times", name, len(values))
 		case parameter.Schema.Value.Type.Is("boolean") && values[0] != "true" && values[0] != "false":
 			j.about(RuleRequest, Violation, "the query parameter %s is neither true nor false", name)
 		}

@@ -146,19 +146,19 @@ func (g *guard) refuses(r *http.Request) string {
 	}
 	for _, m := range methods {
 		if m != http.MethodGet && m != http.MethodHead && m != http.MethodPost {
-			return "its host is not loopback, and it is neither a read nor a dry run"
+			return "its host or Host header is not loopback, and it is neither a read nor a dry run"
 		}
 	}
 	route, parameters, found, _ := find(g.transport.shapes.routes, r.URL)
 	if !found || route.item.Post == nil {
-		return "its host is not loopback, and the contract has no such request"
+		return "its host or Host header is not loopback, and the contract has no such request"
 	}
 	if isDryRun(query) && route.item.Post.Parameters.GetByInAndName("query", "validate_only") != nil ||
 		slices.Contains(g.allowed, allowance{route.verb(), parameters["cluster_id"], parameters["link_name"]}) {
 		return ""
 	}
-	return "it is not a dry run, its host is not loopback, and neither AllowReversal nor AllowVerb names its " +
-		"cluster and link"
+	return "it is not a dry run, its host or Host header is not loopback, and neither AllowReversal nor AllowVerb " +
+		"names its cluster and link"
 }
 
 // isDryRun tells whether every server takes the query for that of a dry run: it has one validate_only,

@@ -261,7 +261,7 @@ func (r *reader) checkValue(t *tree, s *openapi3.Schema) error {
 		_, err := strconv.ParseInt(t.text, 10, bits)
 		if s.Type.Is("integer") && err != nil && number == math.Trunc(number) && t.text != "" {
 			text := printable.Line(t.text, 64)
-			return r.found(RuleInteger, Violation, t, "%s is not an integer of %d bits", text, bits)
+			return r.found(RuleInteger, Violation, t, "%s is not written as an integer, or does not fit %d bits", text, bits)
 		}
 		value = number
 	}
