@@ -89,25 +89,29 @@ func (x *exchange) judgeDocument(j *judge, status int, body []byte) error {
 		}
 		return unless(err, errEnough)
 	}
+	asked := x.asked
+	name, isAlone := x.parameters["mirror_topic_name"]
+	if isAlone {
+		asked = []string{name}
+	}
 	m := meaning{
-		asked: x.asked, isAsked: map[string]bool{}, parameters: x.parameters,
+		asked: asked, hasRow: map[string]bool{}, parameters: x.parameters,
 		found: func(rule string, s Severity, t *tree, format string, args ...any) {
 			_ = j.at(rule, s, t, format, args...)
 		},
 		truncates: x.operation.Parameters.GetByInAndName("query", "include_partition_level_truncation_data") != nil,
 	}
-	for _, name := range m.asked {
-		m.isAsked[name] = true
+	for _, name := range asked {
+		m.hasRow[name] = false
 	}
-	r.row = m.row
-	if name, alone := x.parameters["mirror_topic_name"]; alone {
-		m.asked, m.isAsked, r.row = []string{name}, map[string]bool{name: true}, nil
+	if !isAlone {
+		r.row = m.row
 	}
 	root, err := r.read(body, x.t.shapes.of[x.operation.Responses.Status(status).Value.Content[jsonType].Schema.Value])
 	if err != nil {
 		return unless(err, errEnough)
 	}
-	if r.row == nil {
+	if isAlone {
 		m.row(root)
 	}
 	m.whole(root)

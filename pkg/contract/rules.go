@@ -12,10 +12,9 @@ import (
 // meaning checks what the members of a 200 mean, row by row.
 type meaning struct {
 	asked      []string          // the names that the request asked for; nil if it is not known, or a pattern
-	isAsked    map[string]bool   // the same
+	hasRow     map[string]bool   // whether a topic that was asked for, or was read, has a row
 	parameters map[string]string // of the path
 	truncates  bool              // the operation can truncate topics
-	seen       map[string]bool   // the topics that have a row
 	found      func(rule string, s Severity, t *tree, format string, args ...any)
 }
 
@@ -29,14 +28,12 @@ func (m *meaning) row(row *tree) {
 	if name == nil || name.kind != '"' {
 		return // the schema says so
 	}
-	if m.seen[name.text] {
+	hasRow, known := m.hasRow[name.text]
+	m.hasRow[name.text] = true
+	switch {
+	case hasRow:
 		m.violation(RuleTwice, name, "the topic %s has a row already", printable.Quote(name.text))
-	}
-	if m.seen == nil {
-		m.seen = map[string]bool{}
-	}
-	m.seen[name.text] = true
-	if m.asked != nil && !m.isAsked[name.text] {
+	case m.asked != nil && !known:
 		m.violation(RuleUnasked, name, "the topic %s was not asked for", printable.Quote(name.text))
 	}
 }
@@ -51,8 +48,9 @@ func (m *meaning) whole(answer *tree) {
 		answer = answer.get("data")
 	}
 	for _, name := range m.asked {
-		if !m.seen[name] && answer != nil {
+		if !m.hasRow[name] && answer != nil {
 			m.violation(RuleMissing, answer, "the topic %s has no row", printable.Quote(name))
+			m.hasRow[name] = true // so that it is said once
 		}
 	}
 }
