@@ -37,6 +37,7 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	context.AfterFunc(ctx, stop) // so that a second interrupt ends what does not look at the context
 	code := compare(ctx, os.Stdout, os.Args[1:])
 	stop()
 	os.Exit(code)
