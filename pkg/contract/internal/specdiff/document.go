@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -30,11 +31,11 @@ func fetch(ctx context.Context, spec string) ([]byte, error) {
 		defer cancel()
 		r, err := http.NewRequestWithContext(ctx, http.MethodGet, spec, nil)
 		if err != nil {
-			return nil, err
+			return nil, errors.New("the document's URL cannot be parsed") // the error quotes it, with its secrets
 		}
 		resp, err := http.DefaultClient.Do(r)
-		if err != nil {
-			return nil, err
+		if inURL := (*url.Error)(nil); errors.As(err, &inURL) {
+			return nil, fmt.Errorf("the document's URL: %w", inURL.Err)
 		}
 		if from = resp.Body; resp.StatusCode != http.StatusOK {
 			_ = from.Close()
