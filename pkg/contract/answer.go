@@ -63,7 +63,7 @@ func (x *exchange) judgeAnswer(status int, h http.Header, received *capture, len
 	}
 	err = x.judgeDocument(j, status, body)
 	switch {
-	case err == nil:
+	case err == nil, errors.Is(err, errEnough): // it is not looked at any further then
 		x.t.checked.Add(1)
 	case errors.Is(err, errTooDeep):
 		*j = *x.t.judge(false, status) // it may be no document
@@ -78,38 +78,32 @@ func (x *exchange) judgeAnswer(status int, h http.Header, received *capture, len
 	}
 }
 
-// judgeDocument checks a body as a JSON document. It fails if it is not one, but does not look for that
-// any more once it has found enough.
+// judgeDocument checks a body as a JSON document. It fails as reader.read does.
 func (x *exchange) judgeDocument(j *judge, status int, body []byte) error {
-	r := reader{found: j.at}
+	r := reader{judge: j}
 	if status >= 400 {
 		root, err := r.read(body, x.t.shapes.failed)
 		if err == nil {
 			judgeFailure(j, root, x.t.shapes.failed)
 		}
-		return unless(err, errEnough)
-	}
-	asked := x.asked
-	name, isAlone := x.parameters["mirror_topic_name"]
-	if isAlone {
-		asked = []string{name}
+		return err
 	}
 	m := meaning{
-		asked: asked, hasRow: map[string]bool{}, parameters: x.parameters,
-		found: func(rule string, s Severity, t *tree, format string, args ...any) {
-			_ = j.at(rule, s, t, format, args...)
-		},
+		judge: j, asked: x.asked, hasRow: map[string]bool{}, parameters: x.parameters,
 		truncates: x.operation.Parameters.GetByInAndName("query", "include_partition_level_truncation_data") != nil,
 	}
-	for _, name := range asked {
-		m.hasRow[name] = false
-	}
-	if !isAlone {
+	name, isAlone := x.parameters["mirror_topic_name"]
+	if isAlone {
+		m.asked = []string{name}
+	} else {
 		r.row = m.row
+	}
+	for _, name := range m.asked {
+		m.hasRow[name] = false
 	}
 	root, err := r.read(body, x.t.shapes.of[x.operation.Responses.Status(status).Value.Content[jsonType].Schema.Value])
 	if err != nil {
-		return unless(err, errEnough)
+		return err
 	}
 	if isAlone {
 		m.row(root)
@@ -133,11 +127,4 @@ func judgeFailure(j *judge, root *tree, declared *shape) {
 			_ = j.at(RuleSchema, severity, m, "%s", detail)
 		}
 	}
-}
-
-func unless(err, accepted error) error {
-	if errors.Is(err, accepted) {
-		return nil
-	}
-	return err
 }

@@ -137,12 +137,7 @@ func (x *exchange) judgeSelection(j *judge, body []byte) (asked []string) {
 	}
 	shape := x.t.shapes.of[x.operation.RequestBody.Value.Content[jsonType].Schema.Value]
 	before := *j // the findings do not count if it is no document
-	r := reader{found: func(rule string, s Severity, t *tree, format string, args ...any) error {
-		if rule == RuleSchema {
-			rule = RuleRequest
-		}
-		return j.at(rule, s, t, format, args...)
-	}}
+	r := reader{judge: j}
 	root, err := r.read(body, shape)
 	switch {
 	case errors.Is(err, errEnough):
@@ -154,7 +149,7 @@ func (x *exchange) judgeSelection(j *judge, body []byte) (asked []string) {
 	case err != nil:
 		*j = before
 		j.about(RuleSyntax, Violation, "the body is not one JSON document in UTF-8")
-		r.lenient, r.found = true, func(string, Severity, *tree, string, ...any) error { return nil }
+		r.lenient, r.judge = true, &judge{}
 		if root, err = r.read(body, shape); err != nil && !errors.Is(err, errMore) {
 			return nil
 		}

@@ -2,7 +2,6 @@ package contract
 
 import (
 	"math"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -11,11 +10,11 @@ import (
 
 // meaning checks what the members of a 200 mean, row by row.
 type meaning struct {
+	judge      *judge
 	asked      []string          // the names that the request asked for; nil if it is not known, or a pattern
 	hasRow     map[string]bool   // whether a topic that was asked for, or was read, has a row
 	parameters map[string]string // of the path
 	truncates  bool              // the operation can truncate topics
-	found      func(rule string, s Severity, t *tree, format string, args ...any)
 }
 
 // row checks a row of a list, or the one that was read alone.
@@ -56,7 +55,7 @@ func (m *meaning) whole(answer *tree) {
 }
 
 func (m *meaning) violation(rule string, t *tree, format string, args ...any) {
-	m.found(rule, Violation, t, format, args...)
+	_ = m.judge.at(rule, Violation, t, format, args...) // the reader's next one ends the check
 }
 
 func (m *meaning) verdict(row *tree) {
@@ -144,13 +143,10 @@ func (m *meaning) self(self *tree) {
 		return
 	}
 	if self.text == "" {
-		m.found(RuleSelf, Note, self, "it is empty")
+		_ = m.judge.at(RuleSelf, Note, self, "it is empty")
 		return
 	}
 	path, _, _ := strings.Cut(self.text, "?")
-	if u, err := url.Parse(self.text); err == nil {
-		path = u.EscapedPath()
-	}
 	segments, _ := segmentsOf(path)
 	want := []string{"clusters", m.parameters["cluster_id"], "links", m.parameters["link_name"]}
 	for i := range segments {
@@ -158,5 +154,5 @@ func (m *meaning) self(self *tree) {
 			return
 		}
 	}
-	m.found(RuleSelf, Note, self, "it is of another cluster or link than was asked")
+	_ = m.judge.at(RuleSelf, Note, self, "it is of another cluster or link than was asked")
 }

@@ -26,7 +26,7 @@ type tree struct {
 	children []*tree
 }
 
-// pointer returns the JSON Pointer of the value.
+// pointer returns the JSON Pointer of the value, "" if there is none.
 func (t *tree) pointer() string {
 	var parts []string
 	for ; t != nil && t.parent != nil; t = t.parent {
@@ -93,16 +93,12 @@ func (t *tree) integer() (int64, bool) {
 // keeps the values that their shape knows.
 type reader struct {
 	dec   *jsontext.Decoder
-	found finder
+	judge *judge
 	// row, if set, gets each element of the list data, which is not kept then.
 	row func(*tree)
 	// lenient takes text that is not UTF-8, as some servers do.
 	lenient bool
 }
-
-// finder is called for each thing that is found, with the value that it is about. With an error the
-// check ends.
-type finder func(rule string, s Severity, t *tree, format string, args ...any) error
 
 var (
 	errEnough = errors.New("enough was found")
@@ -170,7 +166,7 @@ func (r *reader) object(t *tree, s *shape) error {
 			seen = map[string]bool{first: true}
 		}
 		if seen[member.name] {
-			if err := r.found(RuleDuplicate, Violation, member, "the member is there twice"); err != nil {
+			if err := r.judge.at(RuleDuplicate, Violation, member, "the member is there twice"); err != nil {
 				return err
 			}
 		}
@@ -182,7 +178,7 @@ func (r *reader) object(t *tree, s *shape) error {
 			t.children = append(t.children, member)
 		}
 		if s != nil && s.closed && !declared {
-			if err := r.found(RuleSchema, Violation, member, "the member is not declared"); err != nil {
+			if err := r.judge.at(RuleSchema, Violation, member, "the member is not declared"); err != nil {
 				return err
 			}
 		}
@@ -199,7 +195,7 @@ func (r *reader) object(t *tree, s *shape) error {
 	for _, name := range s.required {
 		missing := &tree{parent: t, name: name}
 		if t.get(name) == nil {
-			if err := r.found(RuleSchema, missing.severity(), missing, "the member is missing"); err != nil {
+			if err := r.judge.at(RuleSchema, missing.severity(), missing, "the member is missing"); err != nil {
 				return err
 			}
 		}
@@ -261,7 +257,7 @@ func (r *reader) checkValue(t *tree, s *openapi3.Schema) error {
 		_, err := strconv.ParseInt(t.text, 10, bits)
 		if s.Type.Is("integer") && err != nil && number == math.Trunc(number) && t.text != "" {
 			text := printable.Line(t.text, 64)
-			return r.found(RuleInteger, Violation, t, "%s is not written as an integer, or does not fit %d bits", text, bits)
+			return r.judge.at(RuleInteger, Violation, t, "%s is not written as an integer, or does not fit %d bits", text, bits)
 		}
 		value = number
 	}
@@ -271,7 +267,7 @@ func (r *reader) checkValue(t *tree, s *openapi3.Schema) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &wrong) && wrong.Reason != "":
-		return r.found(RuleSchema, Violation, t, "%s", wrong.Reason)
+		return r.judge.at(RuleSchema, Violation, t, "%s", wrong.Reason)
 	}
-	return r.found(RuleSchema, Violation, t, "it is not as the contract has it")
+	return r.judge.at(RuleSchema, Violation, t, "it is not as the contract has it")
 }
