@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -64,12 +65,11 @@ func find(routes []route, u *url.URL) (found route, values map[string]string, ok
 	for i := range loose {
 		loose[i], _, _ = strings.Cut(loose[i], ";")
 	}
-	for _, r := range routes {
-		if _, ok := r.match(loose); ok {
-			return route{}, nil, false, true
-		}
-	}
-	return route{}, nil, false, false
+	alike = slices.ContainsFunc(routes, func(r route) bool {
+		_, ok := r.match(loose)
+		return ok
+	})
+	return route{}, nil, false, alike
 }
 
 // query is the form of a query (RFC 3986, section 3.4).

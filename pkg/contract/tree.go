@@ -151,28 +151,19 @@ func (r *reader) value(t *tree, s *shape) error {
 }
 
 func (r *reader) object(t *tree, s *shape) error {
-	var seen map[string]bool // from the second member on
-	first := ""
-	for n := 0; r.dec.PeekKind() != '}'; n++ {
+	seen := map[string]bool{}
+	for r.dec.PeekKind() != '}' {
 		token, err := r.dec.ReadToken()
 		if err != nil {
 			return err
 		}
 		member := &tree{parent: t, name: token.String()}
-		switch {
-		case n == 0:
-			first = member.name
-		case seen == nil:
-			seen = map[string]bool{first: true}
-		}
 		if seen[member.name] {
 			if err := r.judge.at(RuleDuplicate, Violation, member, "the member is there twice"); err != nil {
 				return err
 			}
 		}
-		if seen != nil {
-			seen[member.name] = true
-		}
+		seen[member.name] = true
 		property, declared := s.property(member.name)
 		if s != nil {
 			t.children = append(t.children, member)
