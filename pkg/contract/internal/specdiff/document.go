@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
-	"github.com/getkin/kin-openapi/openapi3conv"
 
 	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
 )
@@ -116,9 +115,6 @@ func plainMediaTypes(doc *openapi3.T) {
 		}
 	}
 }
-
-// upgrade brings a document into the newest form of OpenAPI.
-func upgrade(doc *openapi3.T) { openapi3conv.Upgrade(doc) }
 
 // unwrapNull makes one schema of a choice between a schema and null, in which OpenAPI 3.1 can say
 // nullable too.
