@@ -18,8 +18,8 @@ func (x *exchange) judgeHead(status int, h http.Header) bool {
 	case response == nil:
 		j.about(RuleStatus, headSeverity(status, mediaType), "the status %d is not declared", status)
 	case response.Value.Content[mediaType] == nil:
-		j.about(RuleMediaType, headSeverity(status, mediaType), "%s is not declared for the status %d",
-			nameOf(mediaType), status)
+		j.about(RuleMediaType, headSeverity(status, mediaType), "the status %d is not declared with %s",
+			status, nameOf(mediaType))
 	default:
 		return mediaType == jsonType
 	}

@@ -103,7 +103,7 @@ func (x *exchange) judgeSent(status int, last bool) {
 		return
 	}
 	if mediaType := mediaTypeOf(x.request.Header); mediaType != jsonType {
-		j.about(RuleRequest, Violation, "the request's body has %s, and not %s", nameOf(mediaType), jsonType)
+		j.about(RuleRequest, Violation, "the request's body has %s, and not %q", nameOf(mediaType), jsonType)
 	}
 	var before []byte
 	for i, c := range sent {
