@@ -293,6 +293,11 @@ func docEdits() []edit {
 		{"names or a pattern", nil, request(func(s *openapi3.Schema) {
 			s.OneOf = openapi3.SchemaRefs{required("mirror_topic_names"), required("mirror_topic_name_pattern")}
 		}), harmless, ""},
+		{"names that are there once", nil, names(func(s *openapi3.Schema) { s.UniqueItems = true }), harmless, "uniqueItems"},
+		{"one member at most", nil, request(func(s *openapi3.Schema) { s.MaxProps = openapi3.Ptr[uint64](1) }),
+			harmless, "maxProperties"},
+		{"no member at all", nil, request(func(s *openapi3.Schema) { s.MaxProps = openapi3.Ptr[uint64](0) }),
+			breaks, "a request of the library"},
 		{"names that are only read", nil, names(func(s *openapi3.Schema) { s.ReadOnly = true }),
 			breaks, "a request of the library"},
 		{"names of at most 100 characters", nil, names(func(s *openapi3.Schema) {
