@@ -211,8 +211,14 @@ func trafficCases() []trafficCase {
 		{"another case", target(strings.Replace(reverse, "clusters", "Clusters", 1)), found(requestUnchecked)},
 		{"a dot segment", target(strings.Replace(reverse, "/links", "/./links", 1)), found(requestUnchecked)},
 		{"a matrix parameter", target(reverse + ";x=1"), found(requestUnchecked)},
-		{"a matrix parameter of the link", target(strings.Replace(reverse, "link-1", "link-1;x=1", 1)), found(requestUnchecked)},
-		{"a matrix parameter of the prefix", target(strings.Replace(reverse, "kafka", "kafka;x", 1)), found(requestUnchecked)},
+		{
+			"a matrix parameter of the link", target(strings.Replace(reverse, "link-1", "link-1;x=1", 1)),
+			found(requestUnchecked),
+		},
+		{
+			"a matrix parameter of the prefix", target(strings.Replace(reverse, "kafka", "kafka;x", 1)),
+			found(requestUnchecked),
+		},
 		{"another operation", reads("/kafka/v3/clusters/c/topics", "{}"), nil},
 		{"no Authorization", sends("Authorization"), found(noAuthorization)},
 		{"two Authorizations", sends("Authorization", "Bearer a", "Bearer b"), found(requestViolation)},
