@@ -3,8 +3,6 @@ package contract
 import (
 	"errors"
 	"net/http"
-
-	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
 )
 
 // judgeHead checks status and media type of the answer, and tells whether there is a body to check.
@@ -20,8 +18,8 @@ func (x *exchange) judgeHead(status int, h http.Header) bool {
 	case response == nil:
 		j.about(RuleStatus, headSeverity(status, mediaType), "the status %d is not declared", status)
 	case response.Value.Content[mediaType] == nil:
-		j.about(RuleMediaType, headSeverity(status, mediaType), "%s is not declared for the status %d",
-			nameOf(mediaType), status)
+		j.about(RuleMediaType, headSeverity(status, mediaType), "the status %d is not declared with %s",
+			status, nameOf(mediaType))
 	default:
 		return mediaType == jsonType
 	}
@@ -55,18 +53,21 @@ func (x *exchange) judgeAnswer(status int, h http.Header, received *capture, len
 	defer func() { x.t.out.send(j.all()) }()
 	body, whole, over := received.get(length)
 	if over {
-		j.about(RuleUnchecked, Note, "the body is too long to be checked")
+		j.unchecked(errTooLong)
 		return
 	}
 	body, err := decode(h, body, x.t.options.MaxBody)
 	if errors.Is(err, errEncoding) || errors.Is(err, errTooLong) || err != nil && whole {
-		j.about(RuleUnchecked, Note, "the body could not be checked: %s", printable.Line(err.Error(), 100))
+		j.unchecked(err)
 		return
 	}
 	err = x.judgeDocument(j, status, body)
 	switch {
-	case err == nil:
+	case err == nil, errors.Is(err, errEnough): // it is not looked at any further then
 		x.t.checked.Add(1)
+	case errors.Is(err, errTooDeep):
+		*j = *x.t.judge(false, status) // it may be no document
+		j.unchecked(err)
 	case !whole:
 		*j = *x.t.judge(false, status) // what was found may come of where it was cut
 		j.about(RuleUnchecked, Note, "the body was not read to its end")
@@ -77,63 +78,53 @@ func (x *exchange) judgeAnswer(status int, h http.Header, received *capture, len
 	}
 }
 
-// judgeDocument checks a body as a JSON document. It fails if it is not one, but does not look for that
-// any more once it has found enough.
+// judgeDocument checks a body as a JSON document. It fails as reader.read does.
 func (x *exchange) judgeDocument(j *judge, status int, body []byte) error {
-	r := reader{found: j.at}
+	r := reader{judge: j}
 	if status >= 400 {
 		root, err := r.read(body, x.t.shapes.failed)
 		if err == nil {
-			judgeFailure(j, root)
+			judgeFailure(j, root, x.t.shapes.failed)
 		}
-		return unless(err, errEnough)
+		return err
 	}
 	m := meaning{
-		asked: x.asked, isAsked: map[string]bool{}, parameters: x.parameters,
-		found: func(rule string, s Severity, t *tree, format string, args ...any) {
-			_ = j.at(rule, s, t, format, args...)
-		},
+		judge: j, asked: x.asked, hasRow: map[string]bool{}, parameters: x.parameters,
 		truncates: x.operation.Parameters.GetByInAndName("query", "include_partition_level_truncation_data") != nil,
 	}
-	for _, name := range m.asked {
-		m.isAsked[name] = true
+	name, isAlone := x.parameters["mirror_topic_name"]
+	if isAlone {
+		m.asked = []string{name}
+	} else {
+		r.row = m.row
 	}
-	r.row = m.row
-	if name, alone := x.parameters["mirror_topic_name"]; alone {
-		m.asked, m.isAsked, r.row = []string{name}, map[string]bool{name: true}, nil
+	for _, name := range m.asked {
+		m.hasRow[name] = false
 	}
 	root, err := r.read(body, x.t.shapes.of[x.operation.Responses.Status(status).Value.Content[jsonType].Schema.Value])
 	if err != nil {
-		return unless(err, errEnough)
+		return err
 	}
-	if r.row == nil {
+	if isAlone {
 		m.row(root)
 	}
 	m.whole(root)
 	return nil
 }
 
-// judgeFailure checks which of the known shapes the answer to a failed request has.
-func judgeFailure(j *judge, root *tree) {
+// judgeFailure checks which of the known shapes the answer to a failed request has. The servlet
+// container's page has the members url, status, message, servlet, cause0 and so on, all of them text.
+func judgeFailure(j *judge, root *tree, declared *shape) {
 	if errs := root.get(errorsMember); errs.isSet() {
 		_ = j.at(RuleSchema, Drift, errs, "it is a list of errors, as the cloud's services answer")
 	}
-	status, code := root.get("status"), root.get("error_code")
-	container := status.isSet() && status.kind == '"' && !code.isSet() && root.get("message").isSet()
 	severity, detail := Violation, "the member is not declared"
-	if container {
+	if root.hasText("url") && root.hasText("status") && root.hasText("message") && !root.get("error_code").isSet() {
 		severity, detail = Drift, "the member is of the servlet container's own page"
 	}
-	for _, name := range containerMembers {
-		if m := root.get(name); m != nil {
+	for _, m := range root.children {
+		if _, known := declared.property(m.name); !known && root.kind == '{' {
 			_ = j.at(RuleSchema, severity, m, "%s", detail)
 		}
 	}
-}
-
-func unless(err, accepted error) error {
-	if errors.Is(err, accepted) {
-		return nil
-	}
-	return err
 }

@@ -234,6 +234,29 @@ func TestTransport_BoundsWhatIsDecoded(t *testing.T) {
 	require.Empty(t, findings)
 }
 
+// A body that is closed early is no fault of its encoding.
+func TestTransport_SaysThatAnEncodedBodyWasNotRead(t *testing.T) {
+	for _, n := range []int64{0, 5, 50} {
+		x := good()
+		var b bytes.Buffer
+		w := gzip.NewWriter(&b)
+		_, err := io.WriteString(w, x.answer)
+		require.NoError(t, err)
+		require.NoError(t, w.Close())
+		transport, findings := checking(t, roundTripper(func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(&b), Header: http.Header{
+				"Content-Type": {"application/json"}, "Content-Encoding": {"gzip"},
+			}}, nil
+		}), contract.Options{})
+		resp, err := transport.RoundTrip(post(t, "http://127.0.0.1:1", http.NoBody))
+		require.NoError(t, err)
+		_, err = io.CopyN(io.Discard, resp.Body, n)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		require.Equal(t, "note unchecked: answer 200: the body was not read to its end", (*findings)[1].String())
+	}
+}
+
 func TestTransport_SaysThatASelfLinkIsEmpty(t *testing.T) {
 	x := good()
 	x.answer = strings.Replace(x.answer, `"http://h/kafka/v3/clusters/lkc-local/links/link-1/mirrors/x"`, `""`, 1)
@@ -395,7 +418,16 @@ func TestTest_FailsIfNothingWasChecked(t *testing.T) {
 		_, err = transport.RoundTrip(r)
 		require.NoError(t, err)
 	}
+	lose := func(transport http.RoundTripper, body io.Reader) {
+		_, err := transport.RoundTrip(post(t, "http://127.0.0.1:1", body))
+		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	}
 	base := answering(io.NopCloser(strings.NewReader("{}")))
+	unsent := roundTripper(func(*http.Request) (*http.Response, error) { return nil, io.ErrUnexpectedEOF })
+	lost := roundTripper(func(r *http.Request) (*http.Response, error) {
+		_, err := io.Copy(io.Discard, r.Body)
+		return nil, errors.Join(err, io.ErrUnexpectedEOF)
+	})
 	empty := roundTripper(func(*http.Request) (*http.Response, error) {
 		return &http.Response{StatusCode: http.StatusForbidden, Body: io.NopCloser(&bytes.Buffer{})}, nil
 	})
@@ -410,6 +442,13 @@ func TestTest_FailsIfNothingWasChecked(t *testing.T) {
 		"a path that is alike":        {false, func(r *recorder) { get(contract.Test(r, base), link1+"/mirrors/") }, true},
 		"an answer that no one reads": {false, func(r *recorder) { get(contract.Test(r, base), link1+"/mirrors") }, true},
 		"an answer":                   {false, func(r *recorder) { get(contract.Test(r, empty), link1+"/mirrors") }, false},
+		"a request that was not sent": {false, func(r *recorder) {
+			lose(contract.Test(r, unsent), strings.NewReader(good().body))
+			lose(contract.Test(r, unsent), http.NoBody)
+		}, true},
+		"a request that was lost": {false, func(r *recorder) {
+			lose(contract.Test(r, lost), strings.NewReader(good().body))
+		}, false},
 		"one of two transports": {false, func(r *recorder) {
 			contract.Test(r, base)
 			get(contract.Test(r, empty), link1+"/mirrors")
@@ -426,4 +465,35 @@ func TestTest_FailsIfNothingWasChecked(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestTransport_NamesAnUndeclaredParameterUnlessItMayBeASecret(t *testing.T) {
+	for query, want := range map[string]string{
+		"dry_run=true":                        `the query parameter "dry_run" is not declared`,
+		"x=&x=1":                              `the query parameter "x" is not declared`,
+		secret:                                "a query parameter is not declared",
+		secret + "=&" + secret + "=":          "a query parameter is not declared",
+		strings.Repeat("x", 41) + "=1":        "a query parameter is not declared",
+		"validate_only=true&validate_only=no": "the query parameter validate_only is there 2 times",
+	} {
+		x := good()
+		x.target = reverse + "?" + query
+		findings, _ := x.exchange(t, contract.Options{})
+		require.Len(t, findings, 1)
+		require.Equal(t, want, findings[0].Detail)
+	}
+}
+
+func TestTransport_TellsOfATopicOnce(t *testing.T) {
+	x := good()
+	x.body, x.answer = `{"mirror_topic_names":["a","a","b","a"]}`, list(row("b"), row("c"), row("c"), row("b"))
+	findings, _ := x.exchange(t, contract.Options{})
+	var says []string
+	for _, f := range findings {
+		says = append(says, f.Rule+" "+f.Pointer)
+	}
+	require.Equal(t, []string{
+		"topic-unasked /data/1/mirror_topic_name", "topic-twice /data/2/mirror_topic_name",
+		"topic-twice /data/3/mirror_topic_name", "topic-missing /data",
+	}, says)
 }

@@ -66,7 +66,8 @@ func (t *tap) Close() error {
 
 var (
 	errEncoding = errors.New("its content encoding cannot be decoded here")
-	errTooLong  = errors.New("it is too long to be checked")
+	errTooLong  = errors.New("it is too long")
+	errTooDeep  = errors.New("it is nested too deeply")
 )
 
 // decode takes the content encoding off a body. Of a body that was not read to its end it returns what
@@ -91,8 +92,11 @@ func decode(h http.Header, body []byte, limit int) ([]byte, error) {
 	default:
 		return nil, errEncoding
 	}
-	if err != nil || len(encodings) > 1 {
+	switch {
+	case len(encodings) > 1:
 		return nil, errEncoding
+	case err != nil:
+		return nil, err
 	}
 	decoded, err := io.ReadAll(io.LimitReader(decoder, int64(limit)+1))
 	if len(decoded) > limit {

@@ -14,7 +14,6 @@ package contract
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
 )
@@ -37,13 +36,8 @@ const (
 
 // String returns the severity's name.
 func (s Severity) String() string {
-	switch s {
-	case Note:
-		return "note"
-	case Drift:
-		return "drift"
-	case Violation:
-		return "violation"
+	if names := [...]string{"note", "drift", "violation"}; int(s) < len(names) {
+		return names[s]
 	}
 	return fmt.Sprintf("severity(%d)", uint8(s))
 }
@@ -71,15 +65,10 @@ func (f Finding) String() string {
 	if f.Request {
 		where = "request"
 	}
-	return strings.TrimSuffix(fmt.Sprintf("%v %s: %s%s: %s",
-		f.Severity, f.Rule, where, prefixed(" at ", printable.Line(f.Pointer, 256)), f.Detail), ": ")
-}
-
-func prefixed(prefix, s string) string {
-	if s == "" {
-		return ""
+	if f.Pointer != "" {
+		where += " at " + printable.Line(f.Pointer, 256)
 	}
-	return prefix + s
+	return fmt.Sprintf("%v %s: %s: %s", f.Severity, f.Rule, where, f.Detail)
 }
 
 // The rules.

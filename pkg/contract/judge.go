@@ -19,17 +19,20 @@ type judge struct {
 	counts   [Violation + 1]int
 }
 
-// find notes a finding. It returns errEnough once there are more violations than are told.
-func (j *judge) find(rule string, s Severity, pointer func() string, detail string) error {
+// at notes a finding about a value, or about the whole if that is nil. It returns errEnough once there
+// are more violations than are told.
+func (j *judge) at(rule string, s Severity, t *tree, format string, args ...any) error {
+	if j.request && rule == RuleSchema {
+		rule = RuleRequest
+	}
 	if s == Drift && j.strict {
 		s = Violation
 	}
 	if j.counts[s]++; j.counts[s] <= maxFindings {
-		f := Finding{Rule: rule, Severity: s, Request: j.request, Status: j.status, Detail: printable.Line(detail, 512)}
-		if pointer != nil {
-			f.Pointer = pointer()
-		}
-		j.findings = append(j.findings, f)
+		j.findings = append(j.findings, Finding{
+			Rule: rule, Severity: s, Pointer: t.pointer(), Request: j.request, Status: j.status,
+			Detail: printable.Line(fmt.Sprintf(format, args...), 512),
+		})
 	}
 	if j.counts[Violation] > maxFindings {
 		return errEnough
@@ -37,14 +40,14 @@ func (j *judge) find(rule string, s Severity, pointer func() string, detail stri
 	return nil
 }
 
-// at is a finder.
-func (j *judge) at(rule string, s Severity, t *tree, format string, args ...any) error {
-	return j.find(rule, s, t.pointer, fmt.Sprintf(format, args...))
-}
-
 // about finds something about the whole.
 func (j *judge) about(rule string, s Severity, format string, args ...any) {
-	_ = j.find(rule, s, nil, fmt.Sprintf(format, args...)) // there are few of these
+	_ = j.at(rule, s, nil, format, args...) // there are few of these
+}
+
+// unchecked says why a body was not checked.
+func (j *judge) unchecked(err error) {
+	j.about(RuleUnchecked, Note, "the body could not be checked: %s", printable.Line(err.Error(), 100))
 }
 
 // all returns the findings.

@@ -80,7 +80,7 @@ func keepsToTheContract(t *testing.T) {
 	}, statuses)
 	require.Equal(t, map[string]int{
 		"the status 403 is not declared": 1, "the status 404 is not declared": 1,
-		`"application/json" is not declared for the status 429`: 8,
+		`the status 429 is not declared with "application/json"`: 8,
 	}, drifts, "this is beyond the contract, and nothing else")
 }
 

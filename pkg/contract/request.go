@@ -36,15 +36,14 @@ func (x *exchange) judgeQuery(j *judge) {
 	for _, name := range slices.Sorted(maps.Keys(query)) {
 		values := query[name]
 		parameter := x.operation.Parameters.GetByInAndName("query", name)
-		label := printable.Quote(name)
-		if len(name) > 40 || len(values) == 1 && values[0] == "" {
-			label = "of that name" // it may be anything, a secret too
-		}
+		isBare := strings.Join(values, "") == ""
 		switch {
+		case parameter == nil && (len(name) > 40 || isBare): // it may be anything, a secret too
+			j.about(RuleRequest, Violation, "a query parameter is not declared")
 		case parameter == nil:
-			j.about(RuleRequest, Violation, "there is no query parameter %s", label)
+			j.about(RuleRequest, Violation, "the query parameter %s is not declared", printable.Quote(name))
 		case len(values) > 1:
-			j.about(RuleRequest, Violation, "the query parameter %s is there %d times", label, len(values))
+			j.about(RuleRequest, Violation, "the query parameter %s is there %d times", name, len(values))
 		case parameter.Schema.Value.Type.Is("boolean") && values[0] != "true" && values[0] != "false":
 			j.about(RuleRequest, Violation, "the query parameter %s is neither true nor false", name)
 		}
@@ -104,7 +103,7 @@ func (x *exchange) judgeSent(status int, last bool) {
 		return
 	}
 	if mediaType := mediaTypeOf(x.request.Header); mediaType != jsonType {
-		j.about(RuleRequest, Violation, "the request's body has %s, and not %s", nameOf(mediaType), jsonType)
+		j.about(RuleRequest, Violation, "the request's body has %s, and not %q", nameOf(mediaType), jsonType)
 	}
 	var before []byte
 	for i, c := range sent {
@@ -112,12 +111,15 @@ func (x *exchange) judgeSent(status int, last bool) {
 		isLast := i == len(sent)-1
 		switch {
 		case over:
-			j.about(RuleUnchecked, Note, "the body is too long to be checked")
+			j.unchecked(errTooLong)
 		case !whole && isLast:
 			j.about(RuleUnchecked, Note, "the body was not sent to its end")
 		case whole && (i == 0 || !bytes.Equal(body, before)):
 			x.asked = x.judgeSelection(j, body)
 			before = body
+			if status == 0 {
+				x.t.checked.Add(1)
+			}
 		}
 		if isLast && !whole {
 			x.asked = nil // it is not known which of them was answered
@@ -130,25 +132,24 @@ func (x *exchange) judgeSent(status int, last bool) {
 func (x *exchange) judgeSelection(j *judge, body []byte) (asked []string) {
 	body, err := decode(x.request.Header, body, x.t.options.MaxBody)
 	if err != nil {
-		j.about(RuleUnchecked, Note, "%v", err)
+		j.unchecked(err)
 		return nil
 	}
 	shape := x.t.shapes.of[x.operation.RequestBody.Value.Content[jsonType].Schema.Value]
 	before := *j // the findings do not count if it is no document
-	r := reader{found: func(rule string, s Severity, t *tree, format string, args ...any) error {
-		if rule == RuleSchema {
-			rule = RuleRequest
-		}
-		return j.at(rule, s, t, format, args...)
-	}}
+	r := reader{judge: j}
 	root, err := r.read(body, shape)
 	switch {
 	case errors.Is(err, errEnough):
 		return nil // not all of it was read
+	case errors.Is(err, errTooDeep):
+		*j = before
+		j.unchecked(err)
+		return nil
 	case err != nil:
 		*j = before
 		j.about(RuleSyntax, Violation, "the body is not one JSON document in UTF-8")
-		r.lenient, r.found = true, func(string, Severity, *tree, string, ...any) error { return nil }
+		r.lenient, r.judge = true, &judge{}
 		if root, err = r.read(body, shape); err != nil && !errors.Is(err, errMore) {
 			return nil
 		}

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -64,12 +65,11 @@ func find(routes []route, u *url.URL) (found route, values map[string]string, ok
 	for i := range loose {
 		loose[i], _, _ = strings.Cut(loose[i], ";")
 	}
-	for _, r := range routes {
-		if _, ok := r.match(loose); ok {
-			return route{}, nil, false, true
-		}
-	}
-	return route{}, nil, false, false
+	alike = slices.ContainsFunc(routes, func(r route) bool {
+		_, ok := r.match(loose)
+		return ok
+	})
+	return route{}, nil, false, alike
 }
 
 // query is the form of a query (RFC 3986, section 3.4).
@@ -86,7 +86,7 @@ func parseQuery(u *url.URL) (url.Values, error) {
 }
 
 // segmentsOf returns the segments of a path without their escapes. It is not exact if one is empty or
-// a dot segment.
+// a dot segment, or has what some servers take for a parameter, as in ..;x=1.
 func segmentsOf(escaped string) (segments []string, exact bool) {
 	segments = strings.Split(strings.TrimPrefix(escaped, "/"), "/")
 	exact = true
@@ -98,6 +98,7 @@ func segmentsOf(escaped string) (segments []string, exact bool) {
 		case "", ".", "..":
 			exact = false
 		}
+		exact = exact && !strings.Contains(s, ";")
 	}
 	return segments, exact
 }

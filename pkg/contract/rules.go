@@ -2,7 +2,6 @@ package contract
 
 import (
 	"math"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -11,12 +10,11 @@ import (
 
 // meaning checks what the members of a 200 mean, row by row.
 type meaning struct {
+	judge      *judge
 	asked      []string          // the names that the request asked for; nil if it is not known, or a pattern
-	isAsked    map[string]bool   // the same
+	hasRow     map[string]bool   // whether a topic that was asked for, or was read, has a row
 	parameters map[string]string // of the path
 	truncates  bool              // the operation can truncate topics
-	seen       map[string]bool   // the topics that have a row
-	found      func(rule string, s Severity, t *tree, format string, args ...any)
 }
 
 // row checks a row of a list, or the one that was read alone.
@@ -29,14 +27,12 @@ func (m *meaning) row(row *tree) {
 	if name == nil || name.kind != '"' {
 		return // the schema says so
 	}
-	if m.seen[name.text] {
+	hasRow, known := m.hasRow[name.text]
+	m.hasRow[name.text] = true
+	switch {
+	case hasRow:
 		m.violation(RuleTwice, name, "the topic %s has a row already", printable.Quote(name.text))
-	}
-	if m.seen == nil {
-		m.seen = map[string]bool{}
-	}
-	m.seen[name.text] = true
-	if m.asked != nil && !m.isAsked[name.text] {
+	case m.asked != nil && !known:
 		m.violation(RuleUnasked, name, "the topic %s was not asked for", printable.Quote(name.text))
 	}
 }
@@ -44,21 +40,22 @@ func (m *meaning) row(row *tree) {
 // whole checks what can be known only when all rows were read.
 func (m *meaning) whole(answer *tree) {
 	if _, alone := m.parameters["mirror_topic_name"]; !alone {
-		if next := answer.get("metadata", "next"); next.isSet() {
+		if next := answer.get("metadata", "next"); next != nil && next.text != "" {
 			m.violation(RuleNext, next, "it is set, and nothing accepts it")
 		}
 		m.self(answer.get("metadata", "self"))
 		answer = answer.get("data")
 	}
 	for _, name := range m.asked {
-		if !m.seen[name] && answer != nil {
+		if !m.hasRow[name] && answer != nil {
 			m.violation(RuleMissing, answer, "the topic %s has no row", printable.Quote(name))
+			m.hasRow[name] = true // so that it is said once
 		}
 	}
 }
 
 func (m *meaning) violation(rule string, t *tree, format string, args ...any) {
-	m.found(rule, Violation, t, format, args...)
+	_ = m.judge.at(rule, Violation, t, format, args...) // the reader's next one ends the check
 }
 
 func (m *meaning) verdict(row *tree) {
@@ -146,13 +143,10 @@ func (m *meaning) self(self *tree) {
 		return
 	}
 	if self.text == "" {
-		m.found(RuleSelf, Note, self, "it is empty")
+		_ = m.judge.at(RuleSelf, Note, self, "it is empty")
 		return
 	}
 	path, _, _ := strings.Cut(self.text, "?")
-	if u, err := url.Parse(self.text); err == nil {
-		path = u.EscapedPath()
-	}
 	segments, _ := segmentsOf(path)
 	want := []string{"clusters", m.parameters["cluster_id"], "links", m.parameters["link_name"]}
 	for i := range segments {
@@ -160,5 +154,5 @@ func (m *meaning) self(self *tree) {
 			return
 		}
 	}
-	m.found(RuleSelf, Note, self, "it is of another cluster or link than was asked")
+	_ = m.judge.at(RuleSelf, Note, self, "it is of another cluster or link than was asked")
 }

@@ -91,9 +91,6 @@ const (
 	errorsMember = "errors"
 )
 
-// containerMembers are the members of the servlet container's page that Error does not have.
-var containerMembers = []string{"servlet", "url"}
-
 // loadShapes reads the contract once.
 var loadShapes = sync.OnceValues(func() (*shapes, error) {
 	doc, err := openapi3.NewLoader().LoadFromData(api.Spec())
@@ -124,13 +121,11 @@ var loadShapes = sync.OnceValues(func() (*shapes, error) {
 		return nil, err
 	}
 	// Beside the contract's Error, real servers answer with the cloud's list of errors, and with the
-	// page of the servlet container as JSON (observed).
+	// page of the servlet container as JSON (observed): judgeFailure knows them by their members.
 	failed := *single
+	failed.closed = false
 	failed.properties = maps.Clone(single.properties)
 	failed.properties[errorsMember] = &shape{own: openapi3.NewArraySchema().WithItems(openapi3.NewSchema()), items: single}
-	for _, name := range containerMembers {
-		failed.properties[name] = nil
-	}
 	s.failed = &failed
 	return s, nil
 })

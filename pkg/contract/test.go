@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -79,7 +80,7 @@ func countChecked(t testing.TB) *atomic.Int64 {
 			checked.Delete(t)
 			if n.Load() == 0 && !t.Skipped() {
 				t.Errorf("contract: nothing was checked: no request for a path of the contract got an answer " +
-					"that was read")
+					"that was read, or was lost after its body was sent")
 			}
 		})
 	}
@@ -110,6 +111,9 @@ func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
 	return g.transport.RoundTrip(r)
 }
 
+// otherPath is the form of headers that name the path which some servers take for the request's.
+var otherPath = regexp.MustCompile(`(?i)^x[-_](original|rewrite|forwarded|replaced)[-_](url|uri|path)$`)
+
 // refuses says why a request must not be sent; "" if it may. A request may be understood in more than
 // one way, for example by a server that knows method override headers. Then it must be harmless in
 // each of them.
@@ -127,33 +131,34 @@ func (g *guard) refuses(r *http.Request) string {
 		return "its query has a part that servers read differently"
 	}
 	methods := []string{methodOf(r)}
-	for name, values := range r.Header {
-		switch name := strings.ToLower(strings.ReplaceAll(name, "_", "-")); {
-		case name == "x-original-url", name == "x-rewrite-url":
-			return "a header names another path"
-		case name == "x-http-method", strings.Contains(name, "method-override"):
-			methods = append(methods, values...)
+	for _, fields := range []map[string][]string{r.Header, query} {
+		for name, values := range fields {
+			if otherPath.MatchString(name) {
+				return "a header or a parameter names another path"
+			}
+			if strings.Contains(strings.ToLower(name), "method") {
+				methods = append(methods, values...)
+			}
 		}
 	}
-	methods = append(methods, query["_method"]...)
 	if !slices.ContainsFunc(methods, func(m string) bool { return m != http.MethodGet && m != http.MethodHead }) {
 		return ""
 	}
 	for _, m := range methods {
 		if m != http.MethodGet && m != http.MethodHead && m != http.MethodPost {
-			return "its host is not loopback, and it is neither a read nor a dry run"
+			return "its host or Host header is not loopback, and it is neither a read nor a dry run"
 		}
 	}
 	route, parameters, found, _ := find(g.transport.shapes.routes, r.URL)
 	if !found || route.item.Post == nil {
-		return "its host is not loopback, and the contract has no such request"
+		return "its host or Host header is not loopback, and the contract has no such request"
 	}
 	if isDryRun(query) && route.item.Post.Parameters.GetByInAndName("query", "validate_only") != nil ||
 		slices.Contains(g.allowed, allowance{route.verb(), parameters["cluster_id"], parameters["link_name"]}) {
 		return ""
 	}
-	return "it is not a dry run, its host is not loopback, and neither AllowReversal nor AllowVerb names its " +
-		"cluster and link"
+	return "it is not a dry run, its host or Host header is not loopback, and neither AllowReversal nor AllowVerb " +
+		"names its cluster and link"
 }
 
 // isDryRun tells whether every server takes the query for that of a dry run: it has one validate_only,

@@ -129,6 +129,7 @@ func trafficCases() []trafficCase {
 	part := func(id, offset, n string) string {
 		return `{"partition_id":` + id + `,"offset_truncated_to":` + offset + `,"messages_truncated":` + n + `}`
 	}
+	tooDeep := strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000) // for the decoder
 	const maxInt = "9223372036854775807"
 	cases := []trafficCase{
 		// What is right.
@@ -157,12 +158,15 @@ func trafficCases() []trafficCase {
 		{"truncated rows without a total", rowB(ok, lags, `"messages_truncated":null`, one), nil},
 		{"an undeclared member of a row", rowB(`"new":{"x":[1]}`, ok, lags, rest), nil},
 		{"metadata.next that is null", swap(`"metadata":{`, `"metadata":{"next":null,`), nil},
+		{"metadata.next that is empty", swap(`"metadata":{`, `"metadata":{"next":"",`), nil},
 		{"escaped text", swap(`"K"`, `"\u004B\ud83d\ude00"`), nil},
 		{"another prefix", target("/x/v3/" + strings.TrimPrefix(reverse, "/kafka/v3/")), nil},
 		{"an escaped colon", target(strings.Replace(reverse, ":rev", "%3Arev", 1)), nil},
 		{"an escaped letter", target(strings.Replace(reverse, "clusters", "%63lusters", 1)), nil},
 		{"a link with a slash", both(target(strings.Replace(reverse, "link-1", "a%2Fb", 1)),
 			func(c *traffic) { c.answer = strings.ReplaceAll(c.answer, "link-1", "a%2Fb") }), nil},
+		{"a link with a semicolon", both(target(strings.Replace(reverse, "link-1", "a%3Bb", 1)),
+			func(c *traffic) { c.answer = strings.ReplaceAll(c.answer, "link-1", "a%3Bb") }), nil},
 		{
 			"a self link with other escapes",
 			func(c *traffic) { c.answer = strings.ReplaceAll(c.answer, "link-1", "%6Cink-1") }, nil,
@@ -207,6 +211,14 @@ func trafficCases() []trafficCase {
 		{"another case", target(strings.Replace(reverse, "clusters", "Clusters", 1)), found(requestUnchecked)},
 		{"a dot segment", target(strings.Replace(reverse, "/links", "/./links", 1)), found(requestUnchecked)},
 		{"a matrix parameter", target(reverse + ";x=1"), found(requestUnchecked)},
+		{
+			"a matrix parameter of the link", target(strings.Replace(reverse, "link-1", "link-1;x=1", 1)),
+			found(requestUnchecked),
+		},
+		{
+			"a matrix parameter of the prefix", target(strings.Replace(reverse, "kafka", "kafka;x", 1)),
+			found(requestUnchecked),
+		},
 		{"another operation", reads("/kafka/v3/clusters/c/topics", "{}"), nil},
 		{"no Authorization", sends("Authorization"), found(noAuthorization)},
 		{"two Authorizations", sends("Authorization", "Bearer a", "Bearer b"), found(requestViolation)},
@@ -251,6 +263,7 @@ func trafficCases() []trafficCase {
 		{"a body that is not UTF-8, and a topic is missing",
 			body("{\"x\":\"\xff\",\"mirror_topic_names\":[\"a\",\"b\",\"c\"]}"),
 			found(requestSyntax, requestNote, "violation topic-missing")},
+		{"a body that is too deep", body(`{"mirror_topic_names":["x"],"new":` + tooDeep + `}`), found(requestUnchecked)},
 		{"a byte order mark", body("\ufeff" + `{"mirror_topic_names":["a","b"]}`), found(requestSyntax)},
 		{"an unknown encoding of the request", sends("Content-Encoding", "br"), found(requestUnchecked)},
 
@@ -293,6 +306,10 @@ func trafficCases() []trafficCase {
 			`"url":"/kafka/v3/x","status":"503"}`), found("drift schema")},
 		{"a 400 as Jetty's JSON", fails(400, "application/json", `{"url":"/x","status":"400","message":"Bad Message"}`),
 			found("drift schema")},
+		{"a 500 as Jetty's JSON, with its causes", fails(500, "application/json", `{"url":"/x","status":"500","message":"m",`+
+			`"servlet":"s","cause0":"java.lang.IllegalStateException","cause1":"java.io.IOException"}`), found("drift schema")},
+		{"a cause without Jetty's page", fails(500, "application/json", `{"status":"500","message":"m","cause0":"x"}`),
+			found("violation schema")},
 		{"an undeclared member of an error", fails(400, "application/json", `{"error_code":400,"oops":1}`),
 			found("violation schema")},
 		{"a Kafka error with a member of Jetty's", fails(
@@ -326,6 +343,10 @@ func trafficCases() []trafficCase {
 			"a deep undeclared member",
 			rowB(ok, lags, rest, `"new":`+strings.Repeat(`{"a":`, 9000)+"1"+strings.Repeat("}", 9000)), nil,
 		},
+		{
+			"an undeclared member that is too deep", rowB(ok, lags, rest, `"new":`+tooDeep), found("note unchecked"),
+		},
+		{"too deep, and cut", rowB(ok, lags, rest, `"new":`+tooDeep[:15_000]), found("note unchecked")},
 		{"a member twice where nothing is declared", rowB(ok, lags, rest, `"new":[{"x":1,"y":2,"x":3}]`),
 			found("violation duplicate-member")},
 		{"an answer that is not UTF-8", swap(`"K"`, "\"\xff\""), found("violation syntax")},

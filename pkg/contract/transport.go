@@ -27,7 +27,7 @@ type Transport struct {
 	out     outbox
 	options Options
 	shapes  *shapes
-	checked *atomic.Int64 // exchanges of which something was checked to the end
+	checked *atomic.Int64 // answers, and bodies of lost requests, that were checked to the end
 }
 
 // NewTransport returns a Transport that sends through base, or through http.DefaultTransport if base
@@ -95,7 +95,6 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil || resp == nil {
 		x.judgeRequest(0)
 		x.judgeSent(0, true)
-		t.checked.Add(1)
 		return resp, err
 	}
 	status, header, length := resp.StatusCode, resp.Header.Clone(), resp.ContentLength
@@ -130,23 +129,24 @@ func (x *exchange) tapped(r *http.Request) *http.Request {
 		return r
 	}
 	through := r.WithContext(r.Context()) // a copy
-	through.Body = &tap{ReadCloser: r.Body, to: x.capture(), end: func() {}}
+	through.Body = x.tap(r.Body)
 	if r.GetBody != nil {
 		through.GetBody = func() (io.ReadCloser, error) {
 			body, err := r.GetBody()
 			if err != nil || body == nil || body == http.NoBody {
 				return body, err
 			}
-			return &tap{ReadCloser: body, to: x.capture(), end: func() {}}, nil
+			return x.tap(body), nil
 		}
 	}
 	return through
 }
 
-func (x *exchange) capture() *capture {
+// tap keeps what is sent of a body of the request.
+func (x *exchange) tap(body io.ReadCloser) io.ReadCloser {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	c := &capture{limit: x.t.options.MaxBody}
 	x.sent = append(x.sent, c)
-	return c
+	return &tap{ReadCloser: body, to: c, end: func() {}}
 }

@@ -26,7 +26,7 @@ type tree struct {
 	children []*tree
 }
 
-// pointer returns the JSON Pointer of the value.
+// pointer returns the JSON Pointer of the value, "" if there is none.
 func (t *tree) pointer() string {
 	var parts []string
 	for ; t != nil && t.parent != nil; t = t.parent {
@@ -74,6 +74,12 @@ func (t *tree) list() []*tree {
 // isSet tells whether there is a value, and not null.
 func (t *tree) isSet() bool { return t != nil && t.kind != 'n' }
 
+// hasText tells whether there is a member that is text.
+func (t *tree) hasText(name string) bool {
+	member := t.get(name)
+	return member != nil && member.kind == '"'
+}
+
 // integer returns the number, if it is an integer of 64 bits.
 func (t *tree) integer() (int64, bool) {
 	if t == nil || t.kind != '0' {
@@ -87,24 +93,23 @@ func (t *tree) integer() (int64, bool) {
 // keeps the values that their shape knows.
 type reader struct {
 	dec   *jsontext.Decoder
-	found finder
+	judge *judge
 	// row, if set, gets each element of the list data, which is not kept then.
 	row func(*tree)
 	// lenient takes text that is not UTF-8, as some servers do.
 	lenient bool
 }
 
-// finder is called for each thing that is found, with the value that it is about. With an error the
-// check ends.
-type finder func(rule string, s Severity, t *tree, format string, args ...any) error
-
 var (
 	errEnough = errors.New("enough was found")
 	errMore   = errors.New("there are bytes after its end")
 )
 
-// read returns the document's root. Other errors than errEnough say that it is not one JSON document
-// in UTF-8, errMore that one is there and more; the root is then what was read of it.
+// maxDepth is how deep the decoder goes. A document that is deeper is one all the same.
+const maxDepth = 10_000
+
+// read returns the document's root. Other errors than errEnough and errTooDeep say that it is not one
+// JSON document in UTF-8, errMore that one is there and more; the root is then what was read of it.
 func (r *reader) read(body []byte, s *shape) (root *tree, err error) {
 	r.dec = jsontext.NewDecoder(
 		bytes.NewReader(body), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(r.lenient),
@@ -121,6 +126,9 @@ func (r *reader) read(body []byte, s *shape) (root *tree, err error) {
 
 func (r *reader) value(t *tree, s *shape) error {
 	t.kind = r.dec.PeekKind()
+	if (t.kind == '{' || t.kind == '[') && r.dec.StackDepth() >= maxDepth {
+		return errTooDeep
+	}
 	token, err := r.dec.ReadToken()
 	if err != nil {
 		return err
@@ -143,34 +151,25 @@ func (r *reader) value(t *tree, s *shape) error {
 }
 
 func (r *reader) object(t *tree, s *shape) error {
-	var seen map[string]bool // from the second member on
-	first := ""
-	for n := 0; r.dec.PeekKind() != '}'; n++ {
+	seen := map[string]bool{}
+	for r.dec.PeekKind() != '}' {
 		token, err := r.dec.ReadToken()
 		if err != nil {
 			return err
 		}
 		member := &tree{parent: t, name: token.String()}
-		switch {
-		case n == 0:
-			first = member.name
-		case seen == nil:
-			seen = map[string]bool{first: true}
-		}
 		if seen[member.name] {
-			if err := r.found(RuleDuplicate, Violation, member, "the member is there twice"); err != nil {
+			if err := r.judge.at(RuleDuplicate, Violation, member, "the member is there twice"); err != nil {
 				return err
 			}
 		}
-		if seen != nil {
-			seen[member.name] = true
-		}
+		seen[member.name] = true
 		property, declared := s.property(member.name)
 		if s != nil {
 			t.children = append(t.children, member)
 		}
 		if s != nil && s.closed && !declared {
-			if err := r.found(RuleSchema, Violation, member, "the member is not declared"); err != nil {
+			if err := r.judge.at(RuleSchema, Violation, member, "the member is not declared"); err != nil {
 				return err
 			}
 		}
@@ -187,7 +186,7 @@ func (r *reader) object(t *tree, s *shape) error {
 	for _, name := range s.required {
 		missing := &tree{parent: t, name: name}
 		if t.get(name) == nil {
-			if err := r.found(RuleSchema, missing.severity(), missing, "the member is missing"); err != nil {
+			if err := r.judge.at(RuleSchema, missing.severity(), missing, "the member is missing"); err != nil {
 				return err
 			}
 		}
@@ -249,7 +248,7 @@ func (r *reader) checkValue(t *tree, s *openapi3.Schema) error {
 		_, err := strconv.ParseInt(t.text, 10, bits)
 		if s.Type.Is("integer") && err != nil && number == math.Trunc(number) && t.text != "" {
 			text := printable.Line(t.text, 64)
-			return r.found(RuleInteger, Violation, t, "%s is not an integer of %d bits", text, bits)
+			return r.judge.at(RuleInteger, Violation, t, "%s is not written as an integer, or does not fit %d bits", text, bits)
 		}
 		value = number
 	}
@@ -259,7 +258,7 @@ func (r *reader) checkValue(t *tree, s *openapi3.Schema) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &wrong) && wrong.Reason != "":
-		return r.found(RuleSchema, Violation, t, "%s", wrong.Reason)
+		return r.judge.at(RuleSchema, Violation, t, "%s", wrong.Reason)
 	}
-	return r.found(RuleSchema, Violation, t, "it is not as the contract has it")
+	return r.judge.at(RuleSchema, Violation, t, "it is not as the contract has it")
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -15,7 +16,6 @@ import (
 	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
-	"github.com/getkin/kin-openapi/openapi3conv"
 
 	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
 )
@@ -30,11 +30,11 @@ func fetch(ctx context.Context, spec string) ([]byte, error) {
 		defer cancel()
 		r, err := http.NewRequestWithContext(ctx, http.MethodGet, spec, nil)
 		if err != nil {
-			return nil, err
+			return nil, errors.New("the document's URL cannot be parsed") // the error quotes it, with its secrets
 		}
 		resp, err := http.DefaultClient.Do(r)
-		if err != nil {
-			return nil, err
+		if inURL := (*url.Error)(nil); errors.As(err, &inURL) {
+			return nil, fmt.Errorf("the document's URL: %w", inURL.Err)
 		}
 		if from = resp.Body; resp.StatusCode != http.StatusOK {
 			_ = from.Close()
@@ -115,9 +115,6 @@ func plainMediaTypes(doc *openapi3.T) {
 		}
 	}
 }
-
-// upgrade brings a document into the newest form of OpenAPI.
-func upgrade(doc *openapi3.T) { openapi3conv.Upgrade(doc) }
 
 // unwrapNull makes one schema of a choice between a schema and null, in which OpenAPI 3.1 can say
 // nullable too.

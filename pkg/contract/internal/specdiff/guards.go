@@ -77,7 +77,11 @@ func (g guard) answers(own, op *openapi3.Operation) {
 	}
 }
 
+// security guards the credentials, each of which must do alone. None at all means that none is needed.
 func (g guard) security(op *openapi3.Operation) {
+	if len(*op.Security) == 0 {
+		return
+	}
 	for _, scheme := range []string{"resource-api-key", "external-access-token"} {
 		ok := slices.ContainsFunc(*op.Security, func(alternative openapi3.SecurityRequirement) bool {
 			_, has := alternative[scheme]

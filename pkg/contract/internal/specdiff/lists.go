@@ -8,7 +8,7 @@ import (
 // severities says which changes break this library where oasdiff would say otherwise, in the form of
 // its --severity-levels file, which has no room for comments. A type that the server takes more widely
 // than before is harmless on the wire, and another Go type in the generated code. The library sends a
-// body always, and reads text of any length.
+// body always, with one member and no name twice, and reads text of any length.
 //
 //go:embed severities.txt
 var severities []byte

@@ -23,6 +23,7 @@ import (
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3conv"
 
 	"github.com/seed25095279/clusterlink-go/api"
 	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
@@ -37,6 +38,7 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	context.AfterFunc(ctx, stop) // so that a second interrupt ends what does not look at the context
 	code := compare(ctx, os.Stdout, os.Args[1:])
 	stop()
 	os.Exit(code)
@@ -121,7 +123,7 @@ func diff(ctx context.Context, oasdiff []string, ours, theirs *openapi3.T) (chan
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	var files []string
 	for name, doc := range map[string]*openapi3.T{"1-contract.json": ours, "2-other.json": theirs} {
-		upgrade(doc)
+		openapi3conv.Upgrade(doc)
 		text, err := json.Marshal(doc)
 		if err != nil {
 			return nil, fmt.Errorf("the document cannot be written: %s", printable.Line(err.Error(), 512))

@@ -293,6 +293,11 @@ func docEdits() []edit {
 		{"names or a pattern", nil, request(func(s *openapi3.Schema) {
 			s.OneOf = openapi3.SchemaRefs{required("mirror_topic_names"), required("mirror_topic_name_pattern")}
 		}), harmless, ""},
+		{"names that are there once", nil, names(func(s *openapi3.Schema) { s.UniqueItems = true }), harmless, "uniqueItems"},
+		{"one member at most", nil, request(func(s *openapi3.Schema) { s.MaxProps = openapi3.Ptr[uint64](1) }),
+			harmless, "maxProperties"},
+		{"no member at all", nil, request(func(s *openapi3.Schema) { s.MaxProps = openapi3.Ptr[uint64](0) }),
+			breaks, "a request of the library"},
 		{"names that are only read", nil, names(func(s *openapi3.Schema) { s.ReadOnly = true }),
 			breaks, "a request of the library"},
 		{"names of at most 100 characters", nil, names(func(s *openapi3.Schema) {
@@ -462,6 +467,20 @@ func docEdits() []edit {
 			}
 		}, harmless, "0 breaking, 0 harmless"},
 
+		{"no credentials at all", nil, func(d *openapi3.T) {
+			for _, path := range d.Paths.Keys() {
+				for _, op := range d.Paths.Value(path).Operations() {
+					op.Security = openapi3.NewSecurityRequirements()
+				}
+			}
+		}, harmless, "now allows anonymous access"},
+		{"credentials that may be left out", nil, pause(func(op *openapi3.Operation) {
+			op.Security.With(openapi3.NewSecurityRequirement())
+		}), harmless, "now allows anonymous access"},
+		{"a member that needs another", nil, both(newest, request(func(s *openapi3.Schema) {
+			s.DependentRequired = map[string][]string{"mirror_topic_names": {"reason"}}
+		})), breaks, "is not valid: the body: mirror_topic_names: - at '': properties 'reason' required"},
+
 		// The same in other words.
 		{"another version number", nil, func(d *openapi3.T) { d.Info.Version = "4.0.0" }, harmless, "0 breaking, 0 harmless"},
 		{"the newest form of OpenAPI", nil, newest, harmless, "0 breaking, 0 harmless"},
@@ -573,6 +592,10 @@ func TestSpecdiff_WhatCannotBeCompared(t *testing.T) {
 		"a URL that is gone": {server.URL + "/gone.yaml", exitNotCompared, "404"},
 		"an error as JSON":   {server.URL + "/error.json", exitNotCompared, no},
 		"an error as a page": {server.URL + "/page.html", exitNotCompared, no},
+		"a URL that is refused": {
+			"http://u:c4n4ry@127.0.0.1:1/?token=c4n4ry", exitNotCompared, "the document's URL: dial",
+		},
+		"a URL that is none": {"http://u:c4n4ry@[::1/?token=c4n4ry", exitNotCompared, "URL cannot be parsed"},
 		"no document":        {"", exitNotCompared, "no document is given"},
 		"no file":            {filepath.Join(t.TempDir(), "none"), exitNotCompared, "no such file"},
 		"a folder":           {t.TempDir(), exitNotCompared, "directory"},
@@ -600,6 +623,7 @@ func TestSpecdiff_WhatCannotBeCompared(t *testing.T) {
 			says, code := result(t, c.spec)
 			require.Equal(t, c.code, code, says)
 			require.Contains(t, says, c.says)
+			require.NotContains(t, says, "c4n4ry")
 			lines := strings.Split(strings.TrimSpace(says), "\n")
 			require.Contains(t, lines[len(lines)-1], fmt.Sprintf("(exit code %d)", code))
 		})

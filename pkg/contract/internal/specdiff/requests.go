@@ -137,7 +137,11 @@ func reasonOf(err error) string {
 	}
 	switch {
 	case errors.As(err, &schema):
-		return fmt.Sprintf("%s: %s: %s", where, schema.SchemaField, schema.Reason)
+		reason := schema.Reason
+		if _, after, isMore := strings.Cut(reason, "\n"); isMore { // of OpenAPI 3.1, below a line without news
+			reason = after
+		}
+		return fmt.Sprintf("%s: %s: %s", where, schema.SchemaField, reason)
 	case request != nil && request.Reason != "":
 		return fmt.Sprintf("%s: %s", where, request.Reason)
 	}
