@@ -141,20 +141,20 @@
 // after a rejection the client sends nothing for a second or more, and then half as many requests at a time. In a
 // clone, make simulate prints how long large runs take, and make bench what reading them takes.
 //
-// Answers about 10 000 topics with 12 partitions each, read to their end and kept, as make bench measures it on a
-// machine of two cores that had other work too. Times are minimum and median of four runs, in ms; memory is how
-// much higher a process's peak is, in MiB.
+// Answers about 10 000 topics with 12 partitions each, read to their end and kept, as make bench measures it on two
+// cores: minimum and median of five runs in ms, the number of allocations, and how much higher the peak of a process
+// is, in MiB.
 //
-//	                         Go 1.26                       Go 1.27
-//	                ms       allocations  MiB     ms        allocations  MiB
-//	this library     86, 96        3 634  9.3      77, 87         3 638  9.6
-//	generated       272, 332     173 078   48     132, 178      153 207   49
-//	encoding/json   260, 347     173 060   57     181, 210      153 198   53
-//	json v2          95, 99      153 266   15     101, 110      153 175   15
-//	token scan       40, 44           47    0      44, 44            47    0
+//	                      Go 1.26.8                  Go 1.27.0
+//	this library       63,  69    3 616   9       59,  77    3 613  10
+//	generated models  201, 233  173 078  48      120, 163  153 209  48
+//	encoding/json     305, 318  173 060  57      249, 271  153 192  53
+//	json v2            82,  86  153 169  14       82,  86  153 168  14
+//	tokens alone       40,  42       47   0       38,  39       47   0
 //
-// The first is this library, the next three read into the generated models, and the last keeps nothing. A list of as
-// many takes the library 44, 46 and 41, 43 ms, and the generated parser 152, 173 and 103, 119.
+// The first keeps a report. The next three read into the generated models: with the generated parser, with
+// encoding/json from a reader, and with json v2 from a reader. The last keeps nothing. A list of as many mirror
+// topics takes the library 35, 36 and 34, 37 ms, and the generated parser 184, 225 and 79, 106.
 //
 // # The JSON form
 //
