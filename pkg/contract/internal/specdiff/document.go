@@ -65,8 +65,9 @@ func load(text []byte) (*openapi3.T, error) {
 		return nil, errors.New("it is not an OpenAPI 3 document")
 	}
 	plainMediaTypes(doc)
+	above := map[*openapi3.Schema]bool{}
 	if err := doc.WalkSchemas(func(pointer string, s *openapi3.SchemaRef) error {
-		if isPartOfItself(s.Value, nil) {
+		if isPartOfItself(s.Value, above) {
 			return fmt.Errorf("it is not an OpenAPI 3 document: a schema is a part of itself: %s", printable.Line(pointer, 256))
 		}
 		return nil
@@ -80,18 +81,22 @@ func load(text []byte) (*openapi3.T, error) {
 }
 
 // isPartOfItself tells whether a schema can be reached from itself without going through a member or an
-// element, so that no value has an end of checks. Above are the schemas that it is a part of.
-func isPartOfItself(s *openapi3.Schema, above []*openapi3.Schema) bool {
-	if slices.Contains(above, s) {
-		return true
+// element, so that no value has an end of checks. Above is true for those that it is a part of, and false for those
+// that were looked at.
+func isPartOfItself(s *openapi3.Schema, above map[*openapi3.Schema]bool) bool {
+	if is, seen := above[s]; seen {
+		return is
 	}
+	above[s] = true
 	parts := slices.Concat(s.AllOf, s.OneOf, s.AnyOf)
 	if s.Not != nil {
 		parts = append(parts, s.Not)
 	}
-	return slices.ContainsFunc(parts, func(part *openapi3.SchemaRef) bool {
-		return isPartOfItself(part.Value, append(above, s))
-	})
+	if slices.ContainsFunc(parts, func(part *openapi3.SchemaRef) bool { return isPartOfItself(part.Value, above) }) {
+		return true
+	}
+	above[s] = false
+	return false
 }
 
 // plainMediaTypes takes the parameters off media types, such as a charset, which JSON does not have.

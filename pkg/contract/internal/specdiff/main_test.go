@@ -306,6 +306,18 @@ func docEdits() []edit {
 		{"names without a dot", nil, names(func(s *openapi3.Schema) {
 			s.Items.Value = openapi3.NewStringSchema().WithPattern("^[a-z0-9-]+$")
 		}), breaks, "a request of the library"},
+		{"names as long as Kafka allows", nil, names(func(s *openapi3.Schema) {
+			s.Items.Value = openapi3.NewStringSchema().WithMinLength(1).WithMaxLength(249)
+		}), harmless, ""},
+		{"names as Kafka allows them", nil, names(func(s *openapi3.Schema) {
+			s.Items.Value = openapi3.NewStringSchema().WithPattern("^[a-zA-Z0-9._-]{1,249}$")
+		}), harmless, ""},
+		{"names without a capital", nil, names(func(s *openapi3.Schema) {
+			s.Items.Value = openapi3.NewStringSchema().WithPattern("^[a-z0-9._-]{1,249}$")
+		}), breaks, "a request of the library"},
+		{"a name in the path as Kafka allows it", nil, parameter("MirrorTopicName", func(p *openapi3.Parameter) {
+			p.Schema = openapi3.NewSchemaRef("", openapi3.NewStringSchema().WithMaxLength(249).WithPattern("^[a-zA-Z0-9._-]+$"))
+		}), harmless, ""},
 		{"two names at least", nil, names(func(s *openapi3.Schema) { s.MinItems = 2 }), breaks, "a request of the library"},
 		{
 			"100 names at most", nil, names(func(s *openapi3.Schema) { s.WithMaxItems(100) }), breaks,
@@ -546,6 +558,19 @@ func TestSpecdiff_Edits(t *testing.T) {
 			require.Contains(t, says, c.says)
 		})
 	}
+}
+
+// A schema can be a part of others very often, which takes no longer for that.
+func TestSpecdiff_PartsOfParts(t *testing.T) {
+	says, code := result(t, written(t, edit{change: func(d *openapi3.T) {
+		part := openapi3.NewSchemaRef("", openapi3.NewStringSchema())
+		for i := range 40 {
+			name := fmt.Sprintf("Part%d", i)
+			d.Components.Schemas[name] = openapi3.NewSchemaRef("", &openapi3.Schema{AllOf: openapi3.SchemaRefs{part, part}})
+			part = openapi3.NewSchemaRef("#/components/schemas/"+name, d.Components.Schemas[name].Value)
+		}
+	}}.apply(t)))
+	require.Equal(t, exitHarmless, code, says)
 }
 
 // The vendor's own document has said other things before: extracts of two versions of it stand in

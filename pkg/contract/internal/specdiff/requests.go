@@ -29,7 +29,8 @@ type sent struct {
 // libraryRequests returns what the library sends: each verb, dry and real, by name and by pattern, and
 // each read.
 func libraryRequests(ctx context.Context) ([]sent, error) {
-	const cluster, link, topic = "lkc-1", "link-1", "topic-1"
+	const cluster, link = "lkc-1", "link-1"
+	topic := "Topic_1.a-Z" + strings.Repeat("t", 238) // as long as a name can be, with each kind of character
 	var all []sent
 	path := ""
 	errRecorded := errors.New("recorded, and not sent")
@@ -57,8 +58,9 @@ func libraryRequests(ctx context.Context) ([]sent, error) {
 	}
 	many := make([]string, 500) // a batch
 	for i := range many {
-		many[i] = fmt.Sprintf("%s.%0*d", strings.Repeat("t", 200), 48, i) // as long as a name can be
+		many[i] = fmt.Sprintf("%s%0*d", topic[:len(topic)-3], 3, i)
 	}
+	many[0] = "t"
 	const base = "/kafka/v3/clusters/{cluster_id}/links/{link_name}"
 	for _, verb := range mirror.Verbs() {
 		path = base + "/mirrors:" + string(verb)
