@@ -96,9 +96,9 @@ type Config struct {
 	//
 	// After a rejection nothing of the client is sent for as long as the response's Retry-After says, with a bit
 	// more after several in a row, or else for a second and a bit, since the rate limiter counts in a window of
-	// one second, requests that it rejected included (observed). No rejection counts as an attempt: as long as anything of the client's gets through
-	// every now and then, its batches are retried. If the rate limiter asks for a longer wait than is left, or
-	// the time runs out behind it, the run ends, with KeepGoing or without.
+	// one second, requests that it rejected included (observed). No rejection counts as an attempt: as long as
+	// anything of the client's gets through every now and then, its batches are retried. If the rate limiter asks
+	// for a longer wait than is left, or the time runs out behind it, the run ends, with KeepGoing or without.
 	RetryFor time.Duration
 	// BatchSize is how many names one request carries; 0 is 500.
 	BatchSize int

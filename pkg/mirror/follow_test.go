@@ -522,7 +522,8 @@ func courses() []situation {
 				require.NotZero(e, dark)
 			}},
 		{name: "the other cluster stays dark", stages: "a in progress", before: reads(remote, true, mirrortest.Cut(0)),
-			is: []error{mirror.ErrStalled}, notes: []string{"lkc-remote has said nothing certain of it yet"}, check: func(e *fenv) {
+			is: []error{mirror.ErrStalled}, notes: []string{"lkc-remote has said nothing certain of it yet"},
+			check: func(e *fenv) {
 				require.Zero(e, e.progress.Clusters[1].Lists)
 				require.Contains(e, e.progress.Clusters[1].Error, "no response came")
 			}},

@@ -87,7 +87,8 @@ func FuzzAnswer(f *testing.F) {
 func FuzzCursor(f *testing.F) {
 	for _, text := range []string{
 		`{"a":1,"a":[-0,9223372036854775807,-9223372036854775808,1e2,1.0,999999999999999999,1000000000000000000]}`,
-		` { "a\u005c\"" : [ ] , "" : { } } `, `[[[]],{"b":null},true,false,"\\"]`, "\"\xff\"", "{\"\xa3\":null}", `7`, "[\t1\n,\r2 ]",
+		` { "a\u005c\"" : [ ] , "" : { } } `, `[[[]],{"b":null},true,false,"\\"]`, "\"\xff\"", "{\"\xa3\":null}", `7`,
+		"[\t1\n,\r2 ]",
 	} {
 		f.Add([]byte(text))
 	}

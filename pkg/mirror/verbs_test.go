@@ -293,7 +293,9 @@ func TestTruncateAndRestore_RefusesManyTopics(t *testing.T) {
 	text := table(t, report)
 	require.Less(t, len(text), 500_000)
 	require.Contains(t, text, "the call was refused; see the note")
-	require.Contains(t, text, "note       invalid argument: plan: more messages would be cut off than maxMessages, 1, allows:")
+	require.Contains(
+		t, text, "note       invalid argument: plan: more messages would be cut off than maxMessages, 1, allows:",
+	)
 	require.Equal(t, report.Topics(mirror.Untouched), clone(t, report).Topics(mirror.Untouched))
 }
 

@@ -15,7 +15,8 @@ func TestIs(t *testing.T) {
 		require.True(t, loopback.Is(host), host)
 	}
 	for _, host := range []string{
-		"", "x.localhost", "LOCALHOST", "localhost.", "localhost.example", "10.0.0.1", "0.0.0.0", "::", "127.0.0.1.example", "[::1]", "2130706433",
+		"", "x.localhost", "LOCALHOST", "localhost.", "localhost.example", "10.0.0.1", "0.0.0.0", "::",
+		"127.0.0.1.example", "[::1]", "2130706433",
 	} {
 		require.False(t, loopback.Is(host), host)
 	}

@@ -302,8 +302,9 @@ func TestJetty_ACallBehindABurst(t *testing.T) {
 			longest = max(longest, time.Since(start))
 			attempts += len(report.Attempts)
 		}
-		fmt.Printf("%-10s  25/s, a foreign burst of 30 before each call: 20 of 20 got through, %d attempts, the longest took %v\n",
-			s.name, attempts, longest.Round(time.Millisecond))
+		const line = "%-10s  25/s, a foreign burst of 30 before each call: 20 of 20 got through, " +
+			"%d attempts, the longest took %v\n"
+		fmt.Printf(line, s.name, attempts, longest.Round(time.Millisecond))
 	})
 }
 

@@ -126,7 +126,9 @@ func (d *demo) progressEnds() {
 }
 
 // follow follows a report, and shows how far it is.
-func (d *demo) follow(ctx context.Context, c *mirror.Client, r *mirror.Report, o mirror.FollowOptions) *mirror.Progress {
+func (d *demo) follow(
+	ctx context.Context, c *mirror.Client, r *mirror.Report, o mirror.FollowOptions,
+) *mirror.Progress {
 	o.Interval = time.Second
 	o.OnPoll = func(_ context.Context, p *mirror.Progress) {
 		d.progress(p.Count(mirror.StageDone), len(p.Followed), "done")
