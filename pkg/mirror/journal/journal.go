@@ -112,8 +112,7 @@ type batchID struct {
 // while another process has it, the error matches ErrInUse. A last line that was not written to its end,
 // as a kill or a full disk leaves it, is dropped, and Torn says so; any other damage is an error that names
 // the line, and leaves the file as it is, as does a file that is no journal. The journal of a finished job gives
-// ErrFinished. Where the system has no way to lock, the error
-// matches errors.ErrUnsupported.
+// ErrFinished. Where the system has no way to lock, the error matches errors.ErrUnsupported.
 func Open(path string) (*Journal, error) {
 	f, err := openLocked(path)
 	if err != nil {
