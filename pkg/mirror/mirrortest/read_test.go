@@ -1,6 +1,7 @@
 package mirrortest_test
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -102,4 +103,59 @@ func TestFault_OfReads(t *testing.T) {
 	l, err := client(t, p.Local).Mirrors(ctx, "dr-link")
 	require.ErrorContains(t, err, "row 1 has no topic name")
 	require.Len(t, l.Mirrors, 1)
+}
+
+// The link, its configs and single topics are read from the same state, and of what is not there it says so.
+func TestReads_OfTheLinkAndOfOneTopic(t *testing.T) {
+	p := mirrortest.NewPair(t, mirrortest.Options{})
+	c := client(t, p.Remote)
+	want := mirror.LinkInfo{
+		Name: "dr-link", ClusterID: "lkc-remote", RemoteClusterID: "lkc-local", ID: "link-id-1", State: "ACTIVE",
+		Mode: "BIDIRECTIONAL", Tasks: []mirror.LinkTask{{Name: "ConsumerOffsetSync", State: "ACTIVE"}},
+	}
+	info, err := c.Link(ctx, "dr-link")
+	require.NoError(t, err)
+	require.Equal(t, want, info)
+	want.Mode, want.Prefix, want.Error, want.ErrorMessage = "DESTINATION", "eu.", "TIMEOUT_ERROR", "too slow"
+	want.Tasks = append(want.Tasks, mirror.LinkTask{
+		Name: "AclSync", State: "IN_ERROR", Errors: []mirror.Reason{{Code: "AUTHORIZATION_ERROR", Message: "no"}},
+	})
+	p.Remote.OnLink(func(mirror.LinkInfo) mirror.LinkInfo { return want })
+	info, err = c.Link(ctx, "dr-link")
+	require.NoError(t, err)
+	require.Equal(t, want, info)
+	_, err = c.Link(ctx, "dr-link-2")
+	require.ErrorIs(t, err, mirror.ErrNoLink)
+
+	p.Local.SetError("topic-1", "SOURCE_TOPIC_MAY_BE_DELETED")
+	p.Local.SetReasons("topic-1", mirror.Reason{Code: "X", Message: "y"})
+	m, err := client(t, p.Local).Mirror(ctx, "dr-link", "topic-1")
+	require.NoError(t, err)
+	require.Equal(t, "SOURCE_TOPIC_MAY_BE_DELETED", m.Error)
+	require.Equal(t, []mirror.Reason{{Code: "X", Message: "y"}}, m.Reasons)
+	_, err = client(t, p.Local).Mirror(ctx, "dr-link", "topic-3")
+	require.ErrorIs(t, err, mirror.ErrNoMirror)
+	p.Local.Inject(mirrortest.Fault{Reads: true, Topic: "topic-1", Do: mirrortest.LeaveOut()})
+	_, err = client(t, p.Local).Mirror(ctx, "dr-link", "topic-1")
+	require.ErrorIs(t, err, mirror.ErrNoMirror)
+	p.Local.Inject(mirrortest.Fault{Reads: true, Topic: "topic-1", Do: mirrortest.Row(`{"mirror_topic_name":4}`)})
+	_, err = client(t, p.Local).Mirror(ctx, "dr-link", "topic-1")
+	require.ErrorContains(t, err, "row 1 has no topic name")
+}
+
+// A header can be added to the limiter's answer, and its own be dropped, as a proxy does.
+func TestFault_TheLimitersHeaders(t *testing.T) {
+	p := mirrortest.NewPair(t, mirrortest.Options{})
+	for _, c := range []struct {
+		do      mirrortest.Action
+		limited bool
+	}{{mirrortest.RateLimited(), true}, {mirrortest.RateLimitedWithoutHeader(), false}} {
+		p.Local.Inject(mirrortest.Fault{Do: mirrortest.WithHeader(c.do, "Retry-After", "120")})
+		_, err := reverse(t, p.Local, "topic-1")
+		var api *mirror.APIError
+		require.ErrorAs(t, err, &api)
+		require.Equal(t, 2*time.Minute, api.RetryAfter)
+		require.Equal(t, c.limited, errors.Is(err, mirror.ErrRateLimited))
+		require.Zero(t, p.Local.Applied("topic-1"))
+	}
 }
