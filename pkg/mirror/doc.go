@@ -28,8 +28,8 @@
 //	Resume              ACTIVE (not necessarily caught up); after a ReverseAndPause, call it there
 //	TruncateAndRestore  ACTIVE (not caught up); deletes records of the old source, and makes it a mirror
 //
-// Here is the cluster that the verb is called on, which holds the mirror topics now; TruncateAndRestore is
-// called on the old source instead. There is the other cluster. The reversals need both, and a
+// "Here" means the cluster that the verb is called on, which holds the mirror topics now; TruncateAndRestore is
+// called on the old source instead. "There" means the other cluster. The reversals need both, and a
 // bidirectional link of the same name on both, without a prefix (observed). [Client.Validate] is the dry
 // run of any verb. [Client.Mirrors], [Client.Mirror] and [Client.Link] read what a cluster says.
 //
