@@ -65,7 +65,8 @@ const oneObject = -1
 func (c *Client) attempt(ctx context.Context, q *request) (v verdict) {
 	a := q.told
 	a.Number, a.Start = len(q.attempts)+1, time.Now()
-	w := &tracker{body: bytes.NewReader(q.body)}
+	w := &tracker{body: bytes.NewReader(q.body), over: make(chan struct{})}
+	defer close(w.over)
 	var header http.Header
 	finished := false
 	defer func() {

@@ -238,6 +238,62 @@ func TestRequest_AnswerIsBounded(t *testing.T) {
 	}
 }
 
+// lateEnd is a request's body that says that it is at its end only when the response has begun.
+type lateEnd struct {
+	io.ReadCloser
+	begun chan struct{}
+	reads int
+}
+
+func (b *lateEnd) Read(p []byte) (int, error) {
+	if b.reads++; b.reads > 1 {
+		<-b.begun
+	}
+	return b.ReadCloser.Read(p)
+}
+
+// onRead is a body that does something before it is read for the first time.
+type onRead struct {
+	io.ReadCloser
+	do func()
+}
+
+func (b *onRead) Read(p []byte) (int, error) {
+	if b.do != nil {
+		b.do()
+		b.do = nil
+	}
+	return b.ReadCloser.Read(p)
+}
+
+// A transport may ask for the end of the request's body after the response has begun: the error page is read to its
+// end all the same, for it says more.
+func TestErrors_APageIsWholeThoughTheRequestEndsLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pair := mirrortest.NewPair(t, mirrortest.Options{InMemory: true, Link: "link"})
+		long := strings.Repeat("x", 1<<16)
+		pair.Local.Inject(mirrortest.Fault{Do: status(400, kafka, `{"error_code":40035,"message":"`+long+`"}`)})
+		cfg := pair.Local.Config()
+		cfg.Middleware = func(next http.RoundTripper) http.RoundTripper {
+			return roundTripper(func(r *http.Request) (*http.Response, error) {
+				r = r.Clone(r.Context())
+				late := &lateEnd{ReadCloser: r.Body, begun: make(chan struct{})}
+				r.Body = late
+				resp, err := next.RoundTrip(r)
+				if err == nil {
+					resp.Body = &onRead{resp.Body, func() { close(late.begun); synctest.Wait() }}
+				}
+				return resp, err
+			})
+		}
+		report, err := reverse(t, newClient(t, cfg), "a")
+		require.Equal(t, "a untouched", outcomes(report))
+		var api *mirror.APIError
+		require.ErrorAs(t, err, &api)
+		require.Equal(t, 40035, api.Code)
+	})
+}
+
 func TestErrors_AllShapes(t *testing.T) {
 	for _, c := range []struct {
 		name   string

@@ -67,7 +67,17 @@ type countedBody struct {
 	begun   bool
 }
 
+// Read reads the body. Once the attempt is sealed it fails, but not before the response was read: net/http closes
+// the connection of a request whose body fails.
 func (b *countedBody) Read(p []byte) (int, error) {
+	n, err := b.read(p)
+	if err != nil && err != io.EOF && b.tracker.isSealed() { //nolint:errorlint // only this very error is an end
+		<-b.tracker.over
+	}
+	return n, err
+}
+
+func (b *countedBody) read(p []byte) (int, error) {
 	if !b.begun {
 		if err := b.tracker.sending(); err != nil {
 			return 0, err
@@ -139,8 +149,9 @@ type tracker struct {
 	ctx    context.Context // of the attempt
 	mu     sync.Mutex
 	body   io.Reader
-	taken  bool // somebody asked for a part of the body
-	sealed bool // no part of the body is handed out any more
+	taken  bool          // somebody asked for a part of the body
+	sealed bool          // no part of the body is handed out any more
+	over   chan struct{} // closed when the response was read
 	said   transportState
 }
 
@@ -211,6 +222,12 @@ func (w *tracker) seal() (taken bool) {
 	defer w.mu.Unlock()
 	w.sealed = true
 	return w.taken || w.said.sends > 0
+}
+
+func (w *tracker) isSealed() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.sealed
 }
 
 var errOver = errors.New("the attempt is over")
