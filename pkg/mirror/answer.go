@@ -137,7 +137,6 @@ func (w *answerWalk) document() error {
 			seen = true
 			if w.dec.PeekKind() == '[' {
 				return w.each(']', func() error {
-					w.in.step(w.dec.InputOffset())
 					v, err := w.dec.ReadValue()
 					if err != nil {
 						return err

@@ -108,13 +108,7 @@ func (info *LinkInfo) read(body io.Reader, hide *redactor) error {
 		"cluster_link_id": &data.ClusterLinkID, "link_state": &data.LinkState, "link_error": &data.LinkError,
 		"link_error_message": &data.LinkErrorMessage,
 	}
-	err := w.each('}', func() error {
-		w.in.step(w.dec.InputOffset())
-		name, err := w.dec.ReadToken()
-		if err != nil {
-			return err
-		}
-		member := name.String()
+	err := w.object(func(member string) error {
 		into, wanted := members[member]
 		switch {
 		case wanted && into == nil:
@@ -124,7 +118,6 @@ func (info *LinkInfo) read(body io.Reader, hide *redactor) error {
 			return w.decode(into)
 		case member == "tasks" && w.dec.PeekKind() == '[':
 			return w.each(']', func() error {
-				w.in.step(w.dec.InputOffset())
 				if len(data.Tasks) >= maxReasons {
 					return w.dec.SkipValue()
 				}

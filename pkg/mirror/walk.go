@@ -27,7 +27,6 @@ func newWalk(body io.Reader) walk {
 // case, as JSON does.
 func (w *walk) object(member func(name string) error) error {
 	return w.each('}', func() error {
-		w.in.step(w.dec.InputOffset())
 		v, err := w.dec.ReadValue()
 		if err != nil {
 			return err
@@ -44,6 +43,7 @@ func (w *walk) each(end jsontext.Kind, element func() error) error {
 		return err
 	}
 	for w.dec.PeekKind() != end {
+		w.in.step(w.dec.InputOffset())
 		if err := element(); err != nil {
 			return err
 		}
