@@ -240,10 +240,7 @@ func (r *Report) UnmarshalJSON(data []byte) error {
 	if bad != nil {
 		return bad
 	}
-	out.places = make(map[string]int, len(out.Results))
-	for i := len(out.Results) - 1; i >= 0; i-- { // of a topic that is there twice, the first
-		out.places[out.Results[i].Topic] = i
-	}
+	out.places = placesOf(out.Results)
 	out.Complete = out.Complete && out.closed(out.Count(Unknown)+out.Count(Untouched))
 	*r = out
 	return nil

@@ -94,12 +94,9 @@ func (r *Report) indexOf(topic string) (place int, found bool) {
 func UnknownReport(clusterID, link string, v Verb, at time.Time, topics ...string) *Report {
 	why := cause("there is no report of the call", nil)
 	r := &Report{Verb: v, ClusterID: clusterID, Link: link, Results: make([]Result, 0, len(topics))}
-	r.places = make(map[string]int, len(topics))
-	for i, topic := range topics {
+	for _, topic := range topics {
 		r.Results = append(r.Results, Result{Topic: topic, Sent: at, cause: why})
-		if _, twice := r.places[topic]; !twice {
-			r.places[topic] = i
-		}
 	}
+	r.places = placesOf(r.Results)
 	return r
 }
