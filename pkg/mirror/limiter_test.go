@@ -18,9 +18,11 @@ import (
 )
 
 // limited is a pair in memory with so many topics, which are t0, t1 and so on, and that answers after the
-// given time.
-func limited(t *testing.T, topics int, latency time.Duration) (pair *mirrortest.Pair, names []string) {
-	o := mirrortest.Options{InMemory: true, Latency: [2]time.Duration{latency, latency}}
+// given time, behind a rate limiter.
+func limited(
+	t *testing.T, topics int, latency time.Duration, rate mirrortest.Rate,
+) (pair *mirrortest.Pair, names []string) {
+	o := mirrortest.Options{InMemory: true, Latency: [2]time.Duration{latency, latency}, Rate: rate}
 	for i := range topics {
 		names = append(names, fmt.Sprint("t", i))
 		o.Topics = append(o.Topics, mirrortest.Topic{Name: names[i]})
@@ -32,7 +34,7 @@ func limited(t *testing.T, topics int, latency time.Duration) (pair *mirrortest.
 // some have come through.
 func TestRetryOnlyWhatWasNotProcessed_A429HalvesWhatIsUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		pair, names := limited(t, 64, time.Second)
+		pair, names := limited(t, 64, time.Second, mirrortest.Rate{})
 		for range 8 {
 			pair.Local.Inject(mirrortest.Fault{Do: mirrortest.Answer(429, "", "DoSFilter", "unavailable", "Retry-After", "30")})
 		}
@@ -65,7 +67,7 @@ func TestRetryOnlyWhatWasNotProcessed_A429HalvesWhatIsUnderWay(t *testing.T) {
 // The limit on requests in flight goes away with time, also where nothing has got through yet.
 func TestRateLimiter_WhatIsInFlightGrowsWithTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		pair, names := limited(t, 16, 20*time.Second)
+		pair, names := limited(t, 16, 20*time.Second, mirrortest.Rate{})
 		for range 8 {
 			pair.Local.Inject(mirrortest.Fault{Do: mirrortest.Answer(429, "", "DoSFilter", "unavailable", "Retry-After", "30")})
 		}
@@ -86,7 +88,7 @@ func TestRateLimiter_WhatIsInFlightGrowsWithTime(t *testing.T) {
 // Requests that are rejected together are one pause of the row.
 func TestRateLimiter_RejectedTogetherCountsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		pair, names := limited(t, 6, 100*time.Millisecond)
+		pair, names := limited(t, 6, 100*time.Millisecond, mirrortest.Rate{})
 		for range 6 {
 			pair.Local.Inject(mirrortest.Fault{Do: mirrortest.RateLimited()})
 		}
@@ -104,7 +106,7 @@ func TestRateLimiter_RejectedTogetherCountsOnce(t *testing.T) {
 // A request that was alone when it was rejected does not keep others waiting.
 func TestRateLimiter_ALoneRejectionDoesNotLimitWhatIsInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		pair, names := limited(t, 21, 200*time.Millisecond)
+		pair, names := limited(t, 21, 200*time.Millisecond, mirrortest.Rate{})
 		pair.Local.Inject(mirrortest.Fault{Do: mirrortest.RateLimited()})
 		client := newClient(t, pair.Local.Config())
 		reversed := func(name string) {
@@ -126,7 +128,7 @@ func TestRateLimiter_ALoneRejectionDoesNotLimitWhatIsInFlight(t *testing.T) {
 // Long after a rejection nothing is limited.
 func TestRateLimiter_TheLimitIsForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		pair, names := limited(t, 22, 200*time.Millisecond)
+		pair, names := limited(t, 22, 200*time.Millisecond, mirrortest.Rate{})
 		cfg := pair.Local.Config()
 		cfg.BatchSize, cfg.Parallel = 1, 20
 		client := newClient(t, cfg)
@@ -147,7 +149,7 @@ func TestRateLimiter_TheLimitIsForgotten(t *testing.T) {
 // the time that is left; and begin anew as soon as something does.
 func TestRateLimiter_PausesGrowWithTheClientsRow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		pair, names := limited(t, 9, 0)
+		pair, names := limited(t, 9, 0, mirrortest.Rate{})
 		rejected := func(times int) {
 			for range times {
 				pair.Local.Inject(mirrortest.Fault{Do: mirrortest.RateLimited()})
@@ -205,7 +207,7 @@ func TestRateLimiter_RetryAfterInARowIsSpread(t *testing.T) {
 		time.Minute: 10050 * time.Millisecond, 20020 * time.Millisecond: 10020 * time.Millisecond,
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			pair, names := limited(t, 1, 0)
+			pair, names := limited(t, 1, 0, mirrortest.Rate{})
 			for range 2 {
 				do := mirrortest.WithHeader(mirrortest.RateLimited(), "Retry-After", "10")
 				pair.Local.Inject(mirrortest.Fault{Do: do})
@@ -226,7 +228,7 @@ func TestRateLimiter_RetryAfterInARowIsSpread(t *testing.T) {
 // With little of RetryFor left, the client asks more often.
 func TestRateLimiter_PausesShrinkWithTheTimeThatIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		pair, names := limited(t, 1, 0)
+		pair, names := limited(t, 1, 0, mirrortest.Rate{})
 		pair.Local.Inject(mirrortest.Fault{Every: true, Do: mirrortest.RateLimited()})
 		_, err := newClient(t, pair.Local.Config()).ReverseAndPause(
 			context.Background(), pair.Link(), mirror.Topics(names...),
@@ -244,13 +246,7 @@ func TestRateLimiter_PausesShrinkWithTheTimeThatIsLeft(t *testing.T) {
 // A batch whose turn comes late is not given up while others of the client get through, however short RetryFor is.
 func TestRateLimiter_OthersThatGetThroughProlongTheWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := mirrortest.Options{InMemory: true, Rate: mirrortest.Rate{PerServer: 1}}
-		var names []string
-		for i := range 32 {
-			names = append(names, fmt.Sprint("t", i))
-			o.Topics = append(o.Topics, mirrortest.Topic{Name: names[i]})
-		}
-		pair := mirrortest.NewPair(t, o)
+		pair, names := limited(t, 32, 0, mirrortest.Rate{PerServer: 1})
 		cfg := pair.Local.Config()
 		cfg.BatchSize, cfg.Parallel, cfg.RetryFor = 1, 16, 10*time.Second
 		start := time.Now()
@@ -291,7 +287,7 @@ func briefly(records []map[string]any, attrs ...string) (all []string) {
 // A run that waits says so while it waits: each attempt has a record, and each pause, a warning if it is long.
 func TestLogger_SaysWhatARunWaitsFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		pair, names := limited(t, 3, 0)
+		pair, names := limited(t, 3, 0, mirrortest.Rate{})
 		for nth, after := range map[int]string{1: "1", 3: "30"} {
 			do := mirrortest.WithHeader(mirrortest.RateLimited(), "Retry-After", after)
 			pair.Local.Inject(mirrortest.Fault{Nth: nth, Do: do})
@@ -320,7 +316,7 @@ func TestLogger_SaysWhatARunWaitsFor(t *testing.T) {
 // A call says so too if the pause is another call's.
 func TestLogger_SaysThatAnotherCallsPauseIsWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		pair, names := limited(t, 1, 0)
+		pair, names := limited(t, 1, 0, mirrortest.Rate{})
 		pair.Local.Inject(mirrortest.Fault{
 			Reads: true, Do: mirrortest.WithHeader(mirrortest.RateLimited(), "Retry-After", "40"),
 		})
@@ -347,17 +343,7 @@ func TestLogger_CountsWhatTheLimiterDelays(t *testing.T) {
 		mirrortest.RateDelay: "delayed", mirrortest.RateThrottle: "throttled",
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			o := mirrortest.Options{
-				InMemory: true, Rate: mirrortest.Rate{
-					PerClient: 1, Mode: mode,
-				}, Latency: [2]time.Duration{time.Second, time.Second},
-			}
-			var names []string
-			for i := range 7 {
-				names = append(names, fmt.Sprint("t", i))
-				o.Topics = append(o.Topics, mirrortest.Topic{Name: names[i]})
-			}
-			pair := mirrortest.NewPair(t, o)
+			pair, names := limited(t, 7, time.Second, mirrortest.Rate{PerClient: 1, Mode: mode})
 			cfg := pair.Local.Config()
 			cfg.BatchSize, cfg.Parallel = 1, 7
 			all := briefly(records(t, cfg, func(c *mirror.Client) {
