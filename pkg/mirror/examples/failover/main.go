@@ -84,6 +84,8 @@ func run(link, path string, pause time.Duration, notBegun, names []string) (err 
 		if err := known.Settle(topic, mirror.Untouched, "looked: it has not begun"); err != nil {
 			return err
 		}
+	}
+	if len(notBegun) > 0 {
 		if err := j.Settle(known); err != nil {
 			return err
 		}
@@ -128,10 +130,11 @@ func run(link, path string, pause time.Duration, notBegun, names []string) (err 
 		Other:  other,
 		OnPoll: func(_ context.Context, p *mirror.Progress) { fmt.Println(p) },
 	})
-	if err := errors.Join(progress.Table(os.Stdout), j.Settle(progress.Report())); err != nil {
+	settled := progress.Report()
+	if err := errors.Join(progress.Table(os.Stdout), j.Settle(settled)); err != nil {
 		return err
 	}
-	if err := errors.Join(err, progress.Report().Err()); err != nil {
+	if err := errors.Join(err, settled.Err()); err != nil {
 		return err
 	}
 	return j.Finish()
