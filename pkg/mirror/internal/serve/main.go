@@ -66,9 +66,10 @@ func run(ctx context.Context, w io.Writer, port int) (err error) {
 
 	if port != 0 {
 		for i, c := range []*mirrortest.Cluster{pair.Local, pair.Remote} {
-			listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port+i)))
-			if err != nil {
-				return err
+			address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port+i))
+			listener, listenErr := new(net.ListenConfig).Listen(ctx, "tcp", address)
+			if listenErr != nil {
+				return listenErr
 			}
 			c.Endpoint = "http://" + listener.Addr().String()
 			server := &http.Server{Handler: c, ReadHeaderTimeout: 10 * time.Second}
