@@ -113,7 +113,7 @@ func both(t *testing.T, rate mirrortest.Rate, work time.Duration, f func(*testin
 
 const dryRun = "/kafka/v3/clusters/lkc-local/links/dr-link/mirrors:reverse-and-pause-mirror?validate_only=true"
 
-// answer is what came of a request.
+// answer is the response to a request.
 type answer struct {
 	*http.Response
 	body string
