@@ -64,12 +64,13 @@ func (r *Report) advice(o Outcome) string {
 func (r *Report) decision() string {
 	v, _ := r.Verb.find()
 	accepted := fmt.Sprintf("%d of %d", r.Count(Accepted), len(r.Results))
+	settled, _ := r.settled()
 	err := r.Err()
 	switch {
 	case err == nil && r.DryRun:
 		return accepted + " would be accepted"
-	case err == nil && r.settled() > 0:
-		return fmt.Sprintf("%s accepted, %d of them settled by what was seen", accepted, r.settled())
+	case err == nil && settled > 0:
+		return fmt.Sprintf("%s accepted, %d of them settled by what was seen", accepted, settled)
 	case err == nil && len(r.Results) == 1:
 		return accepted + " accepted: wait until it is " + v.waitFor()
 	case err == nil:
@@ -92,21 +93,16 @@ func (r *Report) decision() string {
 	return decision + ": " + strings.Join(short, ", ")
 }
 
-// settled returns how many Results were settled, and settledAs how many of them with the outcome.
-func (r *Report) settled() (n int) {
-	for _, o := range outcomes {
-		n += r.settledAs(o)
-	}
-	return n
-}
-
-func (r *Report) settledAs(o Outcome) (n int) {
+// settled returns how many Results were settled, and how many of them with each outcome.
+func (r *Report) settled() (n int, as map[Outcome]int) {
+	as = map[Outcome]int{}
 	for i := range r.Results {
-		if r.Results[i].Settled != nil && r.Results[i].Outcome == o {
+		if r.Results[i].Settled != nil {
 			n++
+			as[r.Results[i].Outcome]++
 		}
 	}
-	return n
+	return n, as
 }
 
 // otherCounts says how much there is beside the outcomes of the Results.
@@ -182,16 +178,17 @@ func (r *Report) whatToDo(t *table) {
 		t.row("note", fmt.Sprintf("%s with something odd, the first %s: %s",
 			count(n, "row"), first.Topic, strings.Join(first.Notes, "; ")))
 	}
+	settled, as := r.settled()
 	for _, o := range outcomes {
-		if r.Count(o) > r.settledAs(o) || r.Pattern != "" &&
+		if r.Count(o) > as[o] || r.Pattern != "" &&
 			(o == Unknown && r.Unaccounted == UnaccountedUnknown || o == Untouched && r.Unaccounted == UnaccountedUntouched) {
 			t.row(o, r.advice(o))
 		}
 	}
-	if n := r.settled(); n > 0 {
+	if settled > 0 {
 		i := slices.IndexFunc(r.Results, func(res Result) bool { return res.Settled != nil })
 		t.row("settled", fmt.Sprintf("%s by what was seen, not by the server's answer; the first: %s: %s",
-			count(n, "topic"), r.Results[i].Topic, r.Results[i].Settled.Why))
+			count(settled, "topic"), r.Results[i].Topic, r.Results[i].Settled.Why))
 	}
 	if n := r.alreadyStopped(); n > 0 {
 		v, _ := r.Verb.find()
