@@ -63,7 +63,7 @@ JETTY ?= /usr/share/java
 jetty: ## hold the test server's rate limiter, and the library, to the real one: needs a JDK and Jetty 9.4 (JETTY=folder)
 	@command -v javac >/dev/null && [ -e '$(JETTY)/jetty9-servlets.jar' ] || \
 		{ echo 'there is no JDK, or no Jetty: apt-get install default-jdk-headless libjetty9-java'; exit 1; }
-	@JETTY='$(JETTY)' go test -count=1 -tags jetty -run '^TestJetty_' -v ./pkg/mirror/mirrortest
+	@JETTY='$(JETTY)' go test -count=1 -tags jetty -run '^TestJetty_' -v ./pkg/mirrortest
 
 .PHONY: kill
 kill: ## kill a process that does a job, and take the job up again: KILLS=200 RUNS=20

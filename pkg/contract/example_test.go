@@ -11,7 +11,7 @@ import (
 
 	"github.com/seed25095279/clusterlink-go/pkg/contract"
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
-	"github.com/seed25095279/clusterlink-go/pkg/mirror/mirrortest"
+	"github.com/seed25095279/clusterlink-go/pkg/mirrortest"
 )
 
 // A contract test of one's own: what the code sends and what it gets is held to the contract. Against

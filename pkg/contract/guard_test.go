@@ -12,7 +12,7 @@ import (
 
 	"github.com/seed25095279/clusterlink-go/pkg/contract"
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
-	"github.com/seed25095279/clusterlink-go/pkg/mirror/mirrortest"
+	"github.com/seed25095279/clusterlink-go/pkg/mirrortest"
 )
 
 // guarded is a request to a host, and whether Test lets it go out.

@@ -9,7 +9,7 @@ import (
 
 	"github.com/seed25095279/clusterlink-go/pkg/contract"
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
-	"github.com/seed25095279/clusterlink-go/pkg/mirror/mirrortest"
+	"github.com/seed25095279/clusterlink-go/pkg/mirrortest"
 )
 
 // What mirrortest answers keeps to the contract, but for what real servers are known to send beyond

@@ -17,7 +17,7 @@ import (
 
 	"github.com/seed25095279/clusterlink-go/pkg/contract"
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
-	"github.com/seed25095279/clusterlink-go/pkg/mirror/mirrortest"
+	"github.com/seed25095279/clusterlink-go/pkg/mirrortest"
 )
 
 const secret = "c4n4ry-s3cr3t"

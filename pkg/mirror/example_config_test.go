@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
-	"github.com/seed25095279/clusterlink-go/pkg/mirror/mirrortest"
+	"github.com/seed25095279/clusterlink-go/pkg/mirrortest"
 )
 
 // The key must be one of that very Kafka cluster. It is never printed.

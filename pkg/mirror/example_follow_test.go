@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
-	"github.com/seed25095279/clusterlink-go/pkg/mirror/mirrortest"
+	"github.com/seed25095279/clusterlink-go/pkg/mirrortest"
 )
 
 // From accepted to done: the answer of the reversal is lost, and following it on both clusters finds out.

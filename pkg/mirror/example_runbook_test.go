@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
-	"github.com/seed25095279/clusterlink-go/pkg/mirror/mirrortest"
+	"github.com/seed25095279/clusterlink-go/pkg/mirrortest"
 )
 
 // linked returns clients of two linked clusters for these examples.

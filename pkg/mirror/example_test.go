@@ -9,7 +9,7 @@ import (
 	"os"
 
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
-	"github.com/seed25095279/clusterlink-go/pkg/mirror/mirrortest"
+	"github.com/seed25095279/clusterlink-go/pkg/mirrortest"
 )
 
 // dr is a cluster for these examples: orders can be reversed, payments has been already, and the

@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
-	"github.com/seed25095279/clusterlink-go/pkg/mirror/mirrortest"
+	"github.com/seed25095279/clusterlink-go/pkg/mirrortest"
 )
 
 // The local mirror becomes writable, and what was its source becomes a mirror of it, which waits for Resume.

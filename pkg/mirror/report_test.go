@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
-	"github.com/seed25095279/clusterlink-go/pkg/mirror/mirrortest"
+	"github.com/seed25095279/clusterlink-go/pkg/mirrortest"
 )
 
 func TestReport_FailuresAreGroupedByCode(t *testing.T) {

@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
-	"github.com/seed25095279/clusterlink-go/pkg/mirror/mirrortest"
+	"github.com/seed25095279/clusterlink-go/pkg/mirrortest"
 )
 
 // Every exported type, filled by real calls with a canary for a secret, in every form that Go can give

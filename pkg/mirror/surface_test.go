@@ -22,7 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
-	"github.com/seed25095279/clusterlink-go/pkg/mirror/mirrortest"
+	"github.com/seed25095279/clusterlink-go/pkg/mirrortest"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -117,7 +117,7 @@ func TestSurface_EveryExportedNameIsUsedFromOutside(t *testing.T) {
 		}
 	}
 	var unused []string
-	for _, path := range []string{"pkg/mirror", "pkg/mirror/journal", "pkg/mirror/mirrortest", "pkg/contract", "api"} {
+	for _, path := range []string{"pkg/mirror", "pkg/mirror/journal", "pkg/mirrortest", "pkg/contract", "api"} {
 		exported(s.pkg(t, path), func(name string, o types.Object) {
 			if !used[o] && !calledByOthers.MatchString(name) {
 				unused = append(unused, path+" "+name)
@@ -155,7 +155,7 @@ func (s *surface) uses(t *testing.T, dir string, tests bool, used map[types.Obje
 func TestSurface_IsAsInTheGoldenFile(t *testing.T) {
 	s := load(t)
 	var lines []string
-	for _, path := range []string{"pkg/mirror", "pkg/mirror/journal", "pkg/mirror/mirrortest", "pkg/contract"} {
+	for _, path := range []string{"pkg/mirror", "pkg/mirror/journal", "pkg/mirrortest", "pkg/contract"} {
 		exported(s.pkg(t, path), func(name string, o types.Object) {
 			qualifier := func(p *types.Package) string { return p.Name() }
 			text := strings.Replace(types.ObjectString(o, qualifier), o.Pkg().Name()+".", "", 1)
@@ -247,7 +247,7 @@ func TestSurface_ReadmeSnippetsCompile(t *testing.T) {
 	paths := map[string]string{
 		"context": "context", "log": "log", "os": "os", "http": "net/http", "testing": "testing",
 		"require": "github.com/stretchr/testify/require", "mirror": module + "/pkg/mirror",
-		"mirrortest": module + "/pkg/mirror/mirrortest", "contract": module + "/pkg/contract",
+		"mirrortest": module + "/pkg/mirrortest", "contract": module + "/pkg/contract",
 	}
 	snippets := strings.Split(string(text), "```go\n")[1:]
 	require.Len(t, snippets, 3)

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
-	"github.com/seed25095279/clusterlink-go/pkg/mirror/mirrortest"
+	"github.com/seed25095279/clusterlink-go/pkg/mirrortest"
 )
 
 // unplanned goes on without a cluster that is lost, and makes a mirror of it when it is back.

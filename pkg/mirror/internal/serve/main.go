@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
-	"github.com/seed25095279/clusterlink-go/pkg/mirror/mirrortest"
+	"github.com/seed25095279/clusterlink-go/pkg/mirrortest"
 )
 
 func main() {
