@@ -1,8 +1,8 @@
-module github.com/seed25095279/clusterlink-go/pkg/mirror/examples/integrations
+module github.com/seed25095279/clusterlink-go/pkg/examples/integrations
 
 go 1.26.0
 
-replace github.com/seed25095279/clusterlink-go => ../../../..
+replace github.com/seed25095279/clusterlink-go => ../../..
 
 require (
 	github.com/seed25095279/clusterlink-go v0.0.0-00010101000000-000000000000
