@@ -67,7 +67,7 @@ jetty: ## hold the test server's rate limiter, and the library, to the real one:
 
 .PHONY: kill
 kill: ## kill a process that does a job, and take the job up again: KILLS=200 RUNS=20
-	go test -count=1 -timeout 60m -run '^TestJournal_Kill$$' -v ./pkg/mirror/journal -kills $(or $(KILLS),200) -kill-runs $(or $(RUNS),20)
+	go test -count=1 -timeout 60m -run '^TestJournal_Kill$$' -v ./pkg/job -kills $(or $(KILLS),200) -kill-runs $(or $(RUNS),20)
 
 .PHONY: fuzz
 fuzz: ## fuzz each target for FUZZTIME=60s

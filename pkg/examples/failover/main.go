@@ -22,8 +22,8 @@ import (
 	"syscall"
 	"time"
 
+	journal "github.com/seed25095279/clusterlink-go/pkg/job"
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
-	"github.com/seed25095279/clusterlink-go/pkg/mirror/journal"
 )
 
 func main() {

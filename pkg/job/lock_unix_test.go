@@ -1,6 +1,6 @@
 //go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
 
-package journal_test
+package job_test
 
 import (
 	"os"
@@ -10,7 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/seed25095279/clusterlink-go/pkg/mirror/journal"
+	journal "github.com/seed25095279/clusterlink-go/pkg/job"
 )
 
 // What does not keep what is written to it is no place for a journal.

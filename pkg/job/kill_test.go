@@ -1,6 +1,6 @@
 //go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
 
-package journal_test
+package job_test
 
 import (
 	"context"
@@ -16,8 +16,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	journal "github.com/seed25095279/clusterlink-go/pkg/job"
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
-	"github.com/seed25095279/clusterlink-go/pkg/mirror/journal"
 	"github.com/seed25095279/clusterlink-go/pkg/mirrortest"
 )
 

@@ -1,4 +1,4 @@
-package journal_test
+package job_test
 
 import (
 	"context"
@@ -13,8 +13,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	journal "github.com/seed25095279/clusterlink-go/pkg/job"
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
-	"github.com/seed25095279/clusterlink-go/pkg/mirror/journal"
 	"github.com/seed25095279/clusterlink-go/pkg/mirrortest"
 )
 

@@ -6,7 +6,7 @@
 //
 // The file holds names of topics and what servers said of them, no credentials. It is for one process at a
 // time, which its lock sees to.
-package journal
+package job
 
 import (
 	"bytes"
