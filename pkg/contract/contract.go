@@ -15,7 +15,7 @@ package contract
 import (
 	"fmt"
 
-	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
+	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
 // Severity says how bad a Finding is. Its text forms are "note", "drift" and "violation".
@@ -66,7 +66,7 @@ func (f Finding) String() string {
 		where = "request"
 	}
 	if f.Pointer != "" {
-		where += " at " + printable.Line(f.Pointer, 256)
+		where += " at " + text.Line(f.Pointer, 256)
 	}
 	return fmt.Sprintf("%v %s: %s: %s", f.Severity, f.Rule, where, f.Detail)
 }

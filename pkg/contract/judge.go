@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
+	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
 // maxFindings bounds what is told of one request or one answer, for each severity.
@@ -31,7 +31,7 @@ func (j *judge) at(rule string, s Severity, t *tree, format string, args ...any)
 	if j.counts[s]++; j.counts[s] <= maxFindings {
 		j.findings = append(j.findings, Finding{
 			Rule: rule, Severity: s, Pointer: t.pointer(), Request: j.request, Status: j.status,
-			Detail: printable.Line(fmt.Sprintf(format, args...), 512),
+			Detail: text.Line(fmt.Sprintf(format, args...), 512),
 		})
 	}
 	if j.counts[Violation] > maxFindings {
@@ -47,7 +47,7 @@ func (j *judge) about(rule string, s Severity, format string, args ...any) {
 
 // unchecked says why a body was not checked.
 func (j *judge) unchecked(err error) {
-	j.about(RuleUnchecked, Note, "the body could not be checked: %s", printable.Line(err.Error(), 100))
+	j.about(RuleUnchecked, Note, "the body could not be checked: %s", text.Line(err.Error(), 100))
 }
 
 // all returns the findings.

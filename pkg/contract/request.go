@@ -10,14 +10,14 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
+	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
 // judgeRequest checks all of the request but its body.
 func (x *exchange) judgeRequest(status int) {
 	j := x.t.judge(true, status)
 	if x.operation == nil {
-		j.about(RuleRequest, Violation, "the contract has no %s here", printable.Line(methodOf(x.request), 16))
+		j.about(RuleRequest, Violation, "the contract has no %s here", text.Line(methodOf(x.request), 16))
 	} else {
 		x.judgeQuery(j)
 		judgeAuthorization(j, x.request)
@@ -41,7 +41,7 @@ func (x *exchange) judgeQuery(j *judge) {
 		case parameter == nil && (len(name) > 40 || isBare): // it may be anything, a secret too
 			j.about(RuleRequest, Violation, "a query parameter is not declared")
 		case parameter == nil:
-			j.about(RuleRequest, Violation, "the query parameter %s is not declared", printable.Quote(name))
+			j.about(RuleRequest, Violation, "the query parameter %s is not declared", text.Quote(name))
 		case len(values) > 1:
 			j.about(RuleRequest, Violation, "the query parameter %s is there %d times", name, len(values))
 		case parameter.Schema.Value.Type.Is("boolean") && values[0] != "true" && values[0] != "false":

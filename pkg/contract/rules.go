@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
+	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
 // meaning checks what the members of a 200 mean, row by row.
@@ -31,9 +31,9 @@ func (m *meaning) row(row *tree) {
 	m.hasRow[name.text] = true
 	switch {
 	case hasRow:
-		m.violation(RuleTwice, name, "the topic %s has a row already", printable.Quote(name.text))
+		m.violation(RuleTwice, name, "the topic %s has a row already", text.Quote(name.text))
 	case m.asked != nil && !known:
-		m.violation(RuleUnasked, name, "the topic %s was not asked for", printable.Quote(name.text))
+		m.violation(RuleUnasked, name, "the topic %s was not asked for", text.Quote(name.text))
 	}
 }
 
@@ -48,7 +48,7 @@ func (m *meaning) whole(answer *tree) {
 	}
 	for _, name := range m.asked {
 		if !m.hasRow[name] && answer != nil {
-			m.violation(RuleMissing, answer, "the topic %s has no row", printable.Quote(name))
+			m.violation(RuleMissing, answer, "the topic %s has no row", text.Quote(name))
 			m.hasRow[name] = true // so that it is said once
 		}
 	}

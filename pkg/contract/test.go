@@ -13,7 +13,7 @@ import (
 	"testing"
 
 	"github.com/seed25095279/clusterlink-go/pkg/internal/loopback"
-	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
+	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
 // Option is a choice for Test.
@@ -100,8 +100,8 @@ type allowance struct{ verb, clusterID, link string }
 func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
 	if reason := g.refuses(r); reason != "" {
 		url := cmp.Or(r.URL, &url.URL{})
-		err := fmt.Errorf("contract: refused to send %s %s to %s: %s", printable.Line(methodOf(r), 32),
-			printable.Quote(url.Path), printable.Quote(url.Host), reason)
+		err := fmt.Errorf("contract: refused to send %s %s to %s: %s", text.Line(methodOf(r), 32),
+			text.Quote(url.Path), text.Quote(url.Host), reason)
 		g.t.Errorf("%v", err)
 		if r.Body != nil {
 			_ = r.Body.Close() // as a RoundTripper does

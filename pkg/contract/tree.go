@@ -12,7 +12,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
+	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
 // tree is a JSON value with all that encoding/json would hide: duplicate members, and numbers as they
@@ -40,7 +40,7 @@ func (t *tree) pointer() string {
 	for _, part := range slices.Backward(parts) {
 		b.WriteString("/" + part)
 	}
-	return printable.Line(b.String(), maxPointer)
+	return text.Line(b.String(), maxPointer)
 }
 
 const maxPointer = 1024 // bytes; a body can be thousands of levels deep
@@ -247,7 +247,7 @@ func (r *reader) checkValue(t *tree, s *openapi3.Schema) error {
 		}
 		_, err := strconv.ParseInt(t.text, 10, bits)
 		if s.Type.Is("integer") && err != nil && number == math.Trunc(number) && t.text != "" {
-			text := printable.Line(t.text, 64)
+			text := text.Line(t.text, 64)
 			return r.judge.at(RuleInteger, Violation, t, "%s is not written as an integer, or does not fit %d bits", text, bits)
 		}
 		value = number

@@ -16,7 +16,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
+	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
 // request is an HTTP request of a call, and what is known of the attempts at it.
@@ -192,7 +192,7 @@ func (c *Client) respond(ctx context.Context, q *request, w *tracker, a *Attempt
 				v.retry = notSent
 			}
 		case another:
-			method := printable.Line(resp.Request.Method, 16)
+			method := text.Line(resp.Request.Method, 16)
 			err := cause("the middleware answered with the response to another request ("+method+")", v.err)
 			v = verdict{outcome: Unknown, err: err, retry: maybeDone}
 		}
@@ -249,11 +249,11 @@ func checkHeader(h http.Header) error {
 	for name, values := range h {
 		bad := func(r rune) bool { return r < '!' || r > '~' || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r) }
 		if name == "" || strings.ContainsFunc(name, bad) {
-			return badCredential("invalid header field name " + printable.Quote(name))
+			return badCredential("invalid header field name " + text.Quote(name))
 		}
 		for _, value := range values {
 			if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
-				return badCredential("invalid header field value for " + printable.Quote(name))
+				return badCredential("invalid header field value for " + text.Quote(name))
 			}
 		}
 	}
@@ -273,7 +273,7 @@ func (c *Client) newRequest(ctx context.Context, q *request, w *tracker) (*http.
 	// The names of cluster and link must have stayed what they were, each in its own segment.
 	path := "/v3/clusters/" + url.PathEscape(c.clusterID) + "/links/" + url.PathEscape(q.link) + q.path
 	if got := r.URL.EscapedPath(); got != "/kafka"+path {
-		return nil, cause("the request's path came out as "+printable.Quote(got), nil)
+		return nil, cause("the request's path came out as "+text.Quote(got), nil)
 	}
 	path = c.pathPrefix + path
 	unescaped, err := url.PathUnescape(path)

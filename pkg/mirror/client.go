@@ -12,7 +12,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
+	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
 // A Client reads and changes the mirror topics of one Kafka cluster. It is made by NewClient, safe for
@@ -90,7 +90,7 @@ func (c *Client) String() string {
 		return "<nil>"
 	}
 	return fmt.Sprintf("{Endpoint:%s ClusterID:%s}",
-		strings.TrimSuffix(c.server, "/"), printable.Line(c.clusterID, maxText))
+		strings.TrimSuffix(c.server, "/"), text.Line(c.clusterID, maxText))
 }
 
 // Format writes the same for every verb: the fields are in use.

@@ -18,7 +18,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/seed25095279/clusterlink-go/pkg/internal/loopback"
-	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
+	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
 // What a Config's zero values stand for.
@@ -125,7 +125,7 @@ type Config struct {
 func (cfg Config) String() string {
 	server := cfg.checkEndpoint(&argumentError{})
 	return fmt.Sprintf("{Endpoint:%s ClusterID:%s}",
-		strings.TrimSuffix(server, "/"), printable.Line(cfg.ClusterID, maxText))
+		strings.TrimSuffix(server, "/"), text.Line(cfg.ClusterID, maxText))
 }
 
 // Format writes the same for every verb: some would print the private keys in TLS.
@@ -153,7 +153,7 @@ func ConfigFromEnv(prefix string) (Config, error) {
 		bad.add(prefix+"KAFKA_CLUSTER_ID", "neither it nor %sKAFKA_ID is set", prefix)
 	case id != "" && id != cfg.ClusterID:
 		bad.add(prefix+"KAFKA_CLUSTER_ID", "it is %s and %sKAFKA_ID is %s",
-			printable.Quote(clusterID), prefix, printable.Quote(id))
+			text.Quote(clusterID), prefix, text.Quote(id))
 	}
 	cfg.Credential = APIKey(get("KAFKA_API_KEY"), get("KAFKA_API_SECRET"))
 	if err := bad.err(); err != nil {
@@ -212,7 +212,7 @@ func (cfg Config) checkOptions(bad *argumentError) {
 		bad.add("Credential", "there is none (NoCredential says that on purpose)")
 	}
 	if cfg.PathPrefix != "" && cfg.PathPrefix != "/" && !pathPrefixForm.MatchString(cfg.PathPrefix) {
-		bad.add("PathPrefix", `%s is not "/" or of the form /a or /a/b`, printable.Quote(cfg.PathPrefix))
+		bad.add("PathPrefix", `%s is not "/" or of the form /a or /a/b`, text.Quote(cfg.PathPrefix))
 	}
 	if strings.HasSuffix(cfg.PathPrefix, "/v3") {
 		bad.add("PathPrefix", "it ends in /v3, which the library adds")
@@ -230,7 +230,7 @@ func (cfg Config) checkOptions(bad *argumentError) {
 		}
 	}
 	if strings.ContainsFunc(cfg.UserAgent, func(r rune) bool { return r < ' ' || r > '~' }) {
-		bad.add("UserAgent", "%s has a character that a header cannot carry", printable.Quote(cfg.UserAgent))
+		bad.add("UserAgent", "%s has a character that a header cannot carry", text.Quote(cfg.UserAgent))
 	}
 }
 
@@ -241,16 +241,16 @@ func checkID(bad *argumentError, field, id string) {
 	case id == "":
 		bad.add(field, "it is empty")
 	case id == "." || id == "..":
-		bad.add(field, "%s would change the request's path", printable.Quote(id))
+		bad.add(field, "%s would change the request's path", text.Quote(id))
 	case id == "-":
 		bad.add(field, `"-" is the API's wildcard, not a name`)
 	case !utf8.ValidString(id):
-		bad.add(field, "%s is not UTF-8", printable.Quote(id))
+		bad.add(field, "%s is not UTF-8", text.Quote(id))
 	case strings.TrimSpace(id) != id:
-		bad.add(field, "%s has white space around it", printable.Quote(id))
+		bad.add(field, "%s has white space around it", text.Quote(id))
 	case strings.ContainsFunc(id, func(r rune) bool { return !unicode.IsPrint(r) }):
-		bad.add(field, "%s has a character that cannot be printed", printable.Quote(id))
+		bad.add(field, "%s has a character that cannot be printed", text.Quote(id))
 	case placeholder.MatchString(id):
-		bad.add(field, "%s is a placeholder that was not filled in", printable.Quote(id))
+		bad.add(field, "%s is a placeholder that was not filled in", text.Quote(id))
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
+	printable "github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
 // The kinds of error that a caller tells apart with errors.Is.

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
+	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
 // FollowOptions say how to follow. The zero value of every field is ready to use, but for Other.
@@ -94,7 +94,7 @@ func (c *Client) checkFollow(r *Report, o FollowOptions) error {
 	}
 	if r.ClusterID != c.clusterID {
 		bad.add("Client", "it is of cluster %s, and the report is about %s",
-			printable.Quote(c.clusterID), printable.Quote(r.ClusterID))
+			text.Quote(c.clusterID), text.Quote(r.ClusterID))
 	}
 	if !slices.ContainsFunc(r.Results, isFollowed) {
 		bad.add("report", "it has no topic to follow: none that is accepted, unknown or already stopped")
@@ -116,7 +116,7 @@ func (c *Client) checkFollow(r *Report, o FollowOptions) error {
 	case other.roundTripper == nil:
 		bad.add("Other", "it was not made by NewClient")
 	case other.clusterID == r.ClusterID:
-		bad.add("Other", "it is of the report's own cluster, %s", printable.Quote(r.ClusterID))
+		bad.add("Other", "it is of the report's own cluster, %s", text.Quote(r.ClusterID))
 	default:
 		o.BeforeOther.checkBaseline(bad, "BeforeOther", other.clusterID, r.Link)
 	}
@@ -127,7 +127,7 @@ func (c *Client) checkFollow(r *Report, o FollowOptions) error {
 // checkBaseline notes in bad if the listing is of another cluster or link.
 func (l *Listing) checkBaseline(bad *argumentError, field, clusterID, link string) {
 	if l != nil && (l.ClusterID != clusterID || l.Link != link) {
-		bad.add(field, "it is of link %s of cluster %s", printable.Quote(l.Link), printable.Quote(l.ClusterID))
+		bad.add(field, "it is of link %s of cluster %s", text.Quote(l.Link), text.Quote(l.ClusterID))
 	}
 }
 

@@ -3,7 +3,7 @@ package mirror
 import (
 	"fmt"
 
-	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
+	printable "github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
 // An IncompleteError says that a call fell short of 'all accepted'. Every error that a Client's

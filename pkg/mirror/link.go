@@ -12,7 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/seed25095279/clusterlink-go/gen"
-	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
+	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
 // LinkInfo is one side of a cluster link, as its cluster gives it. Its texts are printable and shortened; a
@@ -135,7 +135,7 @@ func (info *LinkInfo) read(body io.Reader, hide *redactor) error {
 	case data.ErrorCode != nil && data.ErrorCode != 0.0:
 		return errors.New("it has an error_code")
 	case data.LinkName != info.Name:
-		return errors.New("it is about the link " + printable.Quote(hide.text(data.LinkName)))
+		return errors.New("it is about the link " + text.Quote(hide.text(data.LinkName)))
 	}
 	info.fill(&data, hide)
 	return w.end()
@@ -225,28 +225,28 @@ func CheckPair(local, remote LinkInfo) error {
 	var problems []string
 	add := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
 	if local.Name != remote.Name {
-		add("the sides have different names, %s and %s", printable.Quote(local.Name), printable.Quote(remote.Name))
+		add("the sides have different names, %s and %s", text.Quote(local.Name), text.Quote(remote.Name))
 	}
 	if local.ClusterID == remote.ClusterID {
-		add("both sides are of cluster %s", printable.Quote(local.ClusterID))
+		add("both sides are of cluster %s", text.Quote(local.ClusterID))
 	}
 	switch {
 	case local.ID == "" || remote.ID == "":
 		add("the link id is not known on both sides")
 	case local.ID != remote.ID:
 		add("the sides have different link ids, %s and %s, so they are not of one link (assumed)",
-			printable.Quote(local.ID), printable.Quote(remote.ID))
+			text.Quote(local.ID), text.Quote(remote.ID))
 	}
 	for _, side := range []struct{ ours, theirs LinkInfo }{{local, remote}, {remote, local}} {
 		l := side.ours
-		on := "on " + printable.Quote(l.ClusterID) + " "
+		on := "on " + text.Quote(l.ClusterID) + " "
 		switch l.RemoteClusterID {
 		case side.theirs.ClusterID:
 		case "":
 			add("%sit is not known which cluster the link points at", on)
 		default:
 			add("%sthe link points at cluster %s, not at %s", on,
-				printable.Quote(l.RemoteClusterID), printable.Quote(side.theirs.ClusterID))
+				text.Quote(l.RemoteClusterID), text.Quote(side.theirs.ClusterID))
 		}
 		switch {
 		case l.Mode == "":
@@ -255,7 +255,7 @@ func CheckPair(local, remote LinkInfo) error {
 			add("%slink.mode is %s, not BIDIRECTIONAL", on, clean(l.Mode))
 		}
 		if l.Prefix != "" {
-			add("%sthe link has the prefix %s", on, printable.Quote(l.Prefix))
+			add("%sthe link has the prefix %s", on, text.Quote(l.Prefix))
 		}
 		if l.State != "" && !strings.EqualFold(l.State, "ACTIVE") {
 			add("%sthe link is %s", on, clean(l.State))

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
+	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
 // Merge adds to r what another report says, about the same cluster, link and verb: of topics that were sent
@@ -48,12 +48,12 @@ func (r *Report) Merge(other *Report) error {
 		{"dry run", fmt.Sprint(r.DryRun), fmt.Sprint(other.DryRun)},
 	} {
 		if c.ours != c.theirs {
-			bad.add("Merge", "the reports differ in %s: %s and %s", c.what, printable.Quote(c.ours), printable.Quote(c.theirs))
+			bad.add("Merge", "the reports differ in %s: %s and %s", c.what, text.Quote(c.ours), text.Quote(c.theirs))
 		}
 	}
 	if r.Pattern != "" && other.Pattern != "" && r.Pattern != other.Pattern {
 		bad.add("Merge", "the reports differ in pattern: %s and %s",
-			printable.Quote(r.Pattern), printable.Quote(other.Pattern))
+			text.Quote(r.Pattern), text.Quote(other.Pattern))
 	}
 	if err := bad.err(); err != nil {
 		return err

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/seed25095279/clusterlink-go/gen"
-	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
+	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
 // Status is a mirror topic's status, as a cluster gives it. The set is open: a server may give others.
@@ -224,7 +224,7 @@ func CheckCaughtUp(first, second *Listing, topics ...string) error {
 		after, listed := second.Mirror(topic)
 		switch {
 		case !listed:
-			behind = append(behind, printable.Line(topic, maxText)+" is not listed")
+			behind = append(behind, text.Line(topic, maxText)+" is not listed")
 		case !after.CaughtUp():
 			behind = append(behind, after.behind())
 		case !before.CaughtUp(), !slices.Equal(byPartition(before.Lags), byPartition(after.Lags)):
@@ -348,18 +348,18 @@ func (c *Client) readMirror(ctx context.Context, link, topic string, single bool
 		err = odd.err()
 	}
 	if err == nil && m.Topic != topic {
-		err = cause("the answer is about "+printable.Quote(m.Topic), nil)
+		err = cause("the answer is about "+text.Quote(m.Topic), nil)
 		m = Mirror{}
 	}
 	if err != nil {
-		err = cause("the mirror topic "+printable.Quote(topic)+" of "+c.named(link)+" was not read", err)
+		err = cause("the mirror topic "+text.Quote(topic)+" of "+c.named(link)+" was not read", err)
 	}
 	return m, err
 }
 
 // named names a link and its side.
 func (c *Client) named(link string) string {
-	return "link " + printable.Quote(link) + " on " + printable.Quote(c.clusterID)
+	return "link " + text.Quote(link) + " on " + text.Quote(c.clusterID)
 }
 
 // checkRead returns what is wrong with the arguments of a read.

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
+	printable "github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
 // An Outcome says how a call ended for one topic, and so what to do next. Its text forms are

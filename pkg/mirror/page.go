@@ -19,7 +19,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/seed25095279/clusterlink-go/gen"
-	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
+	printable "github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
 // maxErrorPage bounds what is read of an error page, in bytes. A message can list every topic of the

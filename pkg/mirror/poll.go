@@ -12,7 +12,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
+	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
 const (
@@ -241,7 +241,7 @@ func (f *follow) end() (end bool, err error) {
 	}
 	for _, s := range f.sides {
 		if why := s.unreadable(f.began); why != nil {
-			return true, cause("cluster "+printable.Quote(s.client.clusterID)+" cannot be followed", why)
+			return true, cause("cluster "+text.Quote(s.client.clusterID)+" cannot be followed", why)
 		}
 	}
 	looked, lists := f.sides[0].listed, f.sides[0].lists // of the side that was looked at least
@@ -395,7 +395,7 @@ func (f *follow) causes(end error) []error {
 	all := []error{end}
 	for _, s := range f.sides {
 		if s.lastErr != nil && !errors.Is(end, s.lastErr) {
-			all = append(all, cause("cluster "+printable.Quote(s.client.clusterID), s.lastErr))
+			all = append(all, cause("cluster "+text.Quote(s.client.clusterID), s.lastErr))
 		}
 	}
 	return all

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
+	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
 // Progress says how far the topics of a report have come. It is plain data of the caller's.
@@ -154,9 +154,9 @@ func (p *Progress) reading(t *TopicProgress) string {
 func (p Progress) String() string {
 	var b strings.Builder
 	if p.Verb != "" {
-		b.WriteString(printable.Line(string(p.Verb), maxText) + ", ")
+		b.WriteString(text.Line(string(p.Verb), maxText) + ", ")
 	}
-	fmt.Fprintf(&b, "link %s: ", printable.Quote(p.Link))
+	fmt.Fprintf(&b, "link %s: ", text.Quote(p.Link))
 	var counts []string
 	for _, s := range stages {
 		counts = append(counts, fmt.Sprintf("%d %v", p.Count(s), s))
@@ -164,7 +164,7 @@ func (p Progress) String() string {
 	b.WriteString(strings.Join(counts, ", "))
 	for _, c := range p.Clusters {
 		if !c.Dark.IsZero() && p.At.After(c.Dark) {
-			fmt.Fprintf(&b, "; %s not read for %v", printable.Line(c.ClusterID, maxText), p.At.Sub(c.Dark).Round(time.Second))
+			fmt.Fprintf(&b, "; %s not read for %v", text.Line(c.ClusterID, maxText), p.At.Sub(c.Dark).Round(time.Second))
 		}
 	}
 	return b.String()
@@ -345,9 +345,9 @@ func (p Progress) MarshalJSON() ([]byte, error) {
 // LogValue gives a log record the progress in a few attributes: the counts, not the topics.
 func (p Progress) LogValue() slog.Value {
 	attrs := []slog.Attr{
-		slog.String("verb", printable.Line(string(p.Verb), maxText)),
-		slog.String("cluster_id", printable.Line(p.ClusterID, maxText)),
-		slog.String("link", printable.Line(p.Link, maxText)),
+		slog.String("verb", text.Line(string(p.Verb), maxText)),
+		slog.String("cluster_id", text.Line(p.ClusterID, maxText)),
+		slog.String("link", text.Line(p.Link, maxText)),
 		slog.Int("polls", p.Polls),
 	}
 	for _, s := range stages {
@@ -355,7 +355,7 @@ func (p Progress) LogValue() slog.Value {
 	}
 	for _, c := range p.Clusters {
 		if c.Error != "" {
-			attrs = append(attrs, slog.String("error of "+printable.Line(c.ClusterID, maxText), c.Error))
+			attrs = append(attrs, slog.String("error of "+text.Line(c.ClusterID, maxText), c.Error))
 		}
 	}
 	return slog.GroupValue(attrs...)

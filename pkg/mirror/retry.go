@@ -7,7 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
+	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
 const (
@@ -104,7 +104,7 @@ func later(a, b time.Time) time.Time {
 // send sends the request until it has a response, or may not be sent again. The requests end with ctx;
 // the waits between them also with waits. It tells whether the run must end.
 func (c *Client) send(ctx, waits context.Context, q *request) (endsRun bool) {
-	log := c.logger.With(slog.String("operation", q.name), slog.String("link", printable.Line(q.link, maxText)))
+	log := c.logger.With(slog.String("operation", q.name), slog.String("link", text.Line(q.link, maxText)))
 	if q.body != nil {
 		log = log.With(slog.String("run", q.told.Run.ID), slog.Int("batch", q.told.Batch))
 	}

@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/seed25095279/clusterlink-go/gen"
-	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
+	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
 // A Selection says which mirror topics a call is about: Topics by name, or one of Pattern, Prefix,
@@ -93,7 +93,7 @@ func (s Selection) String() string {
 	case s.expression == "":
 		return count(len(s.names), "topic")
 	}
-	return "pattern " + printable.Quote(s.expression)
+	return "pattern " + text.Quote(s.expression)
 }
 
 // Match tells which of the given names the selection covers, in their order: what Prefix, Suffix
@@ -152,9 +152,9 @@ func checkTopics(bad *argumentError, names []string) {
 		seen[name]++
 		switch {
 		case seen[name] == 2:
-			twice = append(twice, printable.Quote(name))
+			twice = append(twice, text.Quote(name))
 		case seen[name] == 1 && !isTopicName(name):
-			illegal = append(illegal, printable.Quote(name))
+			illegal = append(illegal, text.Quote(name))
 		}
 	}
 	if len(illegal) > 0 {
@@ -210,7 +210,7 @@ func checkPattern(bad *argumentError, expression string) {
 		bad.add("Pattern", "the expression is not UTF-8")
 	case matchesEverything(expression):
 		bad.add("Pattern", "%s selects every mirror topic (was a variable empty?): to mean that, use All",
-			printable.Quote(expression))
+			text.Quote(expression))
 	}
 }
 
@@ -232,7 +232,7 @@ func checkLiterals(bad *argumentError, field string, literals []string) {
 	var illegal []string
 	for _, l := range literals {
 		if l == "" || len(l) > maxTopicName || !isTopicText(l) {
-			illegal = append(illegal, printable.Quote(l))
+			illegal = append(illegal, text.Quote(l))
 		}
 	}
 	if len(illegal) > 0 {

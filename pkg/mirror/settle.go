@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
+	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
 // Settle gives a topic the outcome that was found by other means than the call: by looking at the cluster.
@@ -24,12 +24,12 @@ func (r *Report) Settle(topic string, to Outcome, why string) error {
 	i, found := r.indexOf(topic)
 	switch {
 	case !found:
-		bad.add("topic", "the report has no topic %s", printable.Quote(topic))
+		bad.add("topic", "the report has no topic %s", text.Quote(topic))
 	case r.DryRun:
 		bad.add("report", "it is of a dry run, which changes nothing")
 	case r.Results[i].Outcome != Unknown && !r.Results[i].alreadyStopped():
 		bad.add("topic", "only Unknown, or a refusal as already stopped, can be settled: %s is %v",
-			printable.Quote(topic), r.Results[i].Outcome)
+			text.Quote(topic), r.Results[i].Outcome)
 	}
 	if to != Accepted && to != Failed && to != Untouched {
 		bad.add("outcome", "%v settles nothing: it must be accepted, failed or untouched", to)

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
+	printable "github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
 // LagSummary adds up lags.

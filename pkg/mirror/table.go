@@ -9,7 +9,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
+	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
 // dryRunNote stands in every form of a validate call's report.
@@ -22,11 +22,11 @@ func (r Report) String() string {
 		b.WriteString(dryRunNote + "; ")
 	}
 	if r.Verb != "" {
-		b.WriteString(printable.Line(string(r.Verb), maxText) + ", ")
+		b.WriteString(text.Line(string(r.Verb), maxText) + ", ")
 	}
-	b.WriteString("link " + printable.Quote(r.Link))
+	b.WriteString("link " + text.Quote(r.Link))
 	if r.Pattern != "" {
-		b.WriteString(", pattern " + printable.Quote(r.Pattern))
+		b.WriteString(", pattern " + text.Quote(r.Pattern))
 	}
 	sep := ": "
 	for _, o := range outcomes {
@@ -139,7 +139,7 @@ func (r *Report) Table(w io.Writer) error {
 		t.row("UNEXPECTED", "SAYS", "WHY")
 		for i := range r.Unexpected {
 			res := &r.Unexpected[i]
-			name := printable.Line(res.Topic, maxTopicName)
+			name := text.Line(res.Topic, maxTopicName)
 			if name == "" {
 				name = "(no name)"
 			}
@@ -231,7 +231,7 @@ func (r *Report) groups() (groups []*group) {
 		if len(g.topics) == 1 {
 			g.why = k.why
 		}
-		g.topics = append(g.topics, printable.Line(res.Topic, maxTopicName))
+		g.topics = append(g.topics, text.Line(res.Topic, maxTopicName))
 		g.lag.add(res.Topic, res.Lags)
 	}
 	urgency := []Outcome{Unknown, Failed, Untouched}
@@ -335,16 +335,16 @@ func (r *Result) why() string {
 // the first cause if there is one.
 func (r Report) LogValue() slog.Value {
 	attrs := []slog.Attr{
-		slog.String("verb", printable.Line(string(r.Verb), maxText)),
-		slog.String("cluster_id", printable.Line(r.ClusterID, maxText)),
-		slog.String("link", printable.Line(r.Link, maxText)),
+		slog.String("verb", text.Line(string(r.Verb), maxText)),
+		slog.String("cluster_id", text.Line(r.ClusterID, maxText)),
+		slog.String("link", text.Line(r.Link, maxText)),
 		slog.Bool("complete", r.Complete),
 	}
 	if r.DryRun {
 		attrs = append(attrs, slog.String("note", dryRunNote))
 	}
 	if r.Pattern != "" {
-		attrs = append(attrs, slog.String("pattern", printable.Line(r.Pattern, maxText)))
+		attrs = append(attrs, slog.String("pattern", text.Line(r.Pattern, maxText)))
 		if r.Unaccounted != UnaccountedNone {
 			attrs = append(attrs, slog.String("unaccounted", r.Unaccounted.String()))
 		}

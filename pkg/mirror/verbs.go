@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"github.com/seed25095279/clusterlink-go/gen"
-	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
+	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
 // Verb is an operation that changes mirror topics. Its text is what the API's path has after
@@ -161,7 +161,7 @@ func (v Verb) checkTo(bad *argumentError) {
 		for i, v := range verbs {
 			names[i] = string(v.name)
 		}
-		bad.add("Verb", "%s is none of %s", printable.Quote(string(v)), strings.Join(names, ", "))
+		bad.add("Verb", "%s is none of %s", text.Quote(string(v)), strings.Join(names, ", "))
 	}
 }
 
@@ -271,7 +271,7 @@ func (c *Client) checkPlan(bad *argumentError, plan *Report, maxMessages int64) 
 		bad.add("plan", "it is not the report of a dry run of %s", VerbTruncateAndRestore)
 	}
 	if c != nil && plan.ClusterID != c.clusterID {
-		bad.add("plan", "it is about cluster %s", printable.Quote(plan.ClusterID))
+		bad.add("plan", "it is about cluster %s", text.Quote(plan.ClusterID))
 	}
 	if plan.Pattern != "" {
 		bad.add("plan", "it is of a pattern: truncate topics by name only")
@@ -279,7 +279,7 @@ func (c *Client) checkPlan(bad *argumentError, plan *Report, maxMessages int64) 
 	var refused, notKnown, tooMany []string
 	for i := range plan.Results {
 		r := &plan.Results[i]
-		name := printable.Quote(r.Topic)
+		name := text.Quote(r.Topic)
 		unknown := func(p PartitionTruncation) bool { return p.MessagesTruncated < 0 }
 		switch t := r.Truncation(); {
 		case r.Outcome != Accepted:

@@ -26,7 +26,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3conv"
 
 	"github.com/seed25095279/clusterlink-go/api"
-	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
+	printable "github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
 // The exit codes.

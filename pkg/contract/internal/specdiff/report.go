@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
+	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
 // report writes the changes, the worst first, and tells whether any is breaking. A change that many
@@ -22,7 +22,7 @@ func report(w io.Writer, changes []change) (breaking bool) {
 			if verdict != kind {
 				continue
 			}
-			line := fmt.Sprintf("%-8s  %s [%s]", verdict, printable.Line(c.Text, 512), c.ID)
+			line := fmt.Sprintf("%-8s  %s [%s]", verdict, text.Line(c.Text, 512), c.ID)
 			reasons[line] = reason
 			if _, said := paths[line]; !said {
 				lines = append(lines, line)
@@ -39,7 +39,7 @@ func report(w io.Writer, changes []change) (breaking bool) {
 			}
 			b.WriteString(line)
 			if where != "" {
-				b.WriteString(" in " + printable.Line(where, 256))
+				b.WriteString(" in " + text.Line(where, 256))
 			}
 			b.WriteString(reasons[line] + "\n")
 		}

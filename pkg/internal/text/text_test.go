@@ -1,4 +1,4 @@
-package printable_test
+package text_test
 
 import (
 	"strings"
@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/seed25095279/clusterlink-go/pkg/internal/printable"
+	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
 func TestLine(t *testing.T) {
@@ -34,7 +34,7 @@ func TestLine(t *testing.T) {
 		{"an escape is not cut in two", "abcd\x1b", 7, "abcd…"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			require.Equal(t, c.want, printable.Line(c.in, c.limit))
+			require.Equal(t, c.want, text.Line(c.in, c.limit))
 		})
 	}
 }
@@ -45,12 +45,12 @@ func FuzzLine(f *testing.F) {
 	f.Add(strings.Repeat("é", 300), 512)
 	f.Fuzz(func(t *testing.T, s string, limit int) {
 		limit = max(0, limit%2048)
-		got := printable.Line(s, limit)
+		got := text.Line(s, limit)
 		require.True(t, utf8.ValidString(got))
 		require.LessOrEqual(t, len(got), limit)
 		for _, r := range got {
 			require.True(t, unicode.IsPrint(r), "%q", r)
 		}
-		require.Equal(t, got, printable.Line(got, limit), "a second pass changes nothing")
+		require.Equal(t, got, text.Line(got, limit), "a second pass changes nothing")
 	})
 }

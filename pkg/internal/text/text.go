@@ -1,7 +1,7 @@
-// Package printable makes text from elsewhere safe to show: on a terminal, in a log line, in a
+// Package text makes text from elsewhere safe to show: on a terminal, in a log line, in a
 // cell of a table. It is a package of its own because reports and contract findings both show
 // what a server said.
-package printable
+package text
 
 import (
 	"strings"
