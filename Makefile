@@ -15,23 +15,23 @@ help: ## list the targets
 
 .PHONY: demo
 demo: ## do a planned failover between two linked clusters on loopback
-	@go run ./pkg/mirror/internal/demo
+	@go run ./pkg/internal/demo
 
 .PHONY: demo-all
 demo-all: ## also an unplanned failover, and the contract's own example as an answer
-	@go run ./pkg/mirror/internal/demo -all
+	@go run ./pkg/internal/demo -all
 
 # What is set for these is data: it goes by the environment, where no shell reads it.
 export VERB LINK TOPICS
 
 .PHONY: dry-run
 dry-run: ## ask a real cluster what a verb would do: LINK=… TOPICS=a,b VERB=reverse-and-pause-mirror (it changes nothing)
-	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; go build -o "$$dir/dryrun" ./pkg/mirror/internal/dryrun; \
+	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; go build -o "$$dir/dryrun" ./pkg/internal/dryrun; \
 	"$$dir/dryrun" $${VERB:+-verb "$$VERB"} -link "$${LINK:-}" -topics "$${TOPICS:-}"
 
 .PHONY: serve
 serve: ## run two linked clusters on loopback to point any client at, until interrupted: PORT=8090
-	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; go build -o "$$dir/serve" ./pkg/mirror/internal/serve; \
+	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; go build -o "$$dir/serve" ./pkg/internal/serve; \
 	"$$dir/serve" -port $(or $(PORT),0) & \
 	trap "trap '' INT TERM; kill $$! 2>/dev/null || true" INT TERM; wait $$! || wait $$!
 
