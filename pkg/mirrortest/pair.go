@@ -216,28 +216,33 @@ func (c *Cluster) Config() mirror.Config {
 		Credential: mirror.APIKey(c.key(), c.secret()),
 		PathPrefix: c.pair.opts.PathPrefix,
 	}
-	if c.network != nil {
-		cfg.DialContext = c.network.dialer(netip.AddrFrom4([4]byte{127, 0, 0, 1}))
-	}
+	cfg.Transport = c.transport(netip.AddrFrom4([4]byte{127, 0, 0, 1}))
 	if c.pair.opts.NoCredential {
 		cfg.Credential = mirror.NoCredential()
 	}
-	if c.pair.opts.TLS {
-		cfg.TLS = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: c.pair.roots}
-	}
 	return cfg
+}
+
+// transport returns a transport for a client at an address.
+func (c *Cluster) transport(address netip.Addr) *http.Transport {
+	t := mirror.NewTransport()
+	if c.network != nil {
+		t.DialContext = c.network.dialer(address)
+	} else if address != netip.AddrFrom4([4]byte{127, 0, 0, 1}) {
+		from := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(address, 0))}
+		t.DialContext = from.DialContext
+	}
+	if c.pair.opts.TLS {
+		t.TLSClientConfig.RootCAs = c.pair.roots
+	}
+	return t
 }
 
 // ConfigFrom is Config for a client at another address, which Rate.PerClient counts by itself. On loopback
 // it must be an address of this machine, such as 127.0.0.2 on Linux. Config's clients are at 127.0.0.1.
 func (c *Cluster) ConfigFrom(address netip.Addr) mirror.Config {
 	cfg := c.Config()
-	if c.network != nil {
-		cfg.DialContext = c.network.dialer(address)
-	} else {
-		from := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(address, 0))}
-		cfg.DialContext = from.DialContext
-	}
+	cfg.Transport = c.transport(address)
 	return cfg
 }
 

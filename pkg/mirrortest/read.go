@@ -161,7 +161,7 @@ func (c *Cluster) mirror(name string, reasons bool) mirror.Mirror {
 	}
 	for i, p := range t.partitions {
 		m.Lags = append(m.Lags, mirror.PartitionLag{
-			Partition: i, Lag: mirror.Number(p.Lag), LastSourceFetchOffset: mirror.Number(p.LastSourceFetchOffset),
+			Partition: i, Lag: p.Lag, LastSourceFetchOffset: p.LastSourceFetchOffset,
 		})
 	}
 	if reasons {

@@ -162,6 +162,12 @@ func (c *Cluster) prefix() string {
 	return strings.TrimSuffix(cmp.Or(c.pair.opts.PathPrefix, "/kafka"), "/")
 }
 
+// isVerb tells whether a path names a verb.
+func isVerb(name string) bool {
+	v, err := mirror.ParseVerb(name)
+	return err == nil && string(v) == name
+}
+
 // read makes out what the request asks for, or why it is refused. The pair's mu is held.
 func (c *Cluster) read(r *http.Request, body []byte) (query, *response) {
 	path, ours := strings.CutPrefix(r.URL.EscapedPath(), c.prefix())
@@ -171,7 +177,7 @@ func (c *Cluster) read(r *http.Request, body []byte) (query, *response) {
 	parts := operationPath.FindStringSubmatch(path)
 	switch {
 	case !ours || parts == nil || parts[1] != url.PathEscape(c.ID),
-		!slices.Contains(mirror.Verbs(), mirror.Verb(parts[3])):
+		!isVerb(parts[3]):
 		return query{}, failure(http.StatusNotFound, 404, "HTTP 404 Not Found")
 	case r.Method != http.MethodPost:
 		return query{}, failure(http.StatusMethodNotAllowed, 405, "HTTP 405 Method Not Allowed")

@@ -141,7 +141,7 @@ type refusal struct {
 func (c *Cluster) refuse(verb mirror.Verb, name string) *refusal {
 	t, how := c.topics[name], transitions[verb]
 	if t == nil {
-		return &refusal{mirror.CodeUnknownTopic, fmt.Sprintf("Topic '%s' is not on cluster '%s'", name, c.ID)}
+		return &refusal{40403, fmt.Sprintf("Topic '%s' is not on cluster '%s'", name, c.ID)}
 	}
 	s := t.statusNow()
 	other := c.peer.topics[name].statusNow()
