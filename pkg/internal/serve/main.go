@@ -113,25 +113,25 @@ mirror.ConfigFromEnv:
 	fmt.Fprintf(&b, `
 A planned failover, in this order. A change takes 3 seconds.
 
-go build -o clusterlink ./pkg/cmd/clusterlink
-./clusterlink status %[1]s
-./clusterlink check reverse-and-pause %[1]s --groups billing,shipping
-./clusterlink plan reverse-and-pause %[1]s --all --job friday.job
-./clusterlink apply friday.job
-./clusterlink wait friday.job
-./clusterlink show friday.job
+clusterlink() { go run ./pkg/cmd/clusterlink "$@"; }
+clusterlink status %[1]s
+clusterlink check reverse-and-pause %[1]s --groups shipping
+clusterlink plan reverse-and-pause %[1]s --all --job friday.job
+clusterlink apply friday.job
+clusterlink wait friday.job
+clusterlink show friday.job
 
 The data flows back once the mirrors on %[3]s go on:
 
-./clusterlink plan resume %[1]s --cluster %[3]s --topics-of friday.job:done --job back.job
-./clusterlink apply back.job
+clusterlink plan resume %[1]s --cluster %[3]s --topics-of friday.job:done --job back.job
+clusterlink apply back.job
 
 An unplanned failover, after a new start of this program, and the old source made a mirror:
 
-./clusterlink plan failover %[1]s --all --job failover.job
-./clusterlink apply failover.job
-./clusterlink plan truncate-and-restore %[1]s --cluster %[3]s --topics-of failover.job:done --job restore.job
-./clusterlink apply restore.job --max-messages 100
+clusterlink plan failover %[1]s --all --job failover.job
+clusterlink apply failover.job
+clusterlink plan truncate-and-restore %[1]s --cluster %[3]s --topics-of failover.job:done --job restore.job
+clusterlink apply restore.job --max-messages 100
 
 Under %[2]s are topics with which something is odd:
 
