@@ -33,4 +33,12 @@ func TestServer_RowsOfOtherServers(t *testing.T) {
 	require.NoError(t, err)
 	p.Local.AssertReport(t, report)
 	require.Equal(t, names, report.Topics(mirror.Accepted), "the report is in the order asked")
+
+	rows, _ := listed(t, p.Local, "dr-link")
+	order = nil
+	for _, r := range rows {
+		order = append(order, r.Topic)
+	}
+	require.ElementsMatch(t, names, order)
+	require.NotEqual(t, names, order, "lists are shuffled too")
 }

@@ -49,7 +49,7 @@ func Cut(n int) Action {
 	return Action{respond: func(w http.ResponseWriter, _ *http.Request, a response) { a.cut(w, n, false) }}
 }
 
-// Reset is like Cut and resets the connection. On a network in memory the two are the same.
+// Reset is like Cut and resets the connection. On a network in memory and with TLS the two are the same.
 func Reset(n int) Action {
 	return Action{respond: func(w http.ResponseWriter, _ *http.Request, a response) { a.cut(w, n, true) }}
 }

@@ -34,7 +34,7 @@ func (m *memory) listen(address string) net.Listener {
 }
 
 // dial connects to the listener at an address.
-func (m *memory) dial(ctx context.Context, network, address string) (net.Conn, error) {
+func (m *memory) dial(_ context.Context, network, address string) (net.Conn, error) {
 	m.mu.Lock()
 	l := m.listeners[address]
 	m.mu.Unlock()
@@ -48,8 +48,6 @@ func (m *memory) dial(ctx context.Context, network, address string) (net.Conn, e
 		return client, nil
 	case <-l.closed:
 		return nil, refused
-	case <-ctx.Done():
-		return nil, &net.OpError{Op: "dial", Net: network, Err: context.Cause(ctx)}
 	}
 }
 

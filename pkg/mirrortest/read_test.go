@@ -124,6 +124,8 @@ func TestReads_OfTheLinkAndOfOneTopic(t *testing.T) {
 func TestReads_OfASecondLink(t *testing.T) {
 	p := mirrortest.NewPair(t, mirrortest.Options{Topics: []mirrortest.Topic{{Name: "a"}, {Name: "b", Link: "other"}}})
 	require.Equal(t, "a ACTIVE", statuses(t, p.Local))
+	_, body := raw(t, p.Local, "GET", list+"?mirror_status=PAUSED", "")
+	require.Contains(t, body, `"data":[]`)
 	rows, _ := listed(t, p.Local, "other")
 	require.Equal(t, []row{{
 		Link: "other", Topic: "b", Status: "ACTIVE", Since: rows[0].Since, Partitions: 3, Lags: rows[0].Lags,

@@ -2,8 +2,7 @@ package mirrortest
 
 import (
 	"bytes"
-	"crypto/tls"
-	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strconv"
@@ -45,34 +44,22 @@ func (a response) send(w http.ResponseWriter, r *http.Request, do *Action) {
 
 // cut sends the first n bytes of the answer, and ends the connection.
 func (a response) cut(w http.ResponseWriter, n int, reset bool) {
-	bytes := a.wire()
+	var wire bytes.Buffer
+	answer := http.Response{
+		StatusCode: a.status, ProtoMajor: 1, ProtoMinor: 1, Header: a.header, Close: true,
+		ContentLength: int64(len(a.body)), Body: io.NopCloser(bytes.NewReader(a.body)),
+	}
+	_ = answer.Write(&wire) // memory does not fail
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
-	below := conn
-	if secured, ok := conn.(*tls.Conn); ok {
-		below = secured.NetConn()
-	}
-	if tcp, ok := below.(*net.TCPConn); ok && reset {
+	if tcp, ok := conn.(*net.TCPConn); ok && reset {
 		_ = tcp.SetLinger(0)
 	}
 	_ = conn.SetWriteDeadline(time.Now().Add(time.Minute))
-	_, _ = conn.Write(bytes[:min(n, len(bytes))]) // the client may have gone
+	_, _ = conn.Write(wire.Bytes()[:min(n, wire.Len())]) // the client may have gone
 	_ = conn.Close()
-}
-
-// wire returns the answer as it is on the wire.
-func (a response) wire() []byte {
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "HTTP/1.1 %d %s\r\n", a.status, http.StatusText(a.status))
-	h := a.header.Clone()
-	h.Set("Content-Length", strconv.Itoa(len(a.body)))
-	h.Set("Connection", "close")
-	_ = h.Write(&b) // memory does not fail
-	b.WriteString("\r\n")
-	b.Write(a.body)
-	return b.Bytes()
 }
 
 // cache is the memory of a cache.

@@ -1,8 +1,10 @@
 package mirrortest_test
 
 import (
+	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -60,4 +62,25 @@ func credentialsBeforeAnythingElse(t *testing.T) {
 	resp, _ = raw(t, p.Local, "POST", path(p.Local), `{`, "Authorization", "Bearer free")
 	require.Equal(t, 401, resp.StatusCode)
 	require.Zero(t, p.Local.Sent("topic-1"))
+}
+
+// Latency is added to each answer, and PerTopic to each change, one after another across all requests.
+func TestServer_TakesTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mirrortest.NewPair(t, mirrortest.Options{
+			InMemory: true, Latency: [2]time.Duration{time.Second, 2 * time.Second}, PerTopic: time.Minute,
+		})
+		start := time.Now()
+		listed(t, p.Local, "dr-link")
+		require.Greater(t, time.Since(start), time.Second)
+		require.Less(t, time.Since(start), 2*time.Second)
+		start = time.Now()
+		var all sync.WaitGroup
+		for _, topic := range []string{"topic-1", "topic-2"} {
+			all.Go(func() { raw(t, p.Local, "POST", path(p.Local), `{"mirror_topic_names":["`+topic+`"]}`) })
+		}
+		all.Wait()
+		require.Greater(t, time.Since(start), 2*time.Minute)
+		require.Less(t, time.Since(start), 2*time.Minute+2*time.Second)
+	})
 }
