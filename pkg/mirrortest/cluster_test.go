@@ -30,7 +30,7 @@ func TestCluster_Dies(t *testing.T) {
 					defer cancel()
 					r, err := http.NewRequestWithContext(ctx, http.MethodGet, p.Remote.Endpoint, nil)
 					require.NoError(t, err)
-					resp, err := transport(p.Remote).RoundTrip(r)
+					resp, err := p.Remote.Config().Transport.RoundTrip(r)
 					if err == nil {
 						err = resp.Body.Close()
 					}

@@ -50,7 +50,7 @@ type Options struct {
 	NoCredential bool
 	// PathPrefix is what the API's paths begin with; "" is /kafka and "/" is none, as in mirror.Config.
 	PathPrefix string
-	// TLS makes the endpoints speak https, with a certificate that only Config's TLS trusts. It does not go
+	// TLS makes the endpoints speak https, with a certificate that only Config's Transport trusts. It does not go
 	// with InMemory.
 	TLS bool
 	// InMemory puts the endpoints on a network in memory in place of loopback.
@@ -145,9 +145,6 @@ func Start(o Options) (*Pair, error) {
 		if err := c.Revive(); err != nil {
 			return nil, errors.Join(err, p.Close())
 		}
-	}
-	if _, err := mirror.NewClient(p.Local.Config()); err != nil {
-		return nil, errors.Join(err, p.Close())
 	}
 	return p, nil
 }

@@ -59,17 +59,12 @@ func raw(t testing.TB, c *mirrortest.Cluster, method, path, body string, header 
 			r.Header.Set(header[i], header[i+1])
 		}
 	}
-	resp, err := transport(c).RoundTrip(r)
+	resp, err := c.Config().Transport.RoundTrip(r)
 	require.NoError(t, err)
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
 	return resp, string(text)
-}
-
-// transport reaches the cluster as the clients of its Config do.
-func transport(c *mirrortest.Cluster) http.RoundTripper {
-	return &http.Transport{DisableKeepAlives: true, DialContext: c.Config().DialContext}
 }
 
 // row is a row of a list of mirror topics.
@@ -161,17 +156,9 @@ func TestStart_RefusesWhatItCannotBe(t *testing.T) {
 
 func TestPair_IsDeterministic(t *testing.T) {
 	run := func(seed uint64) string {
-		p, err := mirrortest.Start(mirrortest.Options{Seed: seed, InMemory: true})
-		require.NoError(t, err)
-		defer p.Close()
-		report, err := client(t, p.Local).ReverseAndPause(ctx, "dr-link", mirror.All())
-		require.NoError(t, err)
-		var b strings.Builder
-		for _, r := range report.Results {
-			r.Sent = time.Time{}
-			fmt.Fprintln(&b, r)
-		}
-		return b.String()
+		p := mirrortest.NewPair(t, mirrortest.Options{Seed: seed, InMemory: true})
+		_, body := raw(t, p.Local, "POST", path(p.Local), `{"mirror_topic_name_pattern":".*"}`)
+		return body
 	}
 	first, again := run(1), run(1)
 	require.Equal(t, first, again)
@@ -219,7 +206,7 @@ func TestOptions_ForAConfigOfTheUsers(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, o.TLS, strings.HasPrefix(p.Local.Endpoint, "https://"))
 			wrong := p.Local.Config()
-			wrong.PathPrefix, wrong.TLS, wrong.RetryFor = "/elsewhere", nil, -1
+			wrong.PathPrefix, wrong.Transport, wrong.RetryFor = "/elsewhere", nil, -1
 			m, err := mirror.NewClient(wrong)
 			require.NoError(t, err)
 			report, err := m.Pause(ctx, p.Link(), mirror.Topics("topic-2"))
