@@ -34,9 +34,8 @@ type call struct {
 
 // do checks a call, sends it batch after batch, and accounts for what became of it.
 func (c *Client) do(ctx context.Context, k *call) (*Report, error) {
-	if c == nil || c.sender.Transport == nil {
+	if c.checkMade(&k.bad); len(k.bad.problems) > 0 && c.ClusterID() == "" {
 		c = &Client{sender: wire.Sender{Logger: slog.New(slog.DiscardHandler)}}
-		k.bad.add("Client", "it was not made by NewClient")
 	}
 	k.verb.checkTo(&k.bad)
 	checkID(&k.bad, "link", k.link)
