@@ -388,9 +388,9 @@ func (b *batch) report() *Report {
 // address makes a request with the generated function, and puts the client's path prefix in place of /kafka. The names of
 // cluster and link must have stayed what they are, each in its own segment of the path.
 func (c *Client) address(
-	path, link string, make func(server, cluster, link string) (*http.Request, error),
+	path, link string, build func(server, cluster, link string) (*http.Request, error),
 ) (*http.Request, error) {
-	r, err := make(c.server, c.clusterID, link)
+	r, err := build(c.server, c.clusterID, link)
 	if err != nil {
 		return nil, err
 	}
@@ -415,11 +415,11 @@ func (c *Client) named(link string) string {
 // read sends a GET, and has its answer read. What says what was read. The error says that it was not.
 func (c *Client) read(
 	ctx context.Context, what, path, link string, read func(http.Header, io.Reader, *wire.Secrets) error,
-	make func(server, cluster, link string) (*http.Request, error),
+	build func(server, cluster, link string) (*http.Request, error),
 ) error {
 	var secrets wire.Secrets
 	stands, _ := c.sender.Send(ctx, &wire.Request{
-		Make:    func(io.Reader) (*http.Request, error) { return c.address(path, link, make) },
+		Make:    func(io.Reader) (*http.Request, error) { return c.address(path, link, build) },
 		Safe:    true,
 		Read:    func(h http.Header, body io.Reader) error { return read(h, body, &secrets) },
 		Secrets: &secrets,

@@ -274,7 +274,8 @@ func readRow(v jsontext.Value, s *wire.Secrets) row {
 	}
 	for _, t := range listOf(in.PartitionLevelTruncationData) {
 		r.Truncations = append(r.Truncations, PartitionTruncation{
-			Partition: int(t.PartitionID), OffsetTruncatedTo: t.OffsetTruncatedTo, MessagesTruncated: t.MessagesTruncated,
+			Partition:         int(t.PartitionID), //nolint:unconvert // regenerating may change the type
+			OffsetTruncatedTo: t.OffsetTruncatedTo, MessagesTruncated: t.MessagesTruncated,
 		})
 	}
 	if in.MessagesTruncated != nil {
@@ -421,7 +422,7 @@ func readMirror(v jsontext.Value, link string, s *wire.Secrets) (m Mirror, odd s
 		r := membersOf(v, "mirror_topic_name", "mirror_status", "link_name")
 		in = mirrorRow{NumPartitions: -1, StateTimeMs: -1, MirrorLags: []lag{{-1, -1, -1}}}
 		in.MirrorTopicName = legible(r["mirror_topic_name"])
-		in.MirrorStatus = gen.MirrorTopicStatus(legible(r["mirror_status"]))
+		in.MirrorStatus = gen.MirrorTopicStatus(legible(r["mirror_status"])) //nolint:unconvert // regenerating may change the type
 		in.LinkName = legible(r["link_name"])
 	}
 	switch {
@@ -433,14 +434,15 @@ func readMirror(v jsontext.Value, link string, s *wire.Secrets) (m Mirror, odd s
 		odd = "the row of " + in.MirrorTopicName + " has no status that can be read"
 	}
 	m = Mirror{
-		Topic: in.MirrorTopicName, Source: s.Show(in.SourceTopicName, maxText), Status: Status(s.Show(string(in.MirrorStatus), maxText)),
+		Topic: in.MirrorTopicName, Source: s.Show(in.SourceTopicName, maxText),
+		Status:     Status(s.Show(string(in.MirrorStatus), maxText)), //nolint:unconvert // regenerating may change the type
 		Partitions: int(min(in.NumPartitions, 1<<31-1)),
 	}
 	if ms := in.StateTimeMs; ms > 0 && ms <= lastMillisecond {
 		m.Since = time.UnixMilli(int64(ms)).UTC()
 	}
 	if e := in.MirrorTopicError; e != nil && *e != "NO_ERROR" && *e != "NOT_SET" {
-		m.Error = s.Show(string(*e), maxText)
+		m.Error = s.Show(string(*e), maxText) //nolint:unconvert // regenerating may change the type
 	}
 	for _, l := range in.MirrorLags {
 		m.Lags = append(m.Lags, PartitionLag(l))
