@@ -184,9 +184,10 @@ func TestTopic_HasHadItsStatusForDays(t *testing.T) {
 // An empty partition stays at -1, whatever happens to its topic. A partition with data has an offset once its
 // mirror is ACTIVE, on either cluster, until the test takes it away, as a leader change may do.
 func TestPartition_EmptyOrWithData(t *testing.T) {
-	p := mirrortest.NewPair(t, mirrortest.Options{Topics: []mirrortest.Topic{{Name: "a", Partitions: []mirrortest.Partition{
+	partitions := []mirrortest.Partition{
 		{LastSourceFetchOffset: -1}, {Lag: 2, LastSourceFetchOffset: 40}, {LastSourceFetchOffset: 0},
-	}}}})
+	}
+	p := mirrortest.NewPair(t, mirrortest.Options{Topics: []mirrortest.Topic{{Name: "a", Partitions: partitions}}})
 	shows := func(c *mirrortest.Cluster) []lag {
 		rows, _ := listed(t, c, "dr-link")
 		return rows[0].Lags
