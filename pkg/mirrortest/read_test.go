@@ -87,6 +87,8 @@ func TestReads_OfTheLinkAndOfOneTopic(t *testing.T) {
 	require.Contains(t, body, `"remote_cluster_id":"lkc-remote"`)
 	require.Contains(t, body, `"topic_names":["topic-1","topic-2"]`)
 	require.NotContains(t, body, "tasks")
+	_, body = raw(t, p.Local, "GET", link+"?include_tasks=true", "")
+	require.Contains(t, body, `"tasks":[{"task_name":"ConsumerOffsetSync","state":"ACTIVE","errors":[]}]`)
 	p.Local.OnLink(func(l *mirrortest.Link) {
 		l.Error, l.Configs["link.mode"] = "TIMEOUT_ERROR", "DESTINATION"
 		l.Tasks = append(l.Tasks, mirrortest.Task{
@@ -158,6 +160,9 @@ func TestReads_OfAGroup(t *testing.T) {
 		require.Equal(t, c.status, resp.StatusCode)
 		require.Contains(t, body, c.want)
 	}
+	group, err := client(t, p.Local).ConsumerGroup(ctx, "billing")
+	require.NoError(t, err)
+	require.Equal(t, mirror.ConsumerGroup{ID: "billing", State: "STABLE"}, group)
 }
 
 func TestReads_WithoutADate(t *testing.T) {

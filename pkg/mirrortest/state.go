@@ -186,6 +186,8 @@ type refusal struct {
 	message string
 }
 
+func (r refusal) put(row members) { row["error_code"], row["error_message"] = r.code, r.message }
+
 // refuse returns why a verb cannot be done to a topic now; nil if it can. The pair's mu is held.
 func (c *Cluster) refuse(verb mirror.Verb, link, name string) *refusal {
 	t, how := c.topics[name], transitions[verb]
@@ -258,11 +260,12 @@ func (c *Cluster) SetError(name, code string) {
 // SetReasons gives a mirror topic the reasons why a change of it does not succeed. As long as it has any, its
 // status does not change by itself.
 func (c *Cluster) SetReasons(name string, reasons ...Reason) {
-	c.change(name, func(t *topic) { t.reasons = reasons })
+	c.change(name, func(t *topic) { t.reasons = slices.Clone(reasons) })
 }
 
 // SetPartitions sets how far a topic's partitions are behind.
 func (c *Cluster) SetPartitions(name string, partitions ...Partition) {
+	partitions = slices.Clone(partitions)
 	c.change(name, func(t *topic) { t.change(time.Now(), func(s *state) { s.partitions = partitions }) })
 }
 
