@@ -202,9 +202,6 @@ func took(d time.Duration) func(*env) { return func(e *env) { require.Equal(e, d
 // errStop is why an operator ends a call.
 var errStop = errors.New("the operator pressed stop")
 
-// canary is a secret that must come up nowhere.
-const canary = "c4n4ry-s3cr3t"
-
 // runFaults runs one group of the table.
 func runFaults(t *testing.T, group string, cases []fault) {
 	names := map[string]bool{}
