@@ -68,7 +68,7 @@ type env struct {
 }
 
 // requests are those that came to the pair.
-func (e *env) requests() []mirrortest.Request { return e.pair.Journal() }
+func (e *env) requests() []mirrortest.Request { return e.pair.Requests() }
 
 // use makes the call go to a pair.
 func (e *env) use(pair *mirrortest.Pair) {
@@ -338,47 +338,6 @@ func outcomesOf(r *mirror.Report) string {
 	return cmp.Or(strings.Join(parts, ", "), "no topics")
 }
 
-// causes are those of a call's error.
-func causes(err error) []error {
-	var incomplete *mirror.IncompleteError
-	if errors.As(err, &incomplete) {
-		return incomplete.Unwrap()
-	}
-	return nil
-}
-
-func newClient(t testing.TB, cfg mirror.Config) *mirror.Client {
-	t.Helper()
-	c, err := mirror.NewClient(cfg)
-	require.NoError(t, err)
-	return c
-}
-
-// requireSound holds a call by name to what is true of every such call.
-func requireSound(t testing.TB, report *mirror.Report, err error, topics []string) {
-	t.Helper()
-	require.NotNil(t, report)
-	var names []string
-	for _, r := range report.Results {
-		names = append(names, r.Topic)
-		require.Equal(t, r.Outcome == mirror.Accepted, r.Err() == nil, "%s has a reason exactly if it is not accepted", r.Topic)
-		require.Equal(t, r.Outcome == mirror.Unknown || r.Outcome == mirror.Untouched, r.Why != "", "%s says why", r.Topic)
-	}
-	require.Equal(t, topics, names, "each topic has one result, in the order asked")
-	if err == nil {
-		require.Equal(t, len(topics), report.Count(mirror.Accepted), "a nil error promises that all are accepted")
-		require.Empty(t, report.Unexpected)
-		require.NoError(t, report.Err())
-		return
-	}
-	var incomplete *mirror.IncompleteError
-	require.ErrorAs(t, err, &incomplete)
-	require.Same(t, report, incomplete.Report)
-	require.NotEmpty(t, incomplete.Unwrap())
-	require.Equal(t, report.Count(mirror.Unknown) > 0, errors.Is(err, mirror.ErrOutcomeUnknown))
-	require.Error(t, report.Err())
-}
-
 // requireHidden fails if a secret, or a character that cannot be printed, is in any form of the report, the error or
 // the log.
 func requireHidden(t testing.TB, report *mirror.Report, err error, log string, secrets ...string) {
@@ -410,18 +369,7 @@ func requireHidden(t testing.TB, report *mirror.Report, err error, log string, s
 
 // What servers answer.
 
-// status answers with a status, a content type ("" for none), a body, and other headers.
-func status(code int, contentType, body string, header ...string) mirrortest.Action {
-	if contentType != "" {
-		header = append(header, "Content-Type", contentType)
-	}
-	return mirrortest.Answer(code, body, header...)
-}
-
 const jsonType = "application/json"
-
-// ok answers 200 with JSON.
-func ok(body string) mirrortest.Action { return status(http.StatusOK, jsonType, body) }
 
 // before acts on the next request, and nothing is applied.
 func before(do mirrortest.Action) []mirrortest.Fault { return []mirrortest.Fault{{Do: do}} }
@@ -434,14 +382,6 @@ func after(do mirrortest.Action) []mirrortest.Fault {
 // always acts on every request, and nothing is applied.
 func always(do mirrortest.Action) []mirrortest.Fault {
 	return []mirrortest.Fault{{Every: true, Do: do}}
-}
-
-// silent sends nothing, and keeps the connection until the client closes it.
-func silent() mirrortest.Action {
-	return mirrortest.Handle(func(_ http.ResponseWriter, r *http.Request, _ http.Handler) {
-		<-r.Context().Done()
-		panic(http.ErrAbortHandler)
-	})
 }
 
 // raw puts bytes on the wire as they are, and ends the connection.
@@ -473,18 +413,6 @@ func drip(n int, wait time.Duration) mirrortest.Action {
 			}
 		}
 	})
-}
-
-// rows puts rows into an answer.
-func rows(row ...string) string {
-	return `{"kind":"K","metadata":{"self":"s"},"data":[` + strings.Join(row, ",") + `]}`
-}
-
-// good is the row of an accepted topic.
-func good(topic string) string {
-	return `{"kind":"K","metadata":{"self":"s"},"mirror_topic_name":"` + topic + `","error_code":null,"error_message":null,` +
-		`"mirror_lags":[{"partition":0,"lag":0,"last_source_fetch_offset":5}],` +
-		`"messages_truncated":-1,"partition_level_truncation_data":[]}`
 }
 
 // refused is the row of a topic that the server refused.
