@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -299,15 +298,14 @@ func (w *waiter) see(r reading) {
 	}
 }
 
-// rowsOf returns the rows of a list by topic, without those that stand twice: which of the two is right is not known.
+// rowsOf returns the rows of a list by topic, without those whose status is not known.
 func rowsOf(l *mirror.Listing) map[string]*mirror.Mirror {
-	rows, twice := map[string]*mirror.Mirror{}, map[string]bool{}
+	rows := make(map[string]*mirror.Mirror, len(l.Mirrors))
 	for i := range l.Mirrors {
-		m := &l.Mirrors[i]
-		twice[m.Topic] = twice[m.Topic] || rows[m.Topic] != nil
-		rows[m.Topic] = m
+		if m := &l.Mirrors[i]; m.Status != "" {
+			rows[m.Topic] = m
+		}
 	}
-	maps.DeleteFunc(rows, func(topic string, _ *mirror.Mirror) bool { return twice[topic] })
 	return rows
 }
 
