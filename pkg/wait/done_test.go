@@ -1,6 +1,7 @@
 package wait_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,7 +25,7 @@ type situation struct {
 	// this and other are what the two clusters show of the topic a: states, each with the time after the call from which
 	// the cluster shows it: "ACTIVE- 20s:PENDING_STOPPED+ 40s:STOPPED+". A state has a mark: + for one that began when it
 	// is first shown, - for one that began half an hour before the call, ? for one without a time, <n> for n seconds
-	// before the call. "none" is not listed.
+	// before the call. "none" is not listed. After a slash stand lag and offset of the partitions: "ACTIVE-/0:100,0:-1".
 	this, other string
 	more        map[string][2]string // other topics
 	outcome     mirror.Outcome       // of all topics; Failed is a refusal because the mirror has stopped already
@@ -72,7 +73,7 @@ func (e *env) shown(topic, script string, clock time.Duration) *mirrortest.Mirro
 	var row *mirrortest.Mirror
 	for _, state := range strings.Fields(script) {
 		from := e.called
-		if after, rest, timed := strings.Cut(state, ":"); timed {
+		if after, rest, _ := strings.Cut(state, ":"); state[0] >= '0' && state[0] <= '9' {
 			wait, err := time.ParseDuration(after)
 			require.NoError(e, err)
 			from, state = from.Add(wait), rest
@@ -87,9 +88,12 @@ func (e *env) shown(topic, script string, clock time.Duration) *mirrortest.Mirro
 		state, lag, _ := strings.Cut(state, "/")
 		i := strings.IndexAny(state, "+-?<")
 		m := mirrortest.Mirror{Link: e.pair.Link(), Topic: topic, Source: topic, Status: mirror.Status(state[:i])}
-		m.Partitions = []mirrortest.Partition{{LastSourceFetchOffset: 7}}
-		if lag != "" {
-			m.Partitions[0].Lag, _ = strconv.ParseInt(lag, 10, 64)
+		for _, partition := range strings.Split(cmp.Or(lag, "0:7"), ",") {
+			lag, offset, _ := strings.Cut(partition, ":")
+			var p mirrortest.Partition
+			p.Lag, _ = strconv.ParseInt(lag, 10, 64)
+			p.LastSourceFetchOffset, _ = strconv.ParseInt(cmp.Or(offset, "7"), 10, 64)
+			m.Partitions = append(m.Partitions, p)
 		}
 		switch mark := state[i:]; mark[0] {
 		case '+':
@@ -146,7 +150,7 @@ func (s situation) run(t *testing.T) {
 		s.set(e)
 	}
 	ctx := t.Context()
-	if e.deadline > 0 {
+	if e.deadline != 0 {
 		bounded, cancel := context.WithTimeoutCause(ctx, e.deadline, errStop)
 		defer cancel()
 		ctx = bounded
