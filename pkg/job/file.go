@@ -105,9 +105,9 @@ func (j *Job) read(text []byte) error {
 		end := j.size + int64(len(one))
 		l, err := decode(one)
 		switch last := end == int64(len(text)); {
-		case last && n == 1 && err == errDamaged && isBeginning(one):
+		case last && n == 1 && errors.Is(err, errDamaged) && isBeginning(one):
 			return ErrNoJob
-		case last && n > 1 && err == errDamaged:
+		case last && n > 1 && errors.Is(err, errDamaged):
 			j.dropped = fmt.Sprintf("line %d is damaged, as after a power loss, and was dropped", n)
 			return nil
 		case err != nil:

@@ -206,18 +206,25 @@ func (j *Job) Finished() bool {
 func (j *Job) Report() *mirror.Report {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return merged(j.reports)
-}
-
-// merged merges reports in their order, by halves: each topic is copied as often as the reports can be halved.
-func merged(reports []*mirror.Report) *mirror.Report {
-	if len(reports) == 1 {
-		return reports[0].Clone()
+	// Merge takes time in proportion to both reports, and there are as many reports as batches. So the n-th results of
+	// all topics are put into one report before they are merged.
+	var layers []*mirror.Report
+	count := map[string]int{}
+	for _, r := range j.reports {
+		for _, res := range r.Results {
+			n := count[res.Topic]
+			if count[res.Topic]++; n == len(layers) {
+				layers = append(layers, j.reportOf(nil))
+			}
+			layers[n].Results = append(layers[n].Results, res)
+		}
+		layers[0].Attempts = append(layers[0].Attempts, r.Attempts...)
+		layers[0].Problems = append(layers[0].Problems, r.Problems...)
+		layers[0].Unexpected = append(layers[0].Unexpected, r.Unexpected...)
 	}
-	half := len(reports) / 2
-	whole := merged(reports[:half])
-	if err := whole.Merge(merged(reports[half:])); err != nil {
-		whole.Problems = append(whole.Problems, err.Error())
+	whole := layers[0].Clone()
+	for _, layer := range layers[1:] {
+		_ = whole.Merge(layer) // both are about the job
 	}
 	return whole
 }
