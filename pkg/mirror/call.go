@@ -91,7 +91,7 @@ func (k *call) sendAll(ctx context.Context) {
 		stop := k.record(ctx, recorders, batch)
 		from += len(b.Topics)
 		if stop != nil {
-			if from < len(k.report.Results) {
+			if b.Index+1 < b.Of {
 				k.leaveOut(from, wire.Because(fmt.Sprintf("not sent: batch %d of %d ended the run", b.Index+1, b.Of), stop))
 			}
 			return
@@ -234,6 +234,8 @@ func (b *batch) send(ctx context.Context) error {
 // maxUnexpected bounds how many unexpected rows a report keeps.
 const maxUnexpected = 1000
 
+const disagree = "the answer has rows for this topic that disagree"
+
 // add takes in a row of the answer.
 func (b *batch) add(row row) {
 	i, ours := b.place(&row)
@@ -255,12 +257,13 @@ func (b *batch) add(row row) {
 	}
 	have.note("the answer has more than one row for this topic")
 	if have.Outcome != row.Outcome || have.Code != row.Code || have.Message != row.Message {
-		have.noteRow(*have)
+		if have.Why != disagree {
+			have.noteRow(*have)
+		}
 		have.noteRow(row.Result)
 	}
 	if have.Outcome != row.Outcome {
-		have.Outcome, have.Code, have.Message = Unknown, 0, ""
-		have.Why = "the answer has rows for this topic that disagree"
+		have.Outcome, have.Code, have.Message, have.Why = Unknown, 0, "", disagree
 	}
 }
 
