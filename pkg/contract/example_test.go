@@ -42,7 +42,7 @@ func ExampleNewTransport() {
 	cfg.Middleware = func(next http.RoundTripper) http.RoundTripper {
 		transport, err := contract.NewTransport(next, func(f contract.Finding) {
 			if f.Rule == contract.RuleDuplicate {
-				fmt.Println(f)
+				fmt.Printf("%v at %s: %s\n", f.Severity, f.Pointer, f.Detail)
 			}
 		}, contract.Options{})
 		if err != nil {
@@ -57,5 +57,5 @@ func ExampleNewTransport() {
 	topics := mirror.Topics("topic-1", "topic-2")
 	_, _ = client.Validate(context.Background(), mirror.VerbReverseAndPause, pair.Link(), topics)
 	// Output:
-	// violation duplicate-member: answer 200 at /data/1/error_code: the member is there twice
+	// violation at /data/1/error_code: the member is there twice
 }

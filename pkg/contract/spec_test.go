@@ -58,7 +58,7 @@ func TestSpec_IsValidAndWhole(t *testing.T) {
 			}, media, "%s %s", method, path)
 		}
 	}
-	for _, v := range mirror.Verbs() {
+	for _, v := range verbs {
 		item := doc.Paths.Find("/kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:" + string(v))
 		require.NotNil(t, item, "the library has a verb that the contract has not: %s", v)
 		require.NotNil(t, item.Post)
@@ -77,7 +77,7 @@ func TestSpec_HandsOutCopies(t *testing.T) {
 func TestSpec_DemoServesTheExample(t *testing.T) {
 	want, err := json.Marshal(operation(t).Responses.Value("200").Value.Content["application/json"].Example)
 	require.NoError(t, err)
-	got, err := os.ReadFile("../mirror/internal/demo/example.json")
+	got, err := os.ReadFile("../internal/demo/example.json")
 	require.NoError(t, err)
 	require.JSONEq(t, string(want), string(got))
 }
@@ -89,10 +89,7 @@ func call(
 	t.Helper()
 	pair := mirrortest.NewPair(t, mirrortest.Options{})
 	pair.Local.Inject(mirrortest.Fault{Every: true, Do: mirrortest.Answer(status, answer, "Content-Type", mediaType)})
-	cfg := pair.Local.Config()
-	cfg.RetryFor = -1
-	client, err := mirror.NewClient(cfg)
-	require.NoError(t, err)
+	client := through(t, pair.Local, nil)
 	report, err = client.ReverseAndPause(t.Context(), pair.Link(), s)
 	return pair.Journal()[0].Body, report, err
 }
