@@ -26,6 +26,12 @@ type sent struct {
 	parameters map[string]string
 }
 
+// verbs are those of the library.
+var verbs = []mirror.Verb{
+	mirror.VerbReverseAndPause, mirror.VerbReverseAndStart, mirror.VerbPromote, mirror.VerbFailover,
+	mirror.VerbPause, mirror.VerbResume, mirror.VerbTruncateAndRestore,
+}
+
 // libraryRequests returns what the library sends: each verb, dry and real, by name and by pattern, and
 // each read.
 func libraryRequests(ctx context.Context) ([]sent, error) {
@@ -62,7 +68,7 @@ func libraryRequests(ctx context.Context) ([]sent, error) {
 	}
 	many[0] = "t"
 	const base = "/kafka/v3/clusters/{cluster_id}/links/{link_name}"
-	for _, verb := range mirror.Verbs() {
+	for _, verb := range verbs {
 		path = base + "/mirrors:" + string(verb)
 		for _, selection := range []mirror.Selection{mirror.Topics(topic), mirror.Topics(many...), mirror.All()} {
 			if _, err := client.Validate(ctx, verb, link, selection); !errors.Is(err, errRecorded) {
