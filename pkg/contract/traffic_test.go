@@ -205,7 +205,7 @@ func trafficCases() []trafficCase {
 		{"a message in a list", reads(link1+"/mirrors", list(
 			strings.Replace(mirrorRow("a"), `{`, `{"error_message":"x","messages_truncated":1,`+one+`,`, 1),
 		)), nil},
-		{"a code of one mirror", reads(link1+"/mirrors/a", strings.Replace(mirrorRow("a"), `{`, `{"error_code":7,`, 1)), nil},
+		{"a code of one mirror", reads(link1+"/mirrors/a", strings.Replace(mirrorRow("a"), `{`, `{"error_code":"x",`, 1)), nil},
 
 		// The request's query, path and head.
 		{"validate_only beside a malformed pair", query("validate_only=true&x=%zz"), found(requestViolation)},
