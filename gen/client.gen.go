@@ -54,6 +54,17 @@ type AlterMirrorsRequestData struct {
 	MirrorTopicNames []string `json:"mirror_topic_names,omitempty"`
 }
 
+// ConsumerGroupData A consumer group as it is.
+type ConsumerGroupData struct {
+	ClusterID       string `json:"cluster_id"`
+	ConsumerGroupID string `json:"consumer_group_id"`
+	Kind            string `json:"kind"`
+
+	// Metadata Where a resource lies.
+	Metadata ResourceMetadata `json:"metadata"`
+	State    string           `json:"state"`
+}
+
 // Error One error. Kafka's own shape is error_code and message; the other members are the cloud's JSON:API shape.
 type Error struct {
 	// Code The application's own error code, as a string.
@@ -234,6 +245,9 @@ type ResourceMetadata struct {
 
 // ClusterID defines model for ClusterId.
 type ClusterID = string
+
+// ConsumerGroupID defines model for ConsumerGroupId.
+type ConsumerGroupID = string
 
 // IncludePartitionLevelTruncationData defines model for IncludePartitionLevelTruncationData.
 type IncludePartitionLevelTruncationData = bool
@@ -429,6 +443,13 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 // The interface specification for the client above.
 type ClientInterface interface {
 
+	// GetKafkaConsumerGroup Read a consumer group
+	//
+	// Reads a consumer group. Its state says whether it has members that consume.
+	//
+	// Corresponds with GET /kafka/v3/clusters/{cluster_id}/consumer-groups/{consumer_group_id} (the `GetKafkaConsumerGroup` operationId).
+	GetKafkaConsumerGroup(ctx context.Context, clusterID ClusterID, consumerGroupID ConsumerGroupID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetKafkaLink Read a cluster link
 	//
 	// Reads a cluster link, and its tasks if asked for.
@@ -582,6 +603,23 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:truncate-and-restore (the `UpdateKafkaMirrorTopicsTruncateAndRestoreMirror` operationId).
 	UpdateKafkaMirrorTopicsTruncateAndRestoreMirror(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorParams, body UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+}
+
+// GetKafkaConsumerGroup Read a consumer group
+//
+// Reads a consumer group. Its state says whether it has members that consume.
+//
+// Corresponds with GET /kafka/v3/clusters/{cluster_id}/consumer-groups/{consumer_group_id} (the `GetKafkaConsumerGroup` operationId).
+func (c *Client) GetKafkaConsumerGroup(ctx context.Context, clusterID ClusterID, consumerGroupID ConsumerGroupID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetKafkaConsumerGroupRequest(c.Server, clusterID, consumerGroupID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
 }
 
 // GetKafkaLink Read a cluster link
@@ -916,6 +954,47 @@ func (c *Client) UpdateKafkaMirrorTopicsTruncateAndRestoreMirror(ctx context.Con
 		return nil, err
 	}
 	return c.Client.Do(req)
+}
+
+// NewGetKafkaConsumerGroupRequest constructs an http.Request for the GetKafkaConsumerGroup method
+func NewGetKafkaConsumerGroupRequest(server string, clusterID ClusterID, consumerGroupID ConsumerGroupID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "cluster_id", clusterID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "consumer_group_id", consumerGroupID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/kafka/v3/clusters/%s/consumer-groups/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
 }
 
 // NewGetKafkaLinkRequest constructs an http.Request for the GetKafkaLink method
@@ -1793,6 +1872,15 @@ func WithBaseURL(baseURL string) ClientOption {
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
 
+	// GetKafkaConsumerGroupWithResponse Read a consumer group
+	//
+	// Reads a consumer group. Its state says whether it has members that consume.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /kafka/v3/clusters/{cluster_id}/consumer-groups/{consumer_group_id} (the `GetKafkaConsumerGroup` operationId).
+	GetKafkaConsumerGroupWithResponse(ctx context.Context, clusterID ClusterID, consumerGroupID ConsumerGroupID, reqEditors ...RequestEditorFn) (*GetKafkaConsumerGroupResponse, error)
+
 	// GetKafkaLinkWithResponse Read a cluster link
 	//
 	// Reads a cluster link, and its tasks if asked for.
@@ -1954,6 +2042,43 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:truncate-and-restore (the `UpdateKafkaMirrorTopicsTruncateAndRestoreMirror` operationId).
 	UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorWithResponse(ctx context.Context, clusterID ClusterID, linkName LinkName, params *UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorParams, body UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorResponse, error)
+}
+
+type GetKafkaConsumerGroupResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ConsumerGroupData
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON5XX the response for an HTTP 5XX `application/json` response
+	JSON5XX *ServerError
+}
+
+// Status returns HTTPResponse.Status
+func (r GetKafkaConsumerGroupResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetKafkaConsumerGroupResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetKafkaConsumerGroupResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
 }
 
 type GetKafkaLinkResponse struct {
@@ -2363,6 +2488,21 @@ func (r UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorResponse) ContentType() s
 	return ""
 }
 
+// GetKafkaConsumerGroupWithResponse Read a consumer group
+//
+// Reads a consumer group. Its state says whether it has members that consume.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /kafka/v3/clusters/{cluster_id}/consumer-groups/{consumer_group_id} (the `GetKafkaConsumerGroup` operationId).
+func (c *ClientWithResponses) GetKafkaConsumerGroupWithResponse(ctx context.Context, clusterID ClusterID, consumerGroupID ConsumerGroupID, reqEditors ...RequestEditorFn) (*GetKafkaConsumerGroupResponse, error) {
+	rsp, err := c.GetKafkaConsumerGroup(ctx, clusterID, consumerGroupID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetKafkaConsumerGroupResponse(rsp)
+}
+
 // GetKafkaLinkWithResponse Read a cluster link
 //
 // Reads a cluster link, and its tasks if asked for.
@@ -2631,6 +2771,53 @@ func (c *ClientWithResponses) UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorWit
 		return nil, err
 	}
 	return ParseUpdateKafkaMirrorTopicsTruncateAndRestoreMirrorResponse(rsp)
+}
+
+// ParseGetKafkaConsumerGroupResponse parses an HTTP response from a GetKafkaConsumerGroupWithResponse call
+func ParseGetKafkaConsumerGroupResponse(rsp *http.Response) (*GetKafkaConsumerGroupResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetKafkaConsumerGroupResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ConsumerGroupData
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode/100 == 5:
+		var dest ServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON5XX = &dest
+
+	}
+
+	return response, nil
 }
 
 // ParseGetKafkaLinkResponse parses an HTTP response from a GetKafkaLinkWithResponse call

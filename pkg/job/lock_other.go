@@ -2,10 +2,7 @@
 
 package job
 
-import (
-	"errors"
-	"os"
-)
+import "errors"
 
-// openLocked fails: there is no way to lock a file here.
-func openLocked(string) (*os.File, error) { return nil, errors.ErrUnsupported }
+// openLocked fails: the library knows no lock for files of this system.
+func openLocked(string, int) (file, error) { return nil, errors.ErrUnsupported }

@@ -6,20 +6,24 @@ import (
 	"syscall"
 )
 
-// openLocked opens the file, or makes it, without sharing it with anybody. A folder needs no sync here.
-func openLocked(path string) (*os.File, error) {
+// openLocked opens a file that others may read and not write. The lock ends with the process. Windows syncs no folder.
+func openLocked(path string, flags int) (file, error) {
 	const errorSharingViolation syscall.Errno = 32
 	name, err := syscall.UTF16PtrFromString(path)
 	if err != nil {
 		return nil, err
 	}
-	handle, err := syscall.CreateFile(name, syscall.GENERIC_READ|syscall.GENERIC_WRITE, 0, nil, syscall.OPEN_ALWAYS,
-		syscall.FILE_ATTRIBUTE_NORMAL, 0)
+	mode := uint32(syscall.OPEN_EXISTING)
+	if flags&os.O_CREATE != 0 {
+		mode = syscall.OPEN_ALWAYS
+	}
+	handle, err := syscall.CreateFile(name, syscall.GENERIC_READ|syscall.GENERIC_WRITE, syscall.FILE_SHARE_READ, nil,
+		mode, syscall.FILE_ATTRIBUTE_NORMAL, 0)
 	if errors.Is(err, errorSharingViolation) {
 		err = ErrInUse
 	}
 	if err != nil {
-		return nil, err
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
 	}
 	return os.NewFile(uintptr(handle), path), nil
 }

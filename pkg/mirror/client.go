@@ -3,57 +3,113 @@ package mirror
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
-	"runtime/debug"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
 	"strings"
-	"sync"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
+	"github.com/seed25095279/clusterlink-go/pkg/internal/loopback"
 	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
+	"github.com/seed25095279/clusterlink-go/pkg/mirror/internal/wire"
 )
 
-// A Client reads and changes the mirror topics of one Kafka cluster. It is made by NewClient, safe for
-// concurrent use, and has no goroutine running between calls, unless middleware left it with a body
-// whose Read ignores its context. Calls on the zero Client fail
-// with ErrInvalidArgument.
-type Client struct {
-	server       string
-	pathPrefix   string // takes the place of /kafka in the contract's paths
-	clusterID    string
-	credential   Credential
-	roundTripper http.RoundTripper // the library's own transport, within the caller's middleware
-	wrapped      bool              // there is middleware
-	logger       *slog.Logger
-	userAgent    string
-	timeout      time.Duration
-	timedOut     error // why an attempt ends at the timeout
-	maxAnswer    int64
+// What a Config's zero values stand for.
+const (
+	defaultPathPrefix = "/kafka"
+	defaultTimeout    = 60 * time.Second
+	defaultRetryFor   = time.Minute
+	defaultBatchSize  = 500
+)
 
-	retryFor            time.Duration
-	batchSize, parallel int
-	keepGoing           bool
-	beforeBatch         func(context.Context, Batch) error
-	afterBatch          func(context.Context, Batch, *Report) error
+// Config says which cluster a Client calls, and how. Endpoint, ClusterID and Credential are required; the zero value of
+// every other field is ready to use. NewClient copies the Config.
+type Config struct {
+	// Endpoint is the cluster's REST endpoint: scheme, host and, where it is not the scheme's own, port, such as
+	// https://pkc-00000.region.provider.confluent.cloud. It is not the bootstrap server (port 9092), and has no path.
+	Endpoint string
+	// ClusterID is the id of the cluster that is called, such as lkc-1.
+	ClusterID string
+	// Credential authenticates each request; NoCredential says that none is needed.
+	Credential Credential
 
-	throttle throttle
+	// PathPrefix is what the API's paths begin with, before /v3. "" is /kafka, as on Confluent Cloud and inside a
+	// Confluent Platform broker; "/" is none, as on a standalone REST Proxy (observed).
+	PathPrefix string
+	// AllowHTTP allows an http endpoint that is not on loopback. Credentials then travel in the clear.
+	AllowHTTP bool
+	// Transport sends the requests; nil is NewTransport(). Wrap or change one of these for certificates, dialers,
+	// proxies, tracing, tokens or circuit breakers. A Transport must not repeat requests, and must honour the request's
+	// context. If it fails without reading the request's body, the topics are Untouched; otherwise they are Unknown.
+	Transport http.RoundTripper
+
+	// Timeout bounds one attempt, from asking the credential to the last byte of the response; 0 is 60 s. The server's
+	// own limit is not known; with a shorter Timeout topics end Unknown that would have had an answer.
+	Timeout time.Duration
+	// RetryFor bounds for how long a batch is retried; 0 is 1 minute, negative is one attempt. The time counts from the
+	// batch's first attempt, or from the client's last response that was not a rejection by the rate limiter, if that is
+	// later. The library retries only:
+	//
+	//   - a request that the rate limiter rejected, and one that got a 429 that says nothing of where it comes from, for
+	//     as long as RetryFor (after the second kind TruncateAndRestore is not retried);
+	//   - a request that was provably not sent, for a network error that can pass, for at most 10 s;
+	//   - a dry run or a read after a 5xx, a 408, a 429 or a lost response: three attempts in all;
+	//   - a request that got a 401, once, if the credential then writes other headers; also where RetryFor is negative.
+	//
+	// After a rejection the client sends nothing for the larger of one second and Retry-After, and a bit: the rate
+	// limiter counts in a window of one second, rejected requests included (observed).
+	RetryFor time.Duration
+	// BatchSize is how many names one request carries; 0 is 500.
+	BatchSize int
+
+	// Recorder is told of each batch before and after it is sent; nil is none. Client.WithRecorder adds others.
+	Recorder Recorder
+	// Logger gets a record for each call, with counts of outcomes; one for each wait before a retry or for the rate
+	// limiter, a warning where it is longer than a second; and at the level debug one for each attempt. There is no
+	// secret in them. Nil is silent.
+	Logger *slog.Logger
 }
 
-// NewClient checks the Config and returns a Client for it. It sends nothing. Its error matches
-// ErrInvalidArgument and names everything that is wrong, with no secret in it.
+// A Recorder is told of each batch of a verb's call that is not a dry run: the place to write down what is about to
+// happen and what became of it, and for progress. Its methods are called on the goroutine of the call, one at a time. If
+// one fails, the run ends: no further batch is sent. Of several recorders, the one that was added last is the innermost.
+type Recorder interface {
+	// Sending is called once for each batch, before its first attempt. If it fails, the batch is not sent.
+	Sending(ctx context.Context, b Batch) error
+	// Answered is called for each batch that Sending let through, after its last attempt, with the batch's own report,
+	// which is the recorder's to keep. Its context has not ended, and is bounded by Config.Timeout.
+	Answered(ctx context.Context, b Batch, r *Report) error
+}
+
+// NewTransport returns the library's transport, to be changed or wrapped. It speaks HTTP/1.1 only, opens a connection for
+// each request, requires TLS 1.2 or later, and uses the proxy that the environment names (HTTPS_PROXY, NO_PROXY), which
+// Go reads once for each process.
+func NewTransport() *http.Transport { return wire.NewTransport() }
+
+// A Client reads and changes the mirror topics of one Kafka cluster. It is made by NewClient, safe for concurrent use,
+// and has no goroutine running between calls. Calls on the zero Client fail with ErrInvalidArgument.
+type Client struct {
+	server     string
+	pathPrefix string // takes the place of /kafka in the contract's paths
+	clusterID  string
+	batchSize  int
+	recorders  []Recorder
+	sender     wire.Sender
+}
+
+// NewClient checks the Config and returns a Client for it. It sends nothing. Its error matches ErrInvalidArgument and
+// names everything that is wrong, with no secret in it.
 func NewClient(cfg Config) (*Client, error) {
 	bad := &argumentError{}
-	server := cfg.checkEndpoint(bad)
-	checkID(bad, "ClusterID", cfg.ClusterID)
-	cfg.checkOptions(bad)
-	roundTripper := http.RoundTripper(cfg.transport())
-	if cfg.Middleware != nil {
-		if roundTripper = cfg.Middleware(roundTripper); roundTripper == nil {
-			bad.add("Middleware", "it returned nil")
-		}
-	}
+	server := cfg.check(bad)
 	if err := bad.err(); err != nil {
 		return nil, err
 	}
@@ -61,27 +117,54 @@ func NewClient(cfg Config) (*Client, error) {
 		server:     server,
 		pathPrefix: strings.TrimSuffix(cmp.Or(cfg.PathPrefix, defaultPathPrefix), "/"),
 		clusterID:  cfg.ClusterID,
-		credential: cfg.Credential,
-		logger:     cfg.Logger,
-		userAgent:  cmp.Or(cfg.UserAgent, defaultUserAgent()),
-		timeout:    cmp.Or(cfg.Timeout, defaultTimeout),
-		maxAnswer:  cmp.Or(cfg.MaxAnswer, defaultMaxAnswer),
-		timedOut:   &timeoutError{cmp.Or(cfg.Timeout, defaultTimeout)},
-
-		roundTripper: roundTripper,
-		wrapped:      cfg.Middleware != nil,
-
-		retryFor:    max(-1, cmp.Or(cfg.RetryFor, defaultRetryFor)),
-		batchSize:   cmp.Or(cfg.BatchSize, defaultBatchSize),
-		parallel:    cmp.Or(cfg.Parallel, 1),
-		keepGoing:   cfg.KeepGoing,
-		beforeBatch: cfg.BeforeBatch,
-		afterBatch:  cfg.AfterBatch,
+		batchSize:  cmp.Or(cfg.BatchSize, defaultBatchSize),
+		sender: wire.Sender{
+			Transport:  cfg.Transport,
+			Credential: cfg.Credential,
+			UserAgent:  "clusterlink-go",
+			Timeout:    cmp.Or(cfg.Timeout, defaultTimeout),
+			RetryFor:   cmp.Or(cfg.RetryFor, defaultRetryFor),
+			Limiter:    &wire.Limiter{},
+			Logger:     cfg.Logger,
+		},
 	}
-	if c.logger == nil {
-		c.logger = slog.New(slog.DiscardHandler)
+	if c.sender.Transport == nil {
+		c.sender.Transport = NewTransport()
 	}
-	return c, nil
+	if c.sender.Logger == nil {
+		c.sender.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c.WithRecorder(cfg.Recorder), nil
+}
+
+// WithRecorder returns a client that also tells r of each batch, inside the recorders that are there already. The two
+// clients share transport, credential and what they know of the rate limiter. A nil r changes nothing.
+func (c *Client) WithRecorder(r Recorder) *Client {
+	if c == nil || r == nil {
+		return c
+	}
+	with := *c
+	with.recorders = append(slices.Clip(c.recorders), r)
+	return &with
+}
+
+// WithRetryFor returns a client with another Config.RetryFor; 0 is the default. The two clients share transport,
+// credential and what they know of the rate limiter.
+func (c *Client) WithRetryFor(d time.Duration) *Client {
+	if c == nil {
+		return c
+	}
+	with := *c
+	with.sender.RetryFor = cmp.Or(d, defaultRetryFor)
+	return &with
+}
+
+// ClusterID returns the id of the cluster that the client calls.
+func (c *Client) ClusterID() string {
+	if c == nil {
+		return ""
+	}
+	return c.clusterID
 }
 
 // String returns the cluster that the Client calls.
@@ -89,31 +172,183 @@ func (c *Client) String() string {
 	if c == nil {
 		return "<nil>"
 	}
-	return fmt.Sprintf("{Endpoint:%s ClusterID:%s}",
-		strings.TrimSuffix(c.server, "/"), text.Line(c.clusterID, maxText))
+	return fmt.Sprintf("{Endpoint:%s ClusterID:%s}", strings.TrimSuffix(c.server, "/"), text.Line(c.clusterID, maxText))
 }
 
-// Format writes the same for every verb: the fields are in use.
+// Format writes the same for every verb of fmt, so that no secret is printed.
 func (c *Client) Format(f fmt.State, _ rune) {
 	_, _ = io.WriteString(f, c.String()) // f has no way to fail
 }
 
-// module is the library's, as a program that is built with it records it.
-const module = "github.com/seed25095279/clusterlink-go"
+// String returns the cluster that the Config is for, and nothing that could be a secret.
+func (cfg Config) String() string {
+	server := cfg.checkEndpoint(&argumentError{})
+	return fmt.Sprintf("{Endpoint:%s ClusterID:%s}", strings.TrimSuffix(server, "/"), text.Line(cfg.ClusterID, maxText))
+}
 
-// defaultUserAgent is the library's name, with its version where the build records one.
-var defaultUserAgent = sync.OnceValue(func() string {
-	info, _ := debug.ReadBuildInfo()
-	return userAgentOf(info)
-})
+// Format writes the same for every verb of fmt, so that no secret is printed.
+func (cfg Config) Format(f fmt.State, _ rune) {
+	_, _ = io.WriteString(f, cfg.String()) // f has no way to fail
+}
 
-func userAgentOf(info *debug.BuildInfo) string {
-	if info != nil {
-		for _, m := range append(info.Deps, &info.Main) {
-			if m.Path == module && strings.HasPrefix(m.Version, "v") {
-				return "clusterlink-go/" + m.Version
-			}
-		}
+// ConfigFromEnv returns a Config from the environment. Each name has the prefix in front: "" for one cluster, something
+// like OTHER_ for the second.
+//
+//	KAFKA_REST_ENDPOINT                     Endpoint
+//	KAFKA_CLUSTER_ID, or KAFKA_ID           ClusterID
+//	KAFKA_API_KEY and KAFKA_API_SECRET      APIKey
+//	KAFKA_BEARER_TOKEN_FILE                 BearerToken; the file is read anew for each request
+//	KAFKA_BEARER_TOKEN                      BearerToken
+//	KAFKA_IDENTITY_POOL_ID                  the identity pool of the token; optional
+//	KAFKA_CA_FILE                           PEM certificates to trust in place of the system's; optional
+//	KAFKA_PATH_PREFIX                       PathPrefix; optional
+//
+// There must be one credential. The error matches ErrInvalidArgument and names every variable that is missing or wrong.
+func ConfigFromEnv(prefix string) (Config, error) {
+	name := func(variable string) string { return prefix + "KAFKA_" + variable }
+	get := func(variable string) string { return os.Getenv(name(variable)) }
+	bad := &argumentError{names: map[string]string{
+		"Endpoint": name("REST_ENDPOINT"), "ClusterID": name("CLUSTER_ID"), "PathPrefix": name("PATH_PREFIX"),
+	}}
+	cfg := Config{
+		Endpoint: get("REST_ENDPOINT"), ClusterID: cmp.Or(get("CLUSTER_ID"), get("ID")), PathPrefix: get("PATH_PREFIX"),
 	}
-	return "clusterlink-go"
+	if id := get("ID"); id != "" && id != cfg.ClusterID {
+		bad.add("ClusterID", "it is %s and %s is %s", text.Quote(cfg.ClusterID), name("ID"), text.Quote(id))
+	}
+	key, secret, token, file := get("API_KEY"), get("API_SECRET"), get("BEARER_TOKEN"), get("BEARER_TOKEN_FILE")
+	switch {
+	case (key != "" || secret != "") && (token != "" || file != "") || token != "" && file != "":
+		bad.add(name("API_KEY"), "set either %s and %s, or %s, or %s: more than one is set",
+			name("API_KEY"), name("API_SECRET"), name("BEARER_TOKEN_FILE"), name("BEARER_TOKEN"))
+	case file != "":
+		cfg.Credential = BearerToken(tokenFile(file), get("IDENTITY_POOL_ID"))
+	case token != "":
+		checkSecret(bad, name("BEARER_TOKEN"), token)
+		cfg.Credential = BearerToken(func(context.Context) (string, error) { return token, nil }, get("IDENTITY_POOL_ID"))
+	case key == "" && secret == "":
+		bad.add(name("API_KEY"), "there is no credential: set %s and %s, or %s",
+			name("API_KEY"), name("API_SECRET"), name("BEARER_TOKEN_FILE"))
+	default:
+		checkSecret(bad, name("API_KEY"), key)
+		checkSecret(bad, name("API_SECRET"), secret)
+		if strings.Contains(key, ":") {
+			bad.add(name("API_KEY"), "it has a colon in it")
+		}
+		cfg.Credential = APIKey(key, secret)
+	}
+	if file := get("CA_FILE"); file != "" {
+		roots := x509.NewCertPool()
+		pem, err := os.ReadFile(file) //nolint:gosec // the user names the file
+		if err == nil && !roots.AppendCertsFromPEM(pem) {
+			err = fmt.Errorf("there is no certificate in %s", text.Quote(file))
+		}
+		if err != nil {
+			bad.add(name("CA_FILE"), "%v", err)
+		}
+		transport := NewTransport()
+		transport.TLSClientConfig.RootCAs = roots
+		cfg.Transport = transport
+	}
+	checked := cfg
+	checked.Credential = NoCredential() // a missing one is noted above
+	checked.check(bad)
+	if err := bad.err(); err != nil {
+		return Config{}, err
+	}
+	return cfg, nil
+}
+
+// check notes what is wrong with the Config, and returns the endpoint as the generated client takes it.
+func (cfg Config) check(bad *argumentError) (server string) {
+	server = cfg.checkEndpoint(bad)
+	checkID(bad, "ClusterID", cfg.ClusterID)
+	if strings.ContainsFunc(cfg.ClusterID, func(r rune) bool { return strings.ContainsRune("$%<>#;,=\\\"'`“”‘’«»\ufeff", r) }) {
+		bad.add("ClusterID", "%s has a character that no cluster id has", text.Quote(cfg.ClusterID))
+	}
+	if cfg.Credential == nil {
+		bad.add("Credential", "there is none (NoCredential says that on purpose)")
+	}
+	if cfg.PathPrefix != "" && cfg.PathPrefix != "/" && !pathPrefixForm.MatchString(cfg.PathPrefix) {
+		bad.add("PathPrefix", `%s is not "/" or of the form /a or /a/b`, text.Quote(cfg.PathPrefix))
+	}
+	if strings.HasSuffix(cfg.PathPrefix, "/v3") {
+		bad.add("PathPrefix", "it ends in /v3, which the library adds")
+	}
+	if cfg.BatchSize < 0 {
+		bad.add("BatchSize", "%d is negative", cfg.BatchSize)
+	}
+	checkDuration(bad, "Timeout", cfg.Timeout)
+	if cfg.Timeout < 0 {
+		bad.add("Timeout", "%v is negative", cfg.Timeout)
+	}
+	checkDuration(bad, "RetryFor", cfg.RetryFor)
+	return server
+}
+
+// checkDuration notes in bad a duration that is so short that its unit was forgotten.
+func checkDuration(bad *argumentError, field string, d time.Duration) {
+	if d > 0 && d < time.Millisecond {
+		bad.add(field, "%v is shorter than a millisecond: a number without a unit, such as %d, is in nanoseconds", d, int64(d))
+	}
+}
+
+var pathPrefixForm = regexp.MustCompile(`^(/[A-Za-z0-9_~.-]*[A-Za-z0-9_~-])+$`)
+
+// checkEndpoint notes what is wrong with the endpoint, and returns it as the generated client takes it. No error quotes
+// the whole endpoint: it may hold a password.
+func (cfg Config) checkEndpoint(bad *argumentError) string {
+	const field = "Endpoint"
+	if cfg.Endpoint == "" {
+		bad.add(field, "it is empty")
+		return ""
+	}
+	u, err := url.Parse(cfg.Endpoint)
+	if err != nil || u.Hostname() == "" || u.Scheme != "https" && u.Scheme != "http" {
+		bad.add(field, "it is not of the form https://host or https://host:port")
+		return ""
+	}
+	if u.User != nil {
+		bad.add(field, "it has user info, which belongs in Credential")
+	}
+	if u.RawQuery != "" || u.ForceQuery || strings.Contains(cfg.Endpoint, "#") {
+		bad.add(field, "it has a query or a fragment")
+	}
+	switch path := strings.TrimRight(u.Path, "/"); path {
+	case "":
+	case defaultPathPrefix, defaultPathPrefix + "/v3":
+		bad.add(field, "it ends in %s, which the library adds: leave that out", path)
+	case "/v3":
+		bad.add(field, `it ends in /v3, which the library adds: leave that out, and set PathPrefix to "/" if the API has no /kafka`)
+	default:
+		bad.add(field, "it has a path, which belongs in PathPrefix")
+	}
+	if u.Port() == "9092" {
+		bad.add(field, "port 9092 is that of a bootstrap server, which speaks Kafka's protocol, not HTTP "+
+			"(the REST endpoint is another address, on Confluent Cloud without a port)")
+	}
+	if u.Scheme == "http" && !cfg.AllowHTTP && !loopback.Is(u.Hostname()) {
+		bad.add(field, "http sends the credential in the clear: use https, or set AllowHTTP")
+	}
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: "/"}).String()
+}
+
+// checkID notes what is wrong with the name of a cluster or a link, which becomes one segment of a path.
+func checkID(bad *argumentError, field, id string) {
+	switch {
+	case id == "":
+		bad.add(field, "it is empty")
+	case id == "." || id == "..":
+		bad.add(field, "%s would change the request's path", text.Quote(id))
+	case id == "-":
+		bad.add(field, `"-" is the API's wildcard, not a name`)
+	case !utf8.ValidString(id):
+		bad.add(field, "%s is not UTF-8", text.Quote(id))
+	case strings.TrimSpace(id) != id:
+		bad.add(field, "%s has white space around it", text.Quote(id))
+	case strings.ContainsFunc(id, func(r rune) bool { return !unicode.IsPrint(r) }):
+		bad.add(field, "%s has a character that cannot be printed", text.Quote(id))
+	case placeholder.MatchString(id):
+		bad.add(field, "%s is a placeholder that was not filled in", text.Quote(id))
+	}
 }

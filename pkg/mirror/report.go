@@ -2,137 +2,73 @@ package mirror
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"slices"
-	"strconv"
+	"strings"
 	"time"
+
+	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	jsonv1 "github.com/go-json-experiment/json/v1"
+
+	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
-// Number is a number that a server gave, or NotKnown.
-type Number int64
+// An Outcome says how a call ended for one topic, and so what to do next. Its text forms are "unknown", "accepted",
+// "failed" and "untouched".
+type Outcome uint8
 
-// NotKnown is a number that the server did not give, or not legibly. It is part of no
-// sum, and JSON has null for it.
-const NotKnown Number = math.MinInt64
+const (
+	// Unknown says that the request may have been carried out for this topic. Look at the cluster before you send the
+	// topic again.
+	Unknown Outcome = iota
+	// Accepted says that the server accepted the change. The change is not done yet: the topic may pass through
+	// PENDING_* statuses first (observed). In a dry run: the change would be accepted.
+	Accepted
+	// Failed says that the server refused this topic.
+	Failed
+	// Untouched says that nothing was done: the request was never sent, or refused as a whole. Fix the cause and send
+	// the topic again.
+	Untouched
+)
 
-// MarshalJSON writes the number, or null for NotKnown.
-func (n Number) MarshalJSON() ([]byte, error) {
-	if n == NotKnown {
-		return []byte("null"), nil
+// outcomes are all outcomes, in the order in which they are told.
+var outcomes = [...]Outcome{Accepted, Failed, Unknown, Untouched}
+
+var outcomeNames = [...]string{Unknown: "unknown", Accepted: "accepted", Failed: "failed", Untouched: "untouched"}
+
+// String returns the outcome's name.
+func (o Outcome) String() string {
+	if int(o) < len(outcomeNames) {
+		return outcomeNames[o]
 	}
-	return strconv.AppendInt(nil, int64(n), 10), nil
+	return fmt.Sprintf("outcome(%d)", uint8(o))
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote.
-func (n *Number) UnmarshalJSON(data []byte) error {
-	if string(data) == "null" {
-		*n = NotKnown
-		return nil
+// MarshalText returns the outcome's name. It fails for a value that is no outcome.
+func (o Outcome) MarshalText() ([]byte, error) {
+	if int(o) >= len(outcomeNames) {
+		return nil, fmt.Errorf("%w: %v", ErrInvalidArgument, o)
 	}
-	return json.Unmarshal(data, (*int64)(n))
+	return []byte(outcomeNames[o]), nil
 }
 
-// PartitionLag is how far one partition of a mirror topic is behind its source.
-type PartitionLag struct {
-	// Partition is the partition's number; -1 if it is not known.
-	Partition int `json:"partition"`
-	// Lag is in messages; negative, NotKnown included, if it is not known.
-	Lag Number `json:"lag"`
-	// LastSourceFetchOffset is -1 where nothing has been fetched yet (observed), so that a lag of
-	// 0 beside it does not prove that the mirror has caught up. It may be NotKnown.
-	LastSourceFetchOffset Number `json:"last_source_fetch_offset"`
-}
-
-// UnmarshalJSON reads a lag that was kept. What is missing in it is not known.
-func (p *PartitionLag) UnmarshalJSON(data []byte) error {
-	type fields PartitionLag // without the method
-	in := fields{Partition: -1, Lag: NotKnown, LastSourceFetchOffset: NotKnown}
-	err := json.Unmarshal(data, &in)
-	*p = PartitionLag(in)
-	return err
-}
-
-// PartitionTruncation is what the server says it cut off one partition. Of the verbs only
-// TruncateAndRestore is known to cut, so a row of these from another is worth a look.
-type PartitionTruncation struct {
-	// Partition is the partition's number; -1 if it is not known.
-	Partition int `json:"partition"`
-	// OffsetTruncatedTo is the offset that the partition was cut at; it may be NotKnown.
-	OffsetTruncatedTo Number `json:"offset_truncated_to"`
-	// MessagesTruncated is in messages; negative, NotKnown included, if it is not known or not
-	// applicable.
-	MessagesTruncated Number `json:"messages_truncated"`
-}
-
-// Result is the outcome for one topic, and what the server said about it. Its texts are printable and shortened.
-type Result struct {
-	// Topic is the topic's name. In Report.Unexpected it may be "", where a row has none.
-	Topic string `json:"topic"`
-	// Outcome says what to do next. It is not to be set by hand: Report.Settle says who found it, and how.
-	Outcome Outcome `json:"outcome"`
-	// Code is the row's error_code; 0 if there was none.
-	Code int `json:"code,omitempty"`
-	// Message is the row's error_message; "" if there was none.
-	Message string `json:"message,omitempty"`
-	// Lags are the partitions' lags as the server gave them: in any order, gaps and all. Nil
-	// means that it gave none, or none that can be read; that is not a lag of 0.
-	Lags []PartitionLag `json:"lags,omitzero"`
-	// Truncations are the partitions' truncations as the server gave them; nil means none.
-	Truncations []PartitionTruncation `json:"truncations,omitzero"`
-	// MessagesTruncated is the server's own total for the topic; nil if it gave none (null and
-	// negative mean not applicable: observed). It need not be the sum of Truncations.
-	MessagesTruncated *int64 `json:"messages_truncated,omitempty"`
-	// Notes say what was odd: about the row, about other rows for the topic, or about other calls.
-	Notes []string `json:"notes,omitempty"`
-
-	// Sent is when the last attempt began that may have reached the server for this topic; the zero time if
-	// there was none, or it is not known.
-	Sent time.Time `json:"sent,omitzero"`
-	// Settled says how the outcome was found, where the call left it open; nil if it is the call's own.
-	Settled *Settlement `json:"settled,omitempty"`
-
-	cause error
-}
-
-// Settlement says how an outcome was found that the call itself left open.
-type Settlement struct {
-	// Why is what was found, as whoever settled it said it.
-	Why string `json:"why"`
-	// At is when it was settled.
-	At time.Time `json:"at"`
-	// From is the outcome that it had before: Unknown, or Failed where the mirror had stopped already.
-	From Outcome `json:"from"`
-	// Because is why it had that outcome.
-	Because string `json:"because"`
-}
-
-// Err returns why the topic is not Accepted: a *TopicError if it Failed, else what happened to
-// the request, often an *APIError that other topics share. It is nil for an Accepted topic.
-func (r Result) Err() error {
-	switch {
-	case r.Outcome == Accepted:
-		return nil
-	case r.Outcome == Failed:
-		return &TopicError{Topic: r.Topic, Code: r.Code, Message: r.Message}
-	case r.cause == nil:
-		return ErrOutcomeUnknown
+// UnmarshalText reads an outcome's name. It fails for any other text.
+func (o *Outcome) UnmarshalText(name []byte) error {
+	i := slices.Index(outcomeNames[:], string(name))
+	if i < 0 {
+		return fmt.Errorf("%w: %s is none of %s",
+			ErrInvalidArgument, text.Quote(string(name)), strings.Join(outcomeNames[:], ", "))
 	}
-	return r.cause
+	*o = Outcome(i) //nolint:gosec // i is the index of a name
+	return nil
 }
 
-// alreadyStopped tells whether the topic Failed since its mirror had stopped before.
-func (r *Result) alreadyStopped() bool {
-	return r.Outcome == Failed && (&TopicError{Code: r.Code, Message: r.Message}).AlreadyStopped()
-}
-
-func (r *Result) note(text string) {
-	if !slices.Contains(r.Notes, text) {
-		r.Notes = append(r.Notes, text)
-	}
-}
-
-// A Report accounts for everything that a call asked for. It belongs to the caller, who
-// must not share it between goroutines while changing it.
+// A Report accounts for everything that a call asked for. It is plain data and belongs to the caller.
+//
+// Its JSON form has these members and a version, 4, which goes up when a reader of the old form would misread the new
+// one. A number that is not known is -1. Members that end in _ns are in nanoseconds.
 type Report struct {
 	// Verb, ClusterID and Link are the call's own.
 	Verb      Verb   `json:"verb"`
@@ -142,106 +78,141 @@ type Report struct {
 	DryRun bool `json:"dry_run"`
 	// Pattern is the expression that was sent; "" for a selection by name.
 	Pattern string `json:"pattern,omitempty"`
-	// Results has, for a selection by name, one Result a topic, in the order asked, whatever
-	// happened; for a pattern, one for each topic that the server answered for.
+	// Results has, for a selection by name, one Result for each topic, in the order asked, whatever happened; for a
+	// pattern, one for each topic that the server answered for.
 	Results []Result `json:"results"`
-	// Complete says that nothing is missing: every answer was read to its end and said that no more was
-	// to come, every topic asked for by name was answered for, and the run had no error of its own.
-	Complete bool `json:"complete"`
-	// Unaccounted says what is known of topics that the call is about and no Result is.
-	Unaccounted Unaccounted `json:"unaccounted,omitzero"`
-	// Unexpected are the rows that were not asked for, and those whose topic cannot be read, without
-	// their lags and truncations. At most 1000 are kept.
+	// Lost says that a call by pattern may have changed topics that no Result names.
+	Lost bool `json:"lost,omitempty"`
+	// Unexpected are the rows that were not asked for, and those whose topic cannot be read, without their lags and
+	// truncations. At most 1000 are kept.
 	Unexpected []Result `json:"unexpected,omitempty"`
-	// UnexpectedCount is how many there were, kept or not.
-	UnexpectedCount int `json:"unexpected_count"`
-	// Next is the answer's metadata.next; "" if it was not set, as it should be. If it is set,
-	// rows are missing.
-	Next string `json:"next,omitempty"`
-
-	// Attempts are the requests that were sent, or that it was tried to send, in the order of the
-	// batches and then of time.
+	// Problems say what was wrong with the run as a whole.
+	Problems []string `json:"problems,omitempty"`
+	// Attempts are the attempts at requests, in the order of the batches and then of time.
 	Attempts []Attempt `json:"attempts,omitempty"`
-
-	// unaccountedFor is why Unaccounted is UnaccountedUntouched; nil if it is not.
-	unaccountedFor error
-	// problems are errors of the run that no field and no Result tells.
-	problems []error
-	// places says where in Results each topic was when the report was made or read. Copies of the report share
-	// it, so it is never changed; nil if nothing is known.
-	places map[string]int
-	// index is what Merge and Settle know of the report; nil before the first of them.
-	index *mergeIndex
 }
 
-// mergeIndex says what is where in a report, and lasts from one merge or settlement to the next.
-type mergeIndex struct {
-	owner    *Report        // a copy of the report must not use it
-	places   map[string]int // topic to place in Results
-	open     int            // how many Results are Unknown or Untouched
-	attempts map[attemptID]bool
-	problems map[string]bool // their texts
-	// unexpected are the outcomes that unexpected rows give topics.
-	unexpected map[string][]Outcome
+// Result is the outcome for one topic, and what the server said about the topic. Its texts are printable and shortened.
+type Result struct {
+	// Topic is the topic's name. In Report.Unexpected it may be "", where a row has none.
+	Topic string `json:"topic"`
+	// Outcome says what to do next. Report.Settle changes it.
+	Outcome Outcome `json:"outcome"`
+	// Code is the row's error_code; 0 if there was none.
+	Code int `json:"code,omitempty"`
+	// Message is the row's error_message; "" if there was none.
+	Message string `json:"message,omitempty"`
+	// Why says why the topic is Unknown or Untouched; "" for the other outcomes.
+	Why string `json:"why,omitempty"`
+	// Lags are the partitions' lags as the server gave them: in any order, gaps and all. Nil means that the server gave
+	// none, or none that can be read; that is not a lag of 0.
+	Lags []PartitionLag `json:"lags,omitempty"`
+	// Truncations are the partitions' truncations as the server gave them; nil means none.
+	Truncations []PartitionTruncation `json:"truncations,omitempty"`
+	// MessagesTruncated is the server's own total for the topic; -1 if the server gave none (null and negative mean not
+	// applicable: observed). It need not be the sum of Truncations.
+	MessagesTruncated int64 `json:"messages_truncated"`
+	// Notes say what was odd: about the row, about other rows for the topic, or about other calls.
+	Notes []string `json:"notes,omitempty"`
+
+	// Sends are the requests that the server answered for this topic, or that may have changed it.
+	Sends []Send `json:"sends,omitempty"`
+	// Settled is what was found, where Settle gave the outcome; "" if the outcome is the call's own.
+	Settled string `json:"settled,omitempty"`
+	// Done says that the topic was settled as Accepted: it was seen where the verb leads, and needs no wait.
+	Done bool `json:"done,omitempty"`
 }
 
-// Attempt is one attempt at sending one request.
+// Send is one request as far as it concerns one topic.
+type Send struct {
+	// Run is the id of the call, and Batch the index of the batch in it, from 0.
+	Run   string `json:"run"`
+	Batch int    `json:"batch"`
+	// Unknown says that the answer left the outcome open, and Settled that a settlement covers the request. A topic is
+	// Unknown while it has a Send that is Unknown and not Settled, unless another one was accepted.
+	Unknown bool `json:"unknown,omitempty"`
+	Settled bool `json:"settled,omitempty"`
+}
+
+// PartitionLag is how far one partition of a mirror topic is behind its source. A number that the server did not give,
+// or not legibly, is -1.
+type PartitionLag struct {
+	Partition int `json:"partition"`
+	// Lag is in messages.
+	Lag int64 `json:"lag"`
+	// LastSourceFetchOffset is the next offset to fetch. It is -1 also where nothing was ever fetched, as of an empty
+	// partition, for good (observed).
+	LastSourceFetchOffset int64 `json:"last_source_fetch_offset"`
+}
+
+// PartitionTruncation is what the server says it cut off one partition. Of the verbs only TruncateAndRestore is known
+// to cut. A number that the server did not give, or not legibly, is -1.
+type PartitionTruncation struct {
+	Partition         int   `json:"partition"`
+	OffsetTruncatedTo int64 `json:"offset_truncated_to"`
+	MessagesTruncated int64 `json:"messages_truncated"`
+}
+
+// Attempt is one attempt at one request.
 type Attempt struct {
-	// Run is the call that it belongs to, Batch the index of the batch that it sent, from 0, and Number
-	// its number among the attempts at that batch, from 1.
-	Run    Run `json:"run"`
-	Batch  int `json:"batch"`
-	Number int `json:"number"`
-	// Topics is how many names it carried; 0 for a pattern.
+	// Run is the id of the call, Batch the index of the batch that was sent, from 0, and Number the number of the
+	// attempt among those at that batch, from 1; 0 in an UnknownReport.
+	Run    string `json:"run"`
+	Batch  int    `json:"batch"`
+	Number int    `json:"number"`
+	// Topics is how many names the request carried; 0 for a pattern.
 	Topics int `json:"topics"`
-	// Start is when it began, and Duration how long it took, to the last byte read.
+	// Start is when the attempt began, and Duration how long it took, to the last byte read.
 	Start    time.Time     `json:"start"`
 	Duration time.Duration `json:"duration_ns"`
-	// HTTPStatus is the status of the response; 0 if there was none.
-	HTTPStatus int `json:"http_status,omitempty"`
-	// RequestID is the response's X-Request-Id; "" if it had none.
+	// HTTPStatus is the status of the response; 0 if there was none. Date is the time of the response by the server's
+	// clock; zero if the response did not say.
+	HTTPStatus int       `json:"http_status,omitempty"`
+	Date       time.Time `json:"date,omitzero"`
+	// Code, Message and RequestID are what the response says, as in APIError.
+	Code      int    `json:"code,omitempty"`
+	Message   string `json:"message,omitempty"`
 	RequestID string `json:"request_id,omitempty"`
-	// Outcome is what the attempt proves of topics that it brought no row for: Untouched or Unknown;
-	// Accepted if the answer was read to its end.
-	Outcome Outcome `json:"outcome"`
-	// Assumed says that Outcome rests on what is assumed of the server's status code, not on proof.
+	// RateLimited says that the rate limiter rejected the request.
+	RateLimited bool `json:"rate_limited,omitempty"`
+	// Assumed says that topics are Untouched by what is assumed of the HTTP status, not by proof.
 	Assumed bool `json:"assumed,omitempty"`
-	// Sends is how many request bodies the library's own transport began to send. More than one is
-	// the doing of middleware.
-	Sends int `json:"sends"`
-	// Unexpected is how many rows of the answer are in Report.Unexpected, or would be if all were kept.
-	Unexpected int `json:"unexpected,omitempty"`
-	// Error is why the answer was not read to its end, on one printable line; "" if it was.
+	// Error says why no answer was read to its end; "" if one was.
 	Error string `json:"error,omitempty"`
 }
 
-// attemptID is how an attempt is known.
-type attemptID struct {
-	run           string
-	batch, number int
-	start         int64 // of an attempt whose run is not known
+// Err returns nil for an Accepted topic, a *TopicError for a Failed one, and else an error that says Why.
+func (r Result) Err() error {
+	switch r.Outcome {
+	case Accepted:
+		return nil
+	case Failed:
+		return &TopicError{Topic: r.Topic, Code: r.Code, Message: r.Message}
+	}
+	return fmt.Errorf("%s: %v: %s", text.Line(r.Topic, maxTopicName), r.Outcome, r.Why)
 }
 
-// closed tells whether the report is complete, given how many of its Results are Unknown or Untouched.
-func (r *Report) closed(open int) bool {
-	named := r.Pattern == "" && len(r.Results) > 0
-	accounted := r.Unaccounted == UnaccountedNone || r.Unaccounted == UnaccountedUntouched && named
-	return r.Next == "" && len(r.problems) == 0 && accounted && open == 0 && (named || r.Pattern != "")
+// AlreadyStopped tells whether the topic Failed because its mirror had stopped before; see TopicError.AlreadyStopped.
+func (r Result) AlreadyStopped() bool {
+	return r.Outcome == Failed && (&TopicError{Code: r.Code, Message: r.Message}).AlreadyStopped()
 }
 
-// Result returns the Result of a topic, and whether there is one. Of a report as the library returned or merged it,
-// or as it was read back, it takes the same time however many topics there are, whether it is one of them or not.
-// Of one that was made, copied after a Merge, or changed by hand, it looks through them all.
+func (r *Result) note(note string) {
+	if !slices.Contains(r.Notes, note) {
+		r.Notes = append(r.Notes, note)
+	}
+}
+
+// Result returns the Result of a topic, and whether there is one. It looks through Results.
 func (r *Report) Result(topic string) (Result, bool) {
-	i, found := r.indexOf(topic)
-	if !found {
+	i := slices.IndexFunc(r.Results, func(res Result) bool { return res.Topic == topic })
+	if i < 0 {
 		return Result{}, false
 	}
 	return r.Results[i], true
 }
 
-// Topics returns the names of the topics with the given outcome, in the order of Results; they
-// can go into a new selection.
+// Topics returns the names of the topics with the given outcome, in the order of Results.
 func (r *Report) Topics(o Outcome) []string {
 	var names []string
 	for i := range r.Results {
@@ -250,27 +221,6 @@ func (r *Report) Topics(o Outcome) []string {
 		}
 	}
 	return names
-}
-
-// Remaining returns those of the names that are still to be sent: the report has no Result for them, or
-// nothing was done. Their order stays. It takes one pass, however many names there are. There are none if
-// Unaccounted is UnaccountedUnknown, as after a call by pattern whose answer was lost: any of them may have been
-// changed.
-func (r *Report) Remaining(names ...string) []string {
-	if r.Unaccounted == UnaccountedUnknown {
-		return nil
-	}
-	sent := make(map[string]bool, len(r.Results))
-	for i := range r.Results {
-		sent[r.Results[i].Topic] = r.Results[i].Outcome != Untouched
-	}
-	var left []string
-	for _, name := range names {
-		if !sent[name] {
-			left = append(left, name)
-		}
-	}
-	return left
 }
 
 // Count returns how many topics have the given outcome.
@@ -284,89 +234,190 @@ func (r *Report) Count(o Outcome) int {
 	return n
 }
 
-// FailureGroup is the Failed topics of one code.
-type FailureGroup struct {
-	// Code is the error_code that the rows share; 0 for those that failed by message alone.
-	Code int
-	// Message is that of the first of them.
-	Message string
-	// Topics are their names, in the order of Results.
-	Topics []string
+// Remaining returns those of the names that are still to be sent, in their order: the report has no Result for them, or
+// nothing was done. There are none if the report is Lost: any of them may have been changed.
+func (r *Report) Remaining(names ...string) []string {
+	if r.Lost {
+		return nil
+	}
+	sent := make(map[string]bool, len(r.Results))
+	for i := range r.Results {
+		sent[r.Results[i].Topic] = r.Results[i].Outcome != Untouched
+	}
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return sent[name] })
 }
 
-// Failures returns the Failed topics grouped by code, in the order in which the codes first come
-// up in Results.
-func (r *Report) Failures() []FailureGroup {
-	var groups []FailureGroup
-	at := map[int]int{}
+// LagSummary adds up lags.
+type LagSummary struct {
+	// Total is the sum in messages over all partitions whose lag is known; it saturates.
+	Total int64
+	// Partitions is how many those are.
+	Partitions int
+	// Largest is the largest lag of one partition, which is Partition of Topic; of equal ones, the first. They mean
+	// nothing while Partitions is 0.
+	Largest   int64
+	Topic     string
+	Partition int
+	// NeverFetched is how many partitions show no offset: nothing was ever fetched, as of an empty one.
+	NeverFetched int
+	// NotKnown is how many partitions have no lag that is known.
+	NotKnown int
+	// Without are the topics without any lag that is known.
+	Without []string
+}
+
+// Lag adds up the lags of all Results, whatever their outcome.
+func (r *Report) Lag() LagSummary {
+	var s LagSummary
 	for i := range r.Results {
-		res := &r.Results[i]
-		if res.Outcome != Failed {
+		s.add(r.Results[i].Topic, r.Results[i].Lags)
+	}
+	return s
+}
+
+func (s *LagSummary) add(topic string, lags []PartitionLag) {
+	before := s.Partitions
+	for _, p := range lags {
+		if p.LastSourceFetchOffset < 0 {
+			s.NeverFetched++
+		}
+		if p.Lag < 0 {
+			s.NotKnown++
 			continue
 		}
-		g, ok := at[res.Code]
-		if !ok {
-			g = len(groups)
-			at[res.Code] = g
-			groups = append(groups, FailureGroup{Code: res.Code, Message: res.Message})
+		if s.Partitions == 0 || p.Lag > s.Largest {
+			s.Largest, s.Topic, s.Partition = p.Lag, topic, p.Partition
 		}
-		groups[g].Topics = append(groups[g].Topics, res.Topic)
+		s.Partitions++
+		s.Total = addSaturating(s.Total, p.Lag)
 	}
-	return groups
-}
-
-// How many rows a report keeps: of those that are unexpected, and, in its notes, of those for one topic.
-const (
-	maxUnexpected = 1000
-	maxRows       = 10
-)
-
-// says tells whether two rows give a topic the same verdict, in the same words.
-func (r Result) says(other Result) bool {
-	return r.Outcome == other.Outcome && r.Code == other.Code && r.Message == other.Message
-}
-
-// verdictText says what a row says of its topic.
-func (r Result) verdictText() string {
-	if r.Outcome == Failed {
-		return "failed, " + codeAndMessage(r.Code, r.Message)
+	if s.Partitions == before {
+		s.Without = append(s.Without, topic)
 	}
-	return r.Outcome.String()
 }
 
-// withoutLists returns the row without what may be long.
-func (r Result) withoutLists() Result {
-	r.Lags, r.Truncations, r.MessagesTruncated = nil, nil, nil
-	return r
-}
-
-// addUnexpected keeps as many of the rows as there is room for.
-func (r *Report) addUnexpected(rows []Result) {
-	r.Unexpected = append(r.Unexpected, rows[:max(0, min(len(rows), maxUnexpected-len(r.Unexpected)))]...)
-}
-
-// open is 1 for a topic that is not answered for, and else 0.
-func (r *Result) open() int {
-	if r.Outcome == Unknown || r.Outcome == Untouched {
-		return 1
+// String summarizes the lags on one line.
+func (s LagSummary) String() string {
+	line := "not known"
+	if s.Partitions > 0 {
+		line = fmt.Sprintf("%d messages in %s", s.Total, text.Count(s.Partitions, "partition"))
 	}
-	return 0
+	if s.Largest > 0 {
+		line += fmt.Sprintf("; the largest is %d, %s partition %d", s.Largest, text.Line(s.Topic, maxTopicName), s.Partition)
+	}
+	if s.NeverFetched > 0 {
+		line += "; nothing was ever fetched from " + text.Count(s.NeverFetched, "partition")
+	}
+	if s.NotKnown > 0 {
+		line += "; not known for " + text.Count(s.NotKnown, "partition")
+	}
+	if s.Partitions > 0 && len(s.Without) > 0 {
+		line += "; not known for " + text.Count(len(s.Without), "topic")
+	}
+	return line
 }
 
-// clone returns a copy that shares nothing that a merge changes.
-func (r Result) clone() Result {
-	r.Notes = slices.Clone(r.Notes)
-	return r
+// TruncationSummary adds up truncations: the server's totals, and apart from these the rows of single partitions. The
+// two need not agree.
+type TruncationSummary struct {
+	// Reported is the sum of the server's totals, in messages, and ReportedTopics how many topics have one. The sum
+	// saturates.
+	Reported       int64
+	ReportedTopics int
+	// Messages is the sum over the rows of single partitions, Partitions how many rows there are, and Topics of how many
+	// topics. The sum saturates; a row without a number adds nothing.
+	Messages   int64
+	Partitions int
+	Topics     int
 }
 
-// deepClone returns a copy that shares nothing.
-func (r Result) deepClone() Result {
-	r.Lags, r.Truncations = slices.Clone(r.Lags), slices.Clone(r.Truncations)
-	if r.MessagesTruncated != nil {
-		r.MessagesTruncated = new(*r.MessagesTruncated)
+// Truncation adds up the truncations of all Results, whatever their outcome.
+func (r *Report) Truncation() TruncationSummary {
+	var s TruncationSummary
+	for i := range r.Results {
+		res := &r.Results[i]
+		if res.MessagesTruncated >= 0 {
+			s.Reported = addSaturating(s.Reported, res.MessagesTruncated)
+			s.ReportedTopics++
+		}
+		for _, p := range res.Truncations {
+			s.Messages = addSaturating(s.Messages, max(0, p.MessagesTruncated))
+		}
+		s.Partitions += len(res.Truncations)
+		if len(res.Truncations) > 0 {
+			s.Topics++
+		}
 	}
-	if r.Settled != nil {
-		r.Settled = new(*r.Settled)
+	return s
+}
+
+// truncated returns how many messages are cut off the topic by the larger of the server's total and its rows, and
+// whether the number is certain.
+func (r *Result) truncated() (messages int64, certain bool) {
+	unknown := func(p PartitionTruncation) bool { return p.MessagesTruncated < 0 }
+	s := (&Report{Results: []Result{*r}}).Truncation()
+	messages = max(s.Reported, s.Messages)
+	return messages, s.ReportedTopics > 0 && !slices.ContainsFunc(r.Truncations, unknown) && messages < math.MaxInt64
+}
+
+// String summarizes the truncations on one line.
+func (s TruncationSummary) String() string {
+	line := "none reported"
+	if s.Partitions > 0 {
+		line = fmt.Sprintf("%d messages, by the rows of %s of %s",
+			s.Messages, text.Count(s.Partitions, "partition"), text.Count(s.Topics, "topic"))
 	}
-	return r.clone()
+	if s.ReportedTopics > 0 {
+		line += fmt.Sprintf("; the server's own total is %d for %s", s.Reported, text.Count(s.ReportedTopics, "topic"))
+	} else if s.Partitions > 0 {
+		line += "; the server gives no total"
+	}
+	return line
+}
+
+// addSaturating adds two numbers that are not negative.
+func addSaturating(a, b int64) int64 {
+	if a > math.MaxInt64-b {
+		return math.MaxInt64
+	}
+	return a + b
+}
+
+// reportVersion is the version of the JSON form.
+const reportVersion = 4
+
+type reportFields Report // without the methods
+
+type reportJSON struct {
+	Version int    `json:"version"`
+	Note    string `json:"note,omitempty"`
+	reportFields
+}
+
+// MarshalJSON writes the report's members and a version.
+func (r Report) MarshalJSON() ([]byte, error) {
+	out := reportJSON{Version: reportVersion, reportFields: reportFields(r)}
+	if r.DryRun {
+		out.Note = dryRunNote
+	}
+	if out.Results == nil {
+		out.Results = []Result{}
+	}
+	return json.Marshal(out)
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote. It fails for a form of another version, and for a member that is there
+// twice, and then leaves the report as it was.
+func (r *Report) UnmarshalJSON(data []byte) error {
+	var in reportJSON
+	// A member that is there twice is refused: which of the two is so cannot be told.
+	if err := jsonv2.Unmarshal(data, &in, jsonv1.DefaultOptionsV1(), jsontext.AllowDuplicateNames(false)); err != nil {
+		return err
+	}
+	if in.Version != reportVersion {
+		return fmt.Errorf("%w: the report has version %d, and this library reads version %d",
+			ErrInvalidArgument, in.Version, reportVersion)
+	}
+	*r = Report(in.reportFields)
+	return nil
 }

@@ -1,15 +1,11 @@
 package mirror
 
 import (
-	"encoding/json"
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 	"unicode/utf8"
 
-	"github.com/seed25095279/clusterlink-go/gen"
 	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
@@ -91,7 +87,7 @@ func (s Selection) String() string {
 	case s.check == nil:
 		return "nothing"
 	case s.expression == "":
-		return count(len(s.names), "topic")
+		return text.Count(len(s.names), "topic")
 	}
 	return "pattern " + text.Quote(s.expression)
 }
@@ -159,19 +155,11 @@ func checkTopics(bad *argumentError, names []string) {
 	}
 	if len(illegal) > 0 {
 		bad.add("Topics", "not a topic name: %s (1 to %d characters of a-z, A-Z, 0-9, '.', '_' and '-', "+
-			"but not \".\" or \"..\")", shown(illegal, maxShown), maxTopicName)
+			"but not \".\" or \"..\")", text.Some(illegal, maxShown), maxTopicName)
 	}
 	if len(twice) > 0 {
-		bad.add("Topics", "named twice: %s", shown(twice, maxShown))
+		bad.add("Topics", "named twice: %s", text.Some(twice, maxShown))
 	}
-}
-
-// shown joins the first values and counts the others.
-func shown(values []string, most int) string {
-	if len(values) <= most {
-		return strings.Join(values, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(values[:most], ", "), len(values)-most)
 }
 
 // maxTopicName is the length, in characters, of the longest topic name that Kafka allows.
@@ -237,37 +225,25 @@ func checkLiterals(bad *argumentError, field string, literals []string) {
 	}
 	if len(illegal) > 0 {
 		bad.add(field, "no part of a topic name: %s (1 to %d characters of a-z, A-Z, 0-9, '.', '_' and '-')",
-			shown(illegal, maxShown), maxTopicName)
+			text.Some(illegal, maxShown), maxTopicName)
 	}
 }
 
-// Run says which call of a verb something belongs to.
-type Run struct {
-	// ID is unique to the call; "" if it is not known.
-	ID string `json:"id"`
-	// Start is when the call began.
-	Start time.Time `json:"start"`
-}
-
-// Batch is one request's share of a call: what a hook gets to see of it.
+// Batch is one request's share of a call: what a Recorder gets to see of it.
 type Batch struct {
-	// ClusterID, Link, Verb and DryRun are the call's own.
+	// ClusterID, Link and Verb are the call's own.
 	ClusterID string `json:"cluster_id"`
 	Link      string `json:"link"`
 	Verb      Verb   `json:"verb"`
-	DryRun    bool   `json:"dry_run"`
-	// Run is the call that the batch is a part of.
-	Run Run `json:"run"`
+	// Run is the id of the call, unique to it.
+	Run string `json:"run"`
 	// Index counts the call's batches from 0, and Of is how many there are.
 	Index int `json:"index"`
 	Of    int `json:"of"`
-	// Topics are the names that the batch sends; none for a pattern. They are the call's own, not to
-	// be changed.
+	// Topics are the names that the batch sends; none for a pattern.
 	Topics []string `json:"topics,omitempty"`
 	// Pattern is the expression that the batch sends; "" for a selection by name.
 	Pattern string `json:"pattern,omitempty"`
-
-	first int // of Topics, in the call's names
 }
 
 // batches cuts a call into requests of at most size names; a pattern is one request.
@@ -280,20 +256,8 @@ func (s Selection) batches(b Batch, size int) []Batch {
 	b.Of = (len(s.names) + size - 1) / size
 	all := make([]Batch, 0, b.Of)
 	for names := range slices.Chunk(s.names, size) {
-		b.Topics = names
+		b.Topics, b.Index = names, len(all)
 		all = append(all, b)
-		b.Index++
-		b.first += len(names)
 	}
 	return all
-}
-
-// body is the request's body: names or a pattern, never both.
-func (b Batch) body() []byte {
-	data := gen.AlterMirrorsRequestData{MirrorTopicNames: b.Topics}
-	if b.Pattern != "" {
-		data.MirrorTopicNamePattern = &b.Pattern
-	}
-	body, _ := json.Marshal(data) // texts always marshal
-	return body
 }

@@ -2,23 +2,17 @@ package mirror
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"math"
-	"net/http"
 	"slices"
 	"strings"
 
-	"github.com/seed25095279/clusterlink-go/gen"
 	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
-// Verb is an operation that changes mirror topics. Its text is what the API's path has after
-// "mirrors:".
+// Verb is an operation that changes mirror topics. Its text is what the API's path has after "mirrors:".
 type Verb string
 
-// The verbs. Each has a method of the Client, which says what it does.
+// The verbs. Each has a method of the Client, which says what the verb does.
 const (
 	VerbReverseAndPause    Verb = "reverse-and-pause-mirror"
 	VerbReverseAndStart    Verb = "reverse-and-start-mirror"
@@ -29,113 +23,65 @@ const (
 	VerbTruncateAndRestore Verb = "truncate-and-restore"
 )
 
-// verb is what differs from one Verb to the next.
+// verb is what differs from one Verb to the next. How its request is made stands in rows.go.
 type verb struct {
-	name Verb
-	// done is the status with which an accepted topic is done, and doneThere that of its counterpart on
-	// the other cluster; "" if the verb leaves that as it is.
-	done, doneThere Status
-	// from are the statuses that it starts from here, and through those that it leads through.
-	from, through []Status
-	fromUnlisted  bool   // it starts also from a topic that is not listed
-	hidden        string // what a status can hide that does not tell all; "" is any change
+	name          Verb
+	goal, other   Status   // with which a topic is done, on this cluster and on the other one
+	from, through []Status // the statuses that it starts from, and those that it passes through
+	fromUnlisted  bool
+	final         bool   // it cannot be undone
+	hidden        string // what a status can hide that does not tell all
 	past          string // what may have been done to a topic
 	notAll        string // the decision while not every topic is accepted
-	// proofOnly says that a request is not retried after a 429 that is a strong sign of the rate
-	// limiter, but no proof.
-	proofOnly  bool
-	newRequest func(server, cluster, link string, dryRun bool, body io.Reader) (*http.Request, error)
+	proofOnly     bool   // its request is not sent again after a 429 that proves nothing
 }
-
-const jsonType = "application/json"
 
 // What several verbs share.
 var (
 	mirroring = []Status{StatusActive, StatusPaused}
 	stopping  = []Status{StatusPendingStopped, StatusPendingSynchronize}
-	restoring = []Status{StatusPendingSetupForRestore, StatusPendingRestore, StatusPendingSynchronize}
 )
 
-// doNotMove is the decision about a verb that makes topics writable.
 const doNotMove = "do not move clients"
 
-// verbs is the table of verbs, in the order in which they are told.
+// verbs is the table of verbs, in the order in which they are told. What is said of the server is observed, and that
+// promote and failover cannot be undone is the vendor's documentation.
 var verbs = []verb{
 	{
-		name: VerbReverseAndPause, done: StatusStopped, doneThere: StatusPaused, past: "reversed", notAll: doNotMove,
+		name: VerbReverseAndPause, goal: StatusStopped, other: StatusPaused, past: "reversed", notAll: doNotMove,
 		from: mirroring, through: stopping,
-		newRequest: func(server, cluster, link string, dryRun bool, body io.Reader) (*http.Request, error) {
-			p := gen.UpdateKafkaMirrorTopicsReverseAndPauseMirrorParams{ValidateOnly: &dryRun}
-			return gen.NewUpdateKafkaMirrorTopicsReverseAndPauseMirrorRequestWithBody(server, cluster, link, &p, jsonType, body)
-		},
 	},
 	{
-		name: VerbReverseAndStart, done: StatusStopped, doneThere: StatusActive, past: "reversed", notAll: doNotMove,
+		name: VerbReverseAndStart, goal: StatusStopped, other: StatusActive, past: "reversed", notAll: doNotMove,
 		from: mirroring, through: stopping,
-		newRequest: func(server, cluster, link string, dryRun bool, body io.Reader) (*http.Request, error) {
-			p := gen.UpdateKafkaMirrorTopicsReverseAndStartMirrorParams{ValidateOnly: &dryRun}
-			return gen.NewUpdateKafkaMirrorTopicsReverseAndStartMirrorRequestWithBody(server, cluster, link, &p, jsonType, body)
-		},
 	},
 	{
-		name: VerbPromote, done: StatusStopped, past: "promoted", notAll: doNotMove,
+		name: VerbPromote, goal: StatusStopped, past: "promoted", notAll: doNotMove, final: true,
 		from: mirroring, through: stopping,
-		newRequest: func(server, cluster, link string, dryRun bool, body io.Reader) (*http.Request, error) {
-			p := gen.UpdateKafkaMirrorTopicsPromoteParams{ValidateOnly: &dryRun}
-			return gen.NewUpdateKafkaMirrorTopicsPromoteRequestWithBody(server, cluster, link, &p, jsonType, body)
-		},
 	},
 	{
-		name: VerbFailover, done: StatusStopped, past: "failed over", notAll: doNotMove,
+		name: VerbFailover, goal: StatusStopped, past: "failed over", notAll: doNotMove, final: true,
 		from:    append(slices.Clone(mirroring), StatusFailed, StatusLinkFailed, StatusLinkPaused, StatusSourceUnavailable),
 		through: stopping, hidden: "a finished failover: try one produce",
-		newRequest: func(server, cluster, link string, dryRun bool, body io.Reader) (*http.Request, error) {
-			p := gen.UpdateKafkaMirrorTopicsFailoverParams{ValidateOnly: &dryRun}
-			return gen.NewUpdateKafkaMirrorTopicsFailoverRequestWithBody(server, cluster, link, &p, jsonType, body)
-		},
 	},
 	{
-		name: VerbPause, done: StatusPaused, past: "paused", notAll: "do not count on the pause",
+		name: VerbPause, goal: StatusPaused, past: "paused", notAll: "do not count on the pause",
 		from: []Status{StatusActive},
-		newRequest: func(server, cluster, link string, dryRun bool, body io.Reader) (*http.Request, error) {
-			p := gen.UpdateKafkaMirrorTopicsPauseParams{ValidateOnly: &dryRun}
-			return gen.NewUpdateKafkaMirrorTopicsPauseRequestWithBody(server, cluster, link, &p, jsonType, body)
-		},
 	},
 	{
-		name: VerbResume, done: StatusActive, past: "resumed", notAll: "do not count on the resume",
+		name: VerbResume, goal: StatusActive, past: "resumed", notAll: "do not count on the resume",
 		from: []Status{StatusPaused}, through: []Status{StatusPendingSynchronize},
-		newRequest: func(server, cluster, link string, dryRun bool, body io.Reader) (*http.Request, error) {
-			p := gen.UpdateKafkaMirrorTopicsResumeParams{ValidateOnly: &dryRun}
-			return gen.NewUpdateKafkaMirrorTopicsResumeRequestWithBody(server, cluster, link, &p, jsonType, body)
-		},
 	},
 	{
-		name: VerbTruncateAndRestore, done: StatusActive, past: "truncated and restored",
-		notAll: "do not count on the restore",
-		from:   []Status{StatusStopped}, fromUnlisted: true, through: restoring,
-		proofOnly: true,
-		newRequest: func(server, cluster, link string, dryRun bool, body io.Reader) (*http.Request, error) {
-			p := gen.UpdateKafkaMirrorTopicsTruncateAndRestoreMirrorParams{ValidateOnly: &dryRun}
-			p.IncludePartitionLevelTruncationData = new(true)
-			return gen.NewUpdateKafkaMirrorTopicsTruncateAndRestoreMirrorRequestWithBody(
-				server, cluster, link, &p, jsonType, body)
-		},
+		name: VerbTruncateAndRestore, goal: StatusActive, past: "truncated and restored",
+		notAll: "do not count on the restore", final: true, proofOnly: true,
+		from: []Status{StatusStopped}, fromUnlisted: true,
+		through: []Status{StatusPendingSetupForRestore, StatusPendingRestore, StatusPendingSynchronize},
 	},
 }
 
-// Verbs returns all verbs that the library has.
-func Verbs() []Verb {
-	names := make([]Verb, len(verbs))
-	for i, v := range verbs {
-		names[i] = v.name
-	}
-	return names
-}
-
-// find returns the verb's row of the table, and whether it has one; if not, a row with words that fit
-// any.
-func (v Verb) find() (verb, bool) {
+// row returns the verb's row of the table, and whether it has one. An unknown verb gets generic words.
+func (v Verb) row() (verb, bool) {
 	i := slices.IndexFunc(verbs, func(row verb) bool { return row.name == v })
 	if i < 0 {
 		return verb{name: v, past: "changed", notAll: "not all were accepted"}, false
@@ -143,126 +89,166 @@ func (v Verb) find() (verb, bool) {
 	return verbs[i], true
 }
 
-// waitFor says which statuses end the wait for an accepted topic.
-func (v verb) waitFor() string {
-	switch {
-	case v.done == "":
-		return "done"
-	case v.doneThere == "":
-		return string(v.done)
+// ParseVerb returns the verb with the name: as it stands in the API's path, or without -mirror at its end, as the
+// vendor's CLI has it. The error matches ErrInvalidArgument and names all verbs.
+func ParseVerb(name string) (Verb, error) {
+	for _, v := range verbs {
+		if name == string(v.name) || name == strings.TrimSuffix(string(v.name), "-mirror") {
+			return v.name, nil
+		}
 	}
-	return string(v.done) + " here and " + string(v.doneThere) + " on the other cluster"
+	bad := &argumentError{}
+	Verb(name).checkTo(bad)
+	return "", bad.err()
 }
 
 // checkTo notes in bad if the library does not have the verb.
 func (v Verb) checkTo(bad *argumentError) {
-	if _, known := v.find(); !known {
+	if _, known := v.row(); !known {
 		names := make([]string, len(verbs))
-		for i, v := range verbs {
-			names[i] = string(v.name)
+		for i, row := range verbs {
+			names[i] = strings.TrimSuffix(string(row.name), "-mirror")
 		}
 		bad.add("Verb", "%s is none of %s", text.Quote(string(v)), strings.Join(names, ", "))
 	}
 }
 
-// ReverseAndPause makes the selected local mirror topics writable and leaves their former sources
-// as paused mirrors. It is called on the cluster that holds the mirror topics now, and needs both
-// clusters. To let data flow back, call Resume on the other cluster.
+// From returns the statuses of mirror topics that the verb starts from, on the cluster that it is called on.
+func (v Verb) From() []Status { row, _ := v.row(); return slices.Clone(row.from) }
+
+// FromUnlisted tells whether the verb also starts from a topic that is no mirror topic.
+func (v Verb) FromUnlisted() bool { row, _ := v.row(); return row.fromUnlisted }
+
+// Through returns the statuses that a topic passes through on the cluster that the verb is called on.
+func (v Verb) Through() []Status { row, _ := v.row(); return slices.Clone(row.through) }
+
+// Goal returns the status with which a topic is done on the cluster that the verb is called on, and the status of its
+// counterpart on the other cluster; "" if the verb leaves that one as it is.
+func (v Verb) Goal() (this, other Status) { row, _ := v.row(); return row.goal, row.other }
+
+// CanBeUndone tells whether another verb leads back without deleting records or mirroring the topic anew.
+func (v Verb) CanBeUndone() bool { row, known := v.row(); return known && !row.final }
+
+// Past returns what the verb may have done to a topic: "reversed", "promoted".
+func (v Verb) Past() string { row, _ := v.row(); return row.past }
+
+// Hidden returns what a status such as SOURCE_UNAVAILABLE can hide of the verb; "" is any change.
+func (v Verb) Hidden() string { row, _ := v.row(); return row.hidden }
+
+// waitFor says which statuses end the wait for an accepted topic.
+func (v verb) waitFor() string {
+	switch {
+	case v.goal == "":
+		return "done"
+	case v.other == "":
+		return string(v.goal)
+	}
+	return fmt.Sprintf("%s, and %s on the other cluster", v.goal, v.other)
+}
+
+// ReverseAndPause makes the selected local mirror topics writable and leaves their former sources as paused mirrors. It is
+// called on the cluster that holds the mirror topics now, and needs both clusters and a bidirectional link without a
+// prefix (observed). The former sources turn read-only first: producers left on them get errors. To let data flow back,
+// call Resume on the other cluster.
 //
-// What follows holds for every verb. Names are sent in batches (Config.BatchSize). The library retries a
-// request only if the server did not process it (Config.RetryFor says what proves that). The Report is
-// never nil, and accounts for every topic selected by name. The error is nil only if all of them were
-// accepted. Accepted does not mean done. Any other error is an *IncompleteError. It matches
-// ErrInvalidArgument or ErrNoTopics if nothing was sent because the call was wrong,
-// ErrOutcomeUnknown if a topic may have been changed and the outcome is not known,
-// ErrUnauthenticated, ErrRateLimited, *TopicError and *APIError for what the server said, and the
-// context's error and cause if that ended the call.
+// What follows holds for every verb. Names are sent in batches (Config.BatchSize), one after another. The run ends at a
+// batch that was refused as a whole or has an Unknown topic; topics that are refused by row do not end it. The Report is
+// never nil, and accounts for every topic selected by name. The error is nil only if all of them were accepted. Accepted
+// does not mean done. Any other error is an *IncompleteError. It matches ErrInvalidArgument or ErrNoTopics if nothing was
+// sent because the call was wrong, ErrOutcomeUnknown if a topic may have been changed and the outcome is not known,
+// ErrUnauthenticated, ErrRateLimited, *TopicError and *APIError for what the server said, and the context's error and
+// cause if topics were left out because the context ended.
+//
+// When ctx ends, no wait goes on and no further batch is sent. A request that has begun gets the rest of Config.Timeout to
+// be answered, also past ctx's deadline.
 func (c *Client) ReverseAndPause(ctx context.Context, link string, s Selection) (*Report, error) {
-	return c.alter(ctx, VerbReverseAndPause, link, s, false)
+	return c.Do(ctx, VerbReverseAndPause, link, s)
 }
 
-// ReverseAndStart is like ReverseAndPause, but the mirrors on the other cluster start at once, so the former
-// sources do not stay as they are.
+// ReverseAndStart is like ReverseAndPause, but the mirrors on the other cluster start at once, so the former sources do not
+// stay as they are.
 func (c *Client) ReverseAndStart(ctx context.Context, link string, s Selection) (*Report, error) {
-	return c.alter(ctx, VerbReverseAndStart, link, s, false)
+	return c.Do(ctx, VerbReverseAndStart, link, s)
 }
 
-// Promote stops the selected mirror topics once they have caught up, and makes them writable. Their
-// sources must be reachable. It stalls while producers write to the source or consumer
-// groups are active on the mirror (reported by users). Report and error are as for ReverseAndPause.
+// Promote stops the selected mirror topics once they have caught up, and makes them writable. Their sources must be
+// reachable. It stalls while producers write to the source or consumer groups are active on the mirror (reported by users),
+// and cannot be undone. Report and error are as for ReverseAndPause.
 func (c *Client) Promote(ctx context.Context, link string, s Selection) (*Report, error) {
-	return c.alter(ctx, VerbPromote, link, s, false)
+	return c.Do(ctx, VerbPromote, link, s)
 }
 
-// Failover stops the selected mirror topics as they are, whether their sources can be reached or not,
-// and makes them writable. What they lag behind is lost to them. Report and error are as for
-// ReverseAndPause.
+// Failover stops the selected mirror topics as they are, whether their sources can be reached or not, and makes them
+// writable. What they lag behind is lost to them. It cannot be undone. Report and error are as for ReverseAndPause.
 func (c *Client) Failover(ctx context.Context, link string, s Selection) (*Report, error) {
-	return c.alter(ctx, VerbFailover, link, s, false)
+	return c.Do(ctx, VerbFailover, link, s)
 }
 
-// Pause pauses the mirroring of the selected mirror topics. What a server answers for a topic that is
-// paused already is not known. Report and error are as for ReverseAndPause.
+// Pause pauses the mirroring of the selected mirror topics. The answer for a topic that is paused already is not known.
+// Report and error are as for ReverseAndPause.
 func (c *Client) Pause(ctx context.Context, link string, s Selection) (*Report, error) {
-	return c.alter(ctx, VerbPause, link, s, false)
+	return c.Do(ctx, VerbPause, link, s)
 }
 
-// Resume continues to mirror the selected paused mirror topics. After ReverseAndPause it is called on the
-// other cluster, with that cluster's endpoint, id and credential. It does not end the pause of a whole
-// link (assumed), and an ACTIVE mirror has not caught up yet. What a server answers for a topic that is not
-// paused is not known. Report and error are as for ReverseAndPause.
+// Resume continues to mirror the selected paused mirror topics. After ReverseAndPause it is called on the other cluster,
+// with that cluster's endpoint, id and credential. It does not end the pause of a whole link (assumed), and an ACTIVE mirror
+// has not caught up yet. The answer for a topic that is not paused is not known. Report and error are as for
+// ReverseAndPause.
 func (c *Client) Resume(ctx context.Context, link string, s Selection) (*Report, error) {
-	return c.alter(ctx, VerbResume, link, s, false)
+	return c.Do(ctx, VerbResume, link, s)
 }
 
-// TruncateAndRestore deletes records. It deletes from the plan's topics the records that their counterparts
-// on the other cluster do not have, and makes the topics mirrors of those. It is called on the old source
-// after a failover or a promote, under its side of the bidirectional link.
+// Do calls a verb by its name. It refuses TruncateAndRestore, which needs a plan. Report and error are as for
+// ReverseAndPause.
+func (c *Client) Do(ctx context.Context, v Verb, link string, s Selection) (*Report, error) {
+	call := call{verb: v, link: link, selection: s}
+	if v == VerbTruncateAndRestore {
+		call.bad.add("Verb", "%s needs a plan: call TruncateAndRestore", v)
+	}
+	return c.do(ctx, &call)
+}
+
+// Validate asks the server what a verb would do, and changes nothing: it is the dry run. The Report says so in its text,
+// table, JSON and log; its outcomes are those that the server foresees. Report and error are as for ReverseAndPause, but
+// the call ends at once when ctx ends.
+func (c *Client) Validate(ctx context.Context, v Verb, link string, s Selection) (*Report, error) {
+	return c.do(ctx, &call{verb: v, link: link, selection: s, dryRun: true})
+}
+
+// TruncateAndRestore deletes records. It deletes from the plan's topics the records that their counterparts on the other
+// cluster do not have, and makes the topics mirrors of those. It is called on the old source after a failover or a promote,
+// under its side of the bidirectional link.
 //
-// The plan is the report of its dry run for the same cluster: Validate with VerbTruncateAndRestore and
-// Topics. For each topic the plan must be Accepted, without a note, and give the number of messages that
-// are cut off, at most maxMessages for each topic. Otherwise nothing is sent, and the error matches
-// ErrInvalidArgument and names the topics. The limit holds for the numbers of the plan: if somebody has
-// written to a topic since, more is cut off, and a note in the report says so.
+// The plan is the report of its dry run for the same cluster: Validate with VerbTruncateAndRestore and Topics. For each
+// topic the plan must be Accepted, without a note, and give the number of messages that are cut off, at most maxMessages for
+// each topic. Otherwise nothing is sent, and the error matches ErrInvalidArgument and names the topics. The limit holds for
+// the numbers of the plan: if somebody has written to a topic since, more is cut off, and a note in the report says so.
 //
-// Active consumer groups block it. Whether producers on the other side must stop, and what a second call
-// answers, is not known. Confluent Platform 7.9.0 to 7.9.2 and 8.0.0 lose data in this operation if tiered
-// storage is on (the vendor's notes). An ACTIVE topic has not caught up.
-//
-// Report and error are as for ReverseAndPause. A request is not retried after a 429 without the rate
-// limiter's header, which is no proof that it was not processed.
+// Active consumer groups block it. Whether producers on the other side must stop, and what a second call answers, is not
+// known. Confluent Platform 7.9.0 to 7.9.2 and 8.0.0 can lose data in this operation if tiered storage is on (the vendor's
+// notes). An ACTIVE topic has not caught up. It cannot be undone. Report and error are as for ReverseAndPause.
 func (c *Client) TruncateAndRestore(ctx context.Context, plan *Report, maxMessages int64) (*Report, error) {
-	bad := &argumentError{}
+	call := call{verb: VerbTruncateAndRestore}
 	if plan == nil {
-		bad.add("plan", "there is none: it is the report of the dry run, Validate with %s", VerbTruncateAndRestore)
+		call.bad.add("plan", "there is none: it is the report of the dry run, Validate with %s", VerbTruncateAndRestore)
 		plan = &Report{}
 	} else {
-		c.checkPlan(bad, plan, maxMessages)
+		c.checkPlan(&call.bad, plan, maxMessages)
 	}
 	if maxMessages < 0 {
-		bad.add("maxMessages", "%d is negative", maxMessages)
+		call.bad.add("maxMessages", "%d is negative", maxMessages)
 	}
 	names := make([]string, len(plan.Results))
 	for i := range plan.Results {
 		names[i] = plan.Results[i].Topic
 	}
-	s := Topics(names...)
-	checkNames := s.check
-	s.check = func(all *argumentError) {
-		checkNames(all)
-		all.problems = append(all.problems, bad.problems...)
-	}
-	r, err := c.alter(ctx, VerbTruncateAndRestore, plan.Link, s, false)
-	for i := range r.Results {
-		if cut := r.Results[i].Truncation(); max(
-			cut.Reported, cut.Messages,
-		) > maxMessages && r.Results[i].Outcome == Accepted {
-			r.Results[i].note(fmt.Sprintf(
-				"more messages were cut off than maxMessages, %d: there were more than in the plan", maxMessages,
-			))
+	call.link, call.selection = plan.Link, Topics(names...)
+	call.check = func(r *Result) {
+		if cut, _ := r.truncated(); cut > maxMessages && r.Outcome == Accepted {
+			r.note(fmt.Sprintf("more messages were cut off than maxMessages, %d: there were more than in the plan", maxMessages))
 		}
 	}
-	return r, err
+	return c.do(ctx, &call)
 }
 
 // checkPlan notes in bad why the plan does not allow to truncate.
@@ -270,7 +256,7 @@ func (c *Client) checkPlan(bad *argumentError, plan *Report, maxMessages int64) 
 	if plan.Verb != VerbTruncateAndRestore || !plan.DryRun {
 		bad.add("plan", "it is not the report of a dry run of %s", VerbTruncateAndRestore)
 	}
-	if c != nil && plan.ClusterID != c.clusterID {
+	if plan.ClusterID != c.ClusterID() {
 		bad.add("plan", "it is about cluster %s", text.Quote(plan.ClusterID))
 	}
 	if plan.Pattern != "" {
@@ -280,15 +266,13 @@ func (c *Client) checkPlan(bad *argumentError, plan *Report, maxMessages int64) 
 	for i := range plan.Results {
 		r := &plan.Results[i]
 		name := text.Quote(r.Topic)
-		unknown := func(p PartitionTruncation) bool { return p.MessagesTruncated < 0 }
-		switch t := r.Truncation(); {
+		switch cut, certain := r.truncated(); {
 		case r.Outcome != Accepted:
 			refused = append(refused, name)
-		case t.ReportedTopics == 0 || slices.ContainsFunc(r.Truncations, unknown) || len(r.Notes) > 0,
-			max(t.Reported, t.Messages) == math.MaxInt64: // the sum saturates
+		case !certain || len(r.Notes) > 0:
 			notKnown = append(notKnown, name)
-		case max(t.Reported, t.Messages) > max(0, maxMessages):
-			tooMany = append(tooMany, fmt.Sprintf("%s %d", name, max(t.Reported, t.Messages)))
+		case cut > max(0, maxMessages):
+			tooMany = append(tooMany, fmt.Sprintf("%s %d", name, cut))
 		}
 	}
 	for _, c := range []struct {
@@ -300,25 +284,12 @@ func (c *Client) checkPlan(bad *argumentError, plan *Report, maxMessages int64) 
 		{fmt.Sprintf("more messages would be cut off than maxMessages, %d, allows:", max(0, maxMessages)), tooMany},
 	} {
 		if len(c.topics) > 0 {
-			bad.add("plan", "%s %s", c.why, shown(c.topics, maxShownOfPlan))
+			bad.add("plan", "%s %s", c.why, text.Some(c.topics, 100))
 		}
 	}
-	var e *IncompleteError
-	switch {
-	case bad.err() != nil || len(plan.Results) == 0: // it is said
-	case errors.As(plan.Err(), &e):
-		bad.add("plan", "%s", e.causes[0])
-	case plan.Unaccounted != UnaccountedNone:
-		bad.add("plan", "there are topics that it does not account for")
+	if len(plan.Problems) > 0 {
+		bad.add("plan", "%s", plan.Problems[0])
+	} else if len(plan.Unexpected) > 0 {
+		bad.add("plan", "%s", plan.unexpectedText())
 	}
-}
-
-// maxShownOfPlan bounds how many topics of a plan an error spells out. The report has them all.
-const maxShownOfPlan = 100
-
-// Validate asks the server what a verb would do, and changes nothing: it is the dry run. The Report says so
-// in its text, table, JSON and log; its outcomes are those that the server foresees. Report and error are as for
-// ReverseAndPause.
-func (c *Client) Validate(ctx context.Context, v Verb, link string, s Selection) (*Report, error) {
-	return c.alter(ctx, v, link, s, true)
 }

@@ -55,7 +55,7 @@ func Example() {
 	look, err := failOver(context.Background(), pair.Local.Config(), pair.Link(), "topic-1", "topic-2")
 
 	fmt.Println("look at", look, err)
-	fmt.Println("reversed", pair.Local.Applied("topic-1"), "time, sent", pair.Local.Requests("topic-1"), "time")
+	fmt.Println("reversed", pair.Local.Applied("topic-1"), "time, sent", pair.Local.Sent("topic-1"), "time")
 	fmt.Println(pair.Local.Status("topic-1"), pair.Remote.Status("topic-1"))
 	// Output:
 	// look at [topic-1 topic-2] <nil>

@@ -11,7 +11,7 @@ import (
 // Rate is the rate limiter in front of each cluster: Jetty's DoSFilter, as rest-utils registers it
 // (observed). It counts the requests of the last second, those that it rejected included, so a client
 // that keeps trying is kept out. Requests without a valid credential are not counted (assumed). The
-// limiter for each tenant, which rest-utils has too, is left out.
+// limiter for each tenant, which rest-utils has too, is left out, and so is the mode that throttles.
 type Rate struct {
 	// PerClient is how many requests a second each client address may send; 0 is any number.
 	PerClient int
@@ -33,18 +33,12 @@ const (
 	RateReject RateMode = iota
 	// RateDelay lets it through after 100 ms, with DoSFilter: delayed.
 	RateDelay
-	// RateThrottle lets it through, five such requests at a time. One that has to wait for longer than 50 ms has
-	// DoSFilter: throttled, and is let through after 30 s at the latest.
-	RateThrottle
 )
 
 // What rest-utils and Jetty set where nobody sets anything else (observed).
 const (
 	limiterWindow = time.Second
 	limiterDelay  = 100 * time.Millisecond
-	limiterWait   = 50 * time.Millisecond
-	limiterPasses = 5
-	limiterMost   = 30 * time.Second
 )
 
 // limiter is the state behind a Rate.
@@ -52,13 +46,10 @@ type limiter struct {
 	rate    Rate
 	clients map[string]*window // by address
 	server  window
-	passes  chan struct{} // held by the requests that RateThrottle lets through
 }
 
 func newLimiter(r Rate) limiter {
-	return limiter{
-		rate: r, clients: map[string]*window{}, server: newWindow(r.PerServer), passes: make(chan struct{}, limiterPasses),
-	}
+	return limiter{rate: r, clients: map[string]*window{}, server: newWindow(r.PerServer)}
 }
 
 // over counts a request, and tells whether it is over a limit. The pair's mu is held.
@@ -71,32 +62,12 @@ func (l *limiter) over(r *http.Request, now time.Time) bool {
 	return l.clients[address].over(now) || l.server.over(now)
 }
 
-// letThrough waits as long as a request over the limit has to, and writes what the limiter says of it. The
-// function that it returns must be called at the request's end.
-func (l *limiter) letThrough(h http.Header) (done func()) {
-	say := func(what string) {
-		if !l.rate.NoHeader {
-			h.Add("DoSFilter", what)
-		}
+// delay waits as long as a request over the limit has to, and says so in the header.
+func (l *limiter) delay(h http.Header) {
+	if !l.rate.NoHeader {
+		h.Set("DoSFilter", "delayed")
 	}
-	none, release := func() {}, func() { <-l.passes }
-	if l.rate.Mode == RateDelay {
-		say("delayed")
-		time.Sleep(limiterDelay)
-		return none
-	}
-	select {
-	case l.passes <- struct{}{}:
-		return release
-	case <-time.After(limiterWait):
-		say("throttled")
-	}
-	select {
-	case l.passes <- struct{}{}:
-		return release
-	case <-time.After(limiterMost):
-		return none
-	}
+	time.Sleep(limiterDelay)
 }
 
 // window is the requests of the last second, as far as a limit counts them.

@@ -11,7 +11,7 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
 )
 
-// Request is an entry of the journal: a request that a cluster has seen, and what it did about it.
+// Request is a request that a cluster has seen, and what the cluster did about it.
 type Request struct {
 	// Cluster is the id of the cluster that saw it.
 	Cluster string
@@ -36,11 +36,12 @@ type Request struct {
 	HTTPStatus int
 }
 
-// Journal returns the requests that both clusters have seen, in the order in which they came.
-func (p *Pair) Journal() []Request {
+// Requests returns the requests that both clusters have seen, in the order in which they came. A request that
+// a Cache answers is among them. One that came to a cluster after Die is not.
+func (p *Pair) Requests() []Request {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return slices.Clone(p.journal)
+	return slices.Clone(p.requests)
 }
 
 // Applied returns how often a topic was changed on this cluster, by any verb.
@@ -48,10 +49,10 @@ func (c *Cluster) Applied(name string) int {
 	return c.count(name, func(t *topic) map[mirror.Verb]int { return t.applied })
 }
 
-// Requests returns how many requests to change a topic, dry runs not counted, got as far as the
-// topic on this cluster. More than there were calls means that one was sent again.
-func (c *Cluster) Requests(name string) int {
-	return c.count(name, func(t *topic) map[mirror.Verb]int { return t.requests })
+// Sent returns how many requests to change a topic, dry runs not counted, got as far as the topic on this
+// cluster. More than there were calls means that one was sent again.
+func (c *Cluster) Sent(name string) int {
+	return c.count(name, func(t *topic) map[mirror.Verb]int { return t.sent })
 }
 
 func (c *Cluster) count(name string, of func(*topic) map[mirror.Verb]int) (n int) {
@@ -66,13 +67,13 @@ func (c *Cluster) count(name string, of func(*topic) map[mirror.Verb]int) (n int
 }
 
 // AssertSentOnce fails the test if the same verb came to the cluster more than once for any topic. Where a
-// test does a thing twice on purpose, Requests has the number.
+// test does a thing twice on purpose, Sent has the number.
 func (c *Cluster) AssertSentOnce(t testing.TB) {
 	t.Helper()
 	c.pair.mu.Lock()
 	defer c.pair.mu.Unlock()
 	for name, topic := range c.topics {
-		for verb, n := range topic.requests {
+		for verb, n := range topic.sent {
 			if n > 1 {
 				t.Errorf("mirrortest: %s of %s was sent to %s %d times", verb, name, c.ID, n)
 			}

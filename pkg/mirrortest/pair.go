@@ -1,15 +1,12 @@
 package mirrortest
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
-	"net"
-	"net/http"
-	"net/netip"
 	"slices"
 	"sync"
 	"testing"
@@ -20,15 +17,16 @@ import (
 
 // Options say what a Pair is like. The zero value of every field is ready to use.
 type Options struct {
-	// Link is the name of the cluster link, the same on both clusters; "" is dr-link.
+	// Link is the name of the cluster link, the same on both clusters; "" is dr-link. More links are those
+	// that Topics name.
 	Link string
 	// Topics are the mirror topics on the local cluster; nil is topic-1 and topic-2. Topics without
 	// partitions get three, with lags drawn from Seed.
 	Topics []Topic
 	// Seed is for what is drawn.
 	Seed uint64
-	// Settle is how long a topic is in PENDING_* statuses after a change was accepted; 0 is not at all.
-	Settle time.Duration
+	// Takes is how long a topic is in PENDING_* statuses after a change was accepted; 0 is not at all.
+	Takes time.Duration
 	// Rate is the rate limiter of each cluster; the zero Rate limits nothing.
 	Rate Rate
 	// Latency is added to every response, drawn from Seed between the first duration and the second.
@@ -36,8 +34,12 @@ type Options struct {
 	// all requests.
 	Latency  [2]time.Duration
 	PerTopic time.Duration
+	// Groups are the consumer groups of the local and of the remote cluster.
+	Groups [2][]Group
 	// Clocks say by how much the clock of the local and of the remote cluster differs from this process's.
 	Clocks [2]time.Duration
+	// NoDate leaves the header Date out of all answers.
+	NoDate bool
 	// Shuffle makes the rows of an answer come in another order than they were asked for, drawn from
 	// Seed, as they do from real servers (observed).
 	Shuffle bool
@@ -48,7 +50,7 @@ type Options struct {
 	NoCredential bool
 	// PathPrefix is what the API's paths begin with; "" is /kafka and "/" is none, as in mirror.Config.
 	PathPrefix string
-	// TLS makes the endpoints speak https, with a certificate that only Config's TLS trusts. It does not go
+	// TLS makes the endpoints speak https, with a certificate that only Config's Transport trusts. It does not go
 	// with InMemory.
 	TLS bool
 	// InMemory puts the endpoints on a network in memory in place of loopback.
@@ -58,10 +60,14 @@ type Options struct {
 // Topic is a mirror topic as it is at first.
 type Topic struct {
 	Name string
+	// Link is the name of the topic's link; "" is that of the Options.
+	Link string
 	// Status is the mirror's; "" is ACTIVE.
 	Status mirror.Status
 	// Remote is the status of the topic on the remote cluster; "" if it is not a mirror.
 	Remote mirror.Status
+	// Age is how long the topic has had its statuses; 0 is three days.
+	Age time.Duration
 	// Partitions are numbered from 0.
 	Partitions []Partition
 }
@@ -70,7 +76,8 @@ type Topic struct {
 type Partition struct {
 	// Lag is in messages.
 	Lag int64
-	// LastSourceFetchOffset is -1 if nothing has been fetched yet.
+	// LastSourceFetchOffset is -1 if nothing has been fetched yet. With Lag 0 the partition is empty, and stays
+	// at -1 for good.
 	LastSourceFetchOffset int64
 }
 
@@ -78,12 +85,11 @@ type Partition struct {
 type Pair struct {
 	Local, Remote *Cluster
 
-	link string
-	opts Options
+	links []string
+	opts  Options
 
-	mu      sync.Mutex // for all state, of both clusters
-	journal []Request
-	close   func() error
+	mu       sync.Mutex // for all state, of both clusters
+	requests []Request
 
 	certificate tls.Certificate // with Options.TLS
 	roots       *x509.CertPool
@@ -108,203 +114,66 @@ func NewPair(t testing.TB, o Options) *Pair {
 // Start starts a pair, which the caller must Close. It fails if the Options are wrong or loopback
 // cannot be listened on.
 func Start(o Options) (*Pair, error) {
-	if o.Link == "" {
-		o.Link = "dr-link"
-	}
+	o.Link = cmp.Or(o.Link, "dr-link")
 	if o.Topics == nil {
 		o.Topics = []Topic{{Name: "topic-1"}, {Name: "topic-2"}}
 	}
-	if o.Rate.PerClient < 0 || o.Rate.PerServer < 0 || o.Rate.Mode > RateThrottle {
+	if o.Rate.PerClient < 0 || o.Rate.PerServer < 0 || o.Rate.Mode > RateDelay {
 		return nil, errors.New("Options.Rate has a negative limit or an unknown mode")
 	}
-	p := &Pair{link: o.Link, opts: o}
-	p.Local = newCluster(p, "lkc-local")
-	p.Remote = newCluster(p, "lkc-remote")
+	if o.TLS && o.InMemory {
+		return nil, errors.New("Options.TLS does not go with InMemory, whose connections have no buffers")
+	}
+	p := &Pair{links: []string{o.Link}, opts: o}
+	p.Local, p.Remote = newCluster(p, 0, "lkc-local"), newCluster(p, 1, "lkc-remote")
 	p.Local.peer, p.Remote.peer = p.Remote, p.Local
-	p.Local.clock, p.Remote.clock = o.Clocks[0], o.Clocks[1]
 	draw := rand.New(rand.NewPCG(o.Seed, 0)) //nolint:gosec // it draws lags
 	for _, t := range o.Topics {
 		if t.Name == "" || p.Local.topics[t.Name] != nil {
 			return nil, fmt.Errorf("topic %q is without a name or there twice", t.Name)
 		}
-		if t.Status == "" {
-			t.Status = mirror.StatusActive
-		}
-		if t.Partitions == nil {
-			for range 3 {
-				offset := draw.Int64N(100_000)
-				t.Partitions = append(t.Partitions, Partition{Lag: draw.Int64N(1000), LastSourceFetchOffset: offset})
-			}
-		}
-		p.Local.topics[t.Name] = newTopic(t.Status, t.Partitions)
-		unfetched := slices.Repeat([]Partition{{LastSourceFetchOffset: -1}}, len(t.Partitions))
-		p.Remote.topics[t.Name] = newTopic(t.Remote, unfetched)
-		p.Remote.topics[t.Name].oldSource = true
-		p.Local.topics[t.Name].oldSource = t.Remote == mirror.StatusStopped // it is not known who was it last
-	}
-	if o.TLS && o.InMemory {
-		return nil, errors.New("Options.TLS does not go with InMemory, whose connections have no buffers")
+		p.add(t, draw)
 	}
 	if o.TLS {
-		if err := p.makeCertificate(); err != nil {
-			return nil, err
+		p.makeCertificate()
+	}
+	if o.InMemory {
+		network := new(memory)
+		p.Local.network, p.Remote.network = network, network
+	}
+	for _, c := range []*Cluster{p.Local, p.Remote} {
+		if err := c.Revive(); err != nil {
+			return nil, errors.Join(err, p.Close())
 		}
 	}
-	var network memory
-	stopLocal, err := p.Local.serve(&network)
-	if err != nil {
-		return nil, err
-	}
-	stopRemote, err := p.Remote.serve(&network)
-	if err != nil {
-		return nil, errors.Join(err, stopLocal())
-	}
-	if _, err := mirror.NewClient(p.Local.Config()); err != nil {
-		return nil, errors.Join(err, stopLocal(), stopRemote())
-	}
-	p.close = sync.OnceValue(func() error { return errors.Join(stopLocal(), stopRemote()) })
 	return p, nil
+}
+
+// add adds a topic to both clusters.
+func (p *Pair) add(t Topic, draw *rand.Rand) {
+	t.Link = cmp.Or(t.Link, p.opts.Link)
+	t.Status = cmp.Or(t.Status, mirror.StatusActive)
+	t.Age = cmp.Or(t.Age, 72*time.Hour)
+	if t.Partitions == nil {
+		for range 3 {
+			offset := draw.Int64N(100_000)
+			t.Partitions = append(t.Partitions, Partition{Lag: draw.Int64N(1000), LastSourceFetchOffset: offset})
+		}
+	}
+	if !slices.Contains(p.links, t.Link) {
+		p.links = append(p.links, t.Link)
+	}
+	here := newTopic(p.Local, t, t.Status, t.Partitions)
+	there := newTopic(p.Remote, t, t.Remote, slices.Repeat([]Partition{{LastSourceFetchOffset: -1}}, len(t.Partitions)))
+	here.other, there.other = there, here
+	there.oldSource = true
+	here.oldSource = t.Remote == mirror.StatusStopped // it is not known which one was the mirror last
+	p.Local.topics[t.Name], p.Remote.topics[t.Name] = here, there
 }
 
 // Close stops both clusters, ends what hangs, and waits until nothing of the pair is running. The
 // oracle still answers afterwards. Closing it again does nothing.
-func (p *Pair) Close() error { return p.close() }
+func (p *Pair) Close() error { return errors.Join(p.Local.stop(), p.Remote.stop()) }
 
 // Link returns the name of the cluster link.
-func (p *Pair) Link() string { return p.link }
-
-// Cluster is one of a pair's clusters.
-type Cluster struct {
-	// ID is the cluster's id.
-	ID string
-	// Endpoint is the URL that it is served at.
-	Endpoint string
-
-	pair    *Pair
-	peer    *Cluster
-	network *memory // nil on loopback
-
-	clock time.Duration // by how much it is ahead
-
-	// Under the pair's mu.
-	topics map[string]*topic
-	onList func([]mirror.Mirror) []mirror.Mirror
-	onLink func(mirror.LinkInfo) mirror.LinkInfo
-	faults []*armed
-	tokens map[string]string // bearer token to the identity pool it needs
-	limits limiter
-	draw   *rand.Rand
-
-	busy chan struct{} // held by the one request that is worked at
-}
-
-func newCluster(p *Pair, id string) *Cluster {
-	return &Cluster{
-		ID: id, pair: p, topics: map[string]*topic{}, tokens: map[string]string{},
-		limits: newLimiter(p.opts.Rate),
-		draw:   rand.New(rand.NewPCG(p.opts.Seed, 1)), //nolint:gosec // it draws latencies
-		busy:   make(chan struct{}, 1),
-	}
-}
-
-// Config returns a Config that is ready to use with the cluster: its endpoint, id and API key, and what
-// else the Options ask for.
-func (c *Cluster) Config() mirror.Config {
-	cfg := mirror.Config{
-		Endpoint:   c.Endpoint,
-		ClusterID:  c.ID,
-		Credential: mirror.APIKey(c.key(), c.secret()),
-		PathPrefix: c.pair.opts.PathPrefix,
-	}
-	if c.network != nil {
-		cfg.DialContext = c.network.dialer(netip.AddrFrom4([4]byte{127, 0, 0, 1}))
-	}
-	if c.pair.opts.NoCredential {
-		cfg.Credential = mirror.NoCredential()
-	}
-	if c.pair.opts.TLS {
-		cfg.TLS = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: c.pair.roots}
-	}
-	return cfg
-}
-
-// ConfigFrom is Config for a client at another address, which Rate.PerClient counts by itself. On loopback
-// it must be an address of this machine, such as 127.0.0.2 on Linux. Config's clients are at 127.0.0.1.
-func (c *Cluster) ConfigFrom(address netip.Addr) mirror.Config {
-	cfg := c.Config()
-	if c.network != nil {
-		cfg.DialContext = c.network.dialer(address)
-	} else {
-		from := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(address, 0))}
-		cfg.DialContext = from.DialContext
-	}
-	return cfg
-}
-
-// key and secret are the API key that may do everything on this cluster, and only there.
-func (c *Cluster) key() string    { return c.ID + "-key" }
-func (c *Cluster) secret() string { return c.ID + "-secret" }
-
-// APIKey returns the cluster's API key and secret, for clients that are not in Go.
-func (c *Cluster) APIKey() (key, secret string) { return c.key(), c.secret() }
-
-// Forbidden returns a credential that the cluster knows and that has no rights: it gets a
-// 403 with 40301.
-func (c *Cluster) Forbidden() mirror.Credential { return mirror.APIKey("forbidden-key", c.secret()) }
-
-// AcceptToken makes the cluster accept a bearer token, from now on. With an identity pool that is
-// not "", the request must name that pool too.
-func (c *Cluster) AcceptToken(token, identityPool string) {
-	c.pair.mu.Lock()
-	defer c.pair.mu.Unlock()
-	c.tokens[token] = identityPool
-}
-
-// RevokeToken makes the cluster refuse a bearer token, from now on.
-func (c *Cluster) RevokeToken(token string) {
-	c.pair.mu.Lock()
-	defer c.pair.mu.Unlock()
-	delete(c.tokens, token)
-}
-
-// serve starts the cluster's endpoint. The function that it returns stops it and waits for all of it
-// to end.
-func (c *Cluster) serve(network *memory) (stop func() error, err error) {
-	var listener net.Listener
-	if c.pair.opts.InMemory {
-		listener = network.listen()
-		c.network = network
-	} else if listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil { //nolint:noctx // it does not wait
-		return nil, err
-	}
-	c.Endpoint = "http://" + listener.Addr().String()
-	if c.pair.opts.TLS {
-		c.Endpoint = "https://" + listener.Addr().String()
-		own := tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{c.pair.certificate}}
-		listener = tls.NewListener(listener, &own)
-	}
-	var running sync.WaitGroup
-	server := &http.Server{
-		Handler:           c,
-		ErrorLog:          slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), // such as a client without TLS
-		ReadHeaderTimeout: time.Minute,
-		ConnState: func(_ net.Conn, s http.ConnState) {
-			switch s {
-			case http.StateNew:
-				running.Add(1)
-			case http.StateClosed, http.StateHijacked: // who hijacks closes it
-				running.Done()
-			}
-		},
-	}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
-	return func() error {
-		err := server.Close()
-		if end := <-served; !errors.Is(end, http.ErrServerClosed) {
-			err = errors.Join(err, end)
-		}
-		running.Wait()
-		return err
-	}, nil
-}
+func (p *Pair) Link() string { return p.opts.Link }

@@ -1,122 +1,62 @@
 package mirrortest
 
 import (
-	"bytes"
-	"fmt"
+	"cmp"
+	"maps"
 	"net/http"
-	"net/url"
-	"regexp"
 	"slices"
 	"time"
-
-	"github.com/seed25095279/clusterlink-go/gen"
-	"github.com/seed25095279/clusterlink-go/pkg/mirror"
 )
 
 // OnList has f see and change what the cluster says in every list of its mirror topics, from now on: rows
-// that are late, stale, shuffled, foreign or missing. It is called with a copy, one list at a time, and must
-// not call the Pair. Nil ends it.
-func (c *Cluster) OnList(f func([]mirror.Mirror) []mirror.Mirror) {
+// that are stale, foreign or missing. It is called with a copy, one list at a time, and must not call the
+// Pair. In a row that f adds, Link "" is the link of the list, and Source "" is Topic. Nil ends it.
+func (c *Cluster) OnList(f func([]Mirror) []Mirror) {
 	c.pair.mu.Lock()
 	defer c.pair.mu.Unlock()
 	c.onList = f
 }
 
-// OnLink has f see and change what the cluster says of its side of the link, from now on. Nil ends it.
-func (c *Cluster) OnLink(f func(mirror.LinkInfo) mirror.LinkInfo) {
+// OnLink has f change what the cluster says of its side of each link, from now on. Nil ends it.
+func (c *Cluster) OnLink(f func(*Link)) {
 	c.pair.mu.Lock()
 	defer c.pair.mu.Unlock()
 	c.onLink = f
 }
 
-// SetStatus gives a mirror topic a status, as if something had happened to it by itself. Changes that were
-// under way are dropped.
-func (c *Cluster) SetStatus(name string, s mirror.Status) {
-	c.change(name, func(t *topic) { t.goThrough([]mirror.Status{s}, 0) })
-}
-
-// SetError gives a mirror topic the name of what is wrong with it; "" is NO_ERROR.
-func (c *Cluster) SetError(name, code string) {
-	c.change(name, func(t *topic) { t.mirrorError = code })
-}
-
-// SetReasons gives a mirror topic the reasons why a change of it does not succeed. As long as it has any, its
-// status does not change by itself.
-func (c *Cluster) SetReasons(name string, reasons ...mirror.Reason) {
-	c.change(name, func(t *topic) { t.reasons = slices.Clone(reasons) })
-}
-
-// SetPartitions sets how far a topic's partitions are behind.
-func (c *Cluster) SetPartitions(name string, partitions ...Partition) {
-	c.change(name, func(t *topic) { t.partitions = slices.Clone(partitions) })
-}
-
-func (c *Cluster) change(name string, do func(*topic)) {
-	c.pair.mu.Lock()
-	defer c.pair.mu.Unlock()
-	if t := c.topics[name]; t != nil {
-		t.statusNow()
-		do(t)
-	}
-}
-
 // now is the time by the cluster's own clock.
 func (c *Cluster) now() time.Time { return time.Now().Add(c.clock) }
 
-// readPath is the path of an operation that reads, after the prefix: cluster, link, and what of it.
-var readPath = regexp.MustCompile(`^/v3/clusters/([^/]+)/links/([^/]+)(|/configs|/mirrors|/mirrors/([^/]+))$`)
-
-// readable makes out what a GET asks for, or why it is refused. The pair's mu is held.
-func (c *Cluster) readable(r *http.Request, path string) (q query, refused *response) {
-	parts := readPath.FindStringSubmatch(path)
-	switch {
-	case parts == nil || parts[1] != url.PathEscape(c.ID):
-		return q, failure(http.StatusNotFound, 404, "HTTP 404 Not Found")
-	case r.Method != http.MethodGet:
-		return q, failure(http.StatusMethodNotAllowed, 405, "HTTP 405 Method Not Allowed")
-	case parts[2] != url.PathEscape(c.pair.link):
-		return q, noLink(parts[2])
-	}
-	q.reads = parts[3]
-	switch {
-	case parts[4] != "":
-		q.reads = "/mirrors/"
-		name, _ := url.PathUnescape(parts[4]) // what does not unescape is not a URL
-		q.topics = []string{name}
-	case q.reads == "/mirrors":
-		q.topics = c.names()
-	}
-	for flag, set := range map[string]*bool{"include_state_transition_errors": &q.reasons, "include_tasks": &q.tasks} {
-		*set = r.URL.Query().Get(flag) == "true"
-	}
-	q.status = mirror.Status(r.URL.Query().Get("mirror_status"))
-	return q, nil
-}
-
 // tell answers a request that reads. The pair's mu is held.
 func (c *Cluster) tell(q query, fault *Fault) response {
-	switch q.reads {
-	case "":
-		return jsonAnswer(http.StatusOK, mustJSON(c.linkData(q.tasks)))
-	case "/configs":
-		return c.list("KafkaLinkConfigDataList", "/configs", c.configs())
-	case "/mirrors/":
-		t := c.topics[q.topics[0]]
-		switch {
-		case fault == nil || fault.Topic != q.topics[0]:
-		case fault.Do.kind == doRow:
-			return jsonAnswer(http.StatusOK, []byte(fault.Do.row))
-		case fault.Do.kind == doLeaveOut:
-			t = nil
-		}
-		if t == nil || t.statusNow() == "" {
-			return *failure(http.StatusNotFound, 404, "The mirror topic doesn't exist: %s", q.topics[0])
-		}
-		return jsonAnswer(http.StatusOK, mustJSON(c.mirrorData(c.mirror(q.topics[0], q.reasons))))
+	at := time.Now()
+	if fault != nil {
+		at = at.Add(-fault.Do.late)
 	}
-	mirrors := []mirror.Mirror{}
+	switch q.reads {
+	case readLink:
+		return jsonAnswer(http.StatusOK, mustJSON(c.linkRow(q.link, q.tasks)))
+	case readConfigs:
+		return list("KafkaLinkConfigDataList", c.url("links", q.link, "configs"), c.configs(q.link))
+	case readGroup:
+		return c.group(q.group)
+	case readMirror:
+		if t := c.topics[q.topics[0]]; t != nil && t.link == q.link && t.at(at).status != "" {
+			m := c.mirror(t, at)
+			if q.reasons {
+				m.Reasons = t.heldBy()
+			}
+			if row := fault.encode(m.Topic, c.mirrorRow(m)); row != nil {
+				return jsonAnswer(http.StatusOK, row)
+			}
+		}
+		return *failure(http.StatusNotFound, 404, "The mirror topic doesn't exist: %s", q.topics[0])
+	}
+	mirrors := []Mirror{}
 	for _, name := range q.topics {
-		mirrors = append(mirrors, c.mirror(name, false))
+		if t := c.topics[name]; t.at(at).status != "" {
+			mirrors = append(mirrors, c.mirror(t, at))
+		}
 	}
 	if c.pair.opts.Shuffle {
 		c.draw.Shuffle(len(mirrors), func(i, j int) { mirrors[i], mirrors[j] = mirrors[j], mirrors[i] })
@@ -129,137 +69,95 @@ func (c *Cluster) tell(q query, fault *Fault) response {
 		if q.status != "" && m.Status != q.status {
 			continue
 		}
-		row := mustJSON(c.mirrorData(m))
-		if fault != nil && fault.Topic == m.Topic {
-			switch fault.Do.kind {
-			case doRow:
-				row = []byte(fault.Do.row)
-			case doLeaveOut:
-				continue
-			}
+		m.Link, m.Source = cmp.Or(m.Link, q.link), cmp.Or(m.Source, m.Topic)
+		if row := fault.encode(m.Topic, c.mirrorRow(m)); row != nil {
+			rows = append(rows, row)
 		}
-		rows = append(rows, row)
 	}
-	return c.list("KafkaMirrorDataList", "/mirrors", rows)
+	return list("KafkaMirrorDataList", c.url("links", q.link, "mirrors"), rows)
 }
 
-// list is an answer with rows. They are joined by hand, for one that was injected need not be JSON.
-func (c *Cluster) list(kind, path string, rows [][]byte) response {
-	head := mustJSON(gen.ResourceCollection{
-		Kind: kind, Metadata: gen.ResourceCollectionMetadata{Self: c.self() + path},
+// mirror is a mirror topic as it was at a time.
+func (c *Cluster) mirror(t *topic, at time.Time) Mirror {
+	s := t.at(at)
+	return Mirror{
+		Link: t.link, Topic: t.name, Source: t.name, Status: s.status, Since: s.since.Add(c.clock), Error: s.err,
+		Partitions: slices.Clone(s.partitions),
+	}
+}
+
+func (c *Cluster) mirrorRow(m Mirror) members {
+	row := object("KafkaMirrorData", c.url("links", m.Link, "mirrors", m.Topic), "", members{
+		"link_name": m.Link, "mirror_topic_name": m.Topic, "source_topic_name": m.Source,
+		"num_partitions": len(m.Partitions), "mirror_lags": c.lagRows(m.Status, m.Partitions),
+		"mirror_status": m.Status, "mirror_topic_error": cmp.Or(m.Error, "NO_ERROR"), "state_time_ms": m.Since.UnixMilli(),
 	})
-	body := fmt.Sprintf(`%s,"data":[%s]}`, bytes.TrimSuffix(head, []byte("}")), bytes.Join(rows, []byte(",")))
-	return jsonAnswer(http.StatusOK, []byte(body))
-}
-
-// mirror is a mirror topic as it is now.
-func (c *Cluster) mirror(name string, reasons bool) mirror.Mirror {
-	t := c.topics[name]
-	m := mirror.Mirror{
-		Topic: name, Source: name, Status: t.statusNow(), Since: t.since.Add(c.clock), Error: t.mirrorError,
-		Partitions: len(t.partitions),
-	}
-	for i, p := range t.partitions {
-		m.Lags = append(m.Lags, mirror.PartitionLag{
-			Partition: i, Lag: mirror.Number(p.Lag), LastSourceFetchOffset: mirror.Number(p.LastSourceFetchOffset),
-		})
-	}
-	if reasons {
-		m.Reasons = slices.Clone(t.reasons)
-	}
-	return m
-}
-
-// mirrorData is the row of a mirror topic.
-func (c *Cluster) mirrorData(m mirror.Mirror) gen.ListMirrorTopicsResponseData {
-	code := m.Error
-	if code == "" {
-		code = "NO_ERROR"
-	}
-	row := gen.ListMirrorTopicsResponseData{
-		Kind: "KafkaMirrorData", Metadata: gen.ResourceMetadata{Self: c.self() + "/mirrors/" + url.PathEscape(m.Topic)},
-		LinkName: c.pair.link, MirrorTopicName: m.Topic, SourceTopicName: m.Source, NumPartitions: m.Partitions,
-		MirrorLags: gen.MirrorLags{}, MirrorStatus: string(m.Status), MirrorTopicError: &code,
-		StateTimeMs: m.Since.UnixMilli(),
-	}
-	for _, p := range m.Lags {
-		row.MirrorLags = append(row.MirrorLags, gen.MirrorLag{
-			Partition: p.Partition, Lag: int64(p.Lag), LastSourceFetchOffset: int64(p.LastSourceFetchOffset),
-		})
-	}
-	for _, r := range m.Reasons {
-		one := gen.LinkTaskError{ErrorCode: r.Code, ErrorMessage: r.Message}
-		row.MirrorStateTransitionErrors = append(row.MirrorStateTransitionErrors, one)
+	if m.Reasons != nil {
+		row["mirror_state_transition_errors"] = m.Reasons
 	}
 	return row
 }
 
-// link is the cluster's side of the link.
-func (c *Cluster) link() mirror.LinkInfo {
-	info := mirror.LinkInfo{
-		Name: c.pair.link, ClusterID: c.ID, RemoteClusterID: c.peer.ID, ID: "link-id-1", State: "ACTIVE",
-		Mode: "BIDIRECTIONAL", Tasks: []mirror.LinkTask{{Name: "ConsumerOffsetSync", State: "ACTIVE"}},
+// link is the cluster's side of a link.
+func (c *Cluster) link(name string) Link {
+	l := Link{
+		Name: name, ID: "id-of-" + name, RemoteClusterID: c.peer.ID, State: "ACTIVE",
+		Tasks: []Task{{Name: "ConsumerOffsetSync", State: "ACTIVE"}},
+		Configs: map[string]string{
+			"link.mode": "BIDIRECTIONAL", "cluster.link.prefix": "",
+			"consumer.offset.sync.enable": "true", "consumer.offset.sync.ms": "30000",
+			"consumer.offset.group.filters": `{"groupFilters":[{"name":"*","patternType":"LITERAL","filterType":"INCLUDE"}]}`,
+			"acl.sync.enable":               "false", "auto.create.mirror.topics.enable": "false",
+		},
 	}
 	if c.onLink != nil {
-		info = c.onLink(info)
+		c.onLink(&l)
 	}
-	return info
+	return l
 }
 
-func (c *Cluster) linkData(tasks bool) gen.ListLinksResponseData {
-	info := c.link()
-	code := info.Error
-	if code == "" {
-		code = "NO_ERROR"
-	}
-	data := gen.ListLinksResponseData{
-		Kind: "KafkaLinkData", Metadata: gen.ResourceMetadata{Self: c.self()}, LinkName: info.Name,
-		ClusterLinkID: info.ID, RemoteClusterID: &info.RemoteClusterID, LinkState: &info.State, LinkError: &code,
-		LinkErrorMessage: &info.ErrorMessage, TopicNames: append([]string{}, c.names()...),
-	}
-	if !tasks {
-		return data
-	}
-	for _, t := range info.Tasks {
-		task := gen.LinkTask{TaskName: t.Name, State: t.State, Errors: []gen.LinkTaskError{}}
-		for _, e := range t.Errors {
-			task.Errors = append(task.Errors, gen.LinkTaskError{ErrorCode: e.Code, ErrorMessage: e.Message})
+func (c *Cluster) linkRow(name string, tasks bool) members {
+	l := c.link(name)
+	row := object("KafkaLinkData", c.url("links", name), "", members{
+		"link_name": l.Name, "cluster_link_id": l.ID, "remote_cluster_id": l.RemoteClusterID, "link_state": l.State,
+		"link_error": cmp.Or(l.Error, "NO_ERROR"), "link_error_message": l.ErrorMessage, "topic_names": c.names(name),
+	})
+	if tasks {
+		for i := range l.Tasks {
+			l.Tasks[i].Errors = append([]Reason{}, l.Tasks[i].Errors...) // [] and not null
 		}
-		data.Tasks = append(data.Tasks, task)
+		row["tasks"] = l.Tasks
 	}
-	return data
+	return row
 }
 
-func (c *Cluster) configs() (rows [][]byte) {
-	info := c.link()
-	config := func(name string, value *string) {
-		rows = append(rows, mustJSON(gen.ListLinkConfigsResponseData{
-			Kind: "KafkaLinkConfigData", Metadata: gen.ResourceMetadata{Self: c.self()}, ClusterID: c.ID,
-			LinkName: info.Name, Name: name, Value: value, Source: "DYNAMIC_CLUSTER_LINK_CONFIG", Synonyms: []string{},
-		}))
+func (c *Cluster) configs(link string) (rows [][]byte) {
+	l := c.link(link)
+	for _, name := range slices.Sorted(maps.Keys(l.Configs)) {
+		row := members{
+			"cluster_id": c.ID, "link_name": l.Name, "name": name, "value": nil, "is_default": false,
+			"is_read_only": false, "is_sensitive": false, "source": "DYNAMIC_CLUSTER_LINK_CONFIG", "synonyms": []string{},
+		}
+		if l.Configs[name] != "" {
+			row["value"] = l.Configs[name]
+		}
+		rows = append(rows, mustJSON(object("KafkaLinkConfigData", c.url("links", link), "", row)))
 	}
-	prefix := &info.Prefix
-	if info.Prefix == "" {
-		prefix = nil // as real servers have it (observed)
-	}
-	config("link.mode", &info.Mode)
-	config("cluster.link.prefix", prefix)
-	config("consumer.offset.sync.ms", new("30000"))
 	return rows
 }
 
-// self is the URL of the cluster's side of the link.
-func (c *Cluster) self() string {
-	return c.Endpoint + c.prefix() + "/v3/clusters/" + url.PathEscape(c.ID) + "/links/" + url.PathEscape(c.pair.link)
-}
-
-// failure is an error of Kafka's shape.
-func failure(status, code int, format string, args ...any) *response {
-	a := errorAnswer(status, code, fmt.Sprintf(format, args...))
-	return &a
-}
-
-func noLink(escaped string) *response {
-	link, _ := url.PathUnescape(escaped) // what does not unescape is not a URL
-	return failure(http.StatusNotFound, 404, "The cluster link doesn't exist: %s", link)
+func (c *Cluster) group(id string) response {
+	i := slices.IndexFunc(c.groups, func(g Group) bool { return g.ID == id })
+	if i < 0 {
+		return *failure(http.StatusNotFound, 40403, "Consumer group '%s' is not on cluster '%s'", id, c.ID)
+	}
+	self := c.url("consumer-groups", id)
+	row := members{
+		"cluster_id": c.ID, "consumer_group_id": id, "is_simple": false, "is_mixed_consumer_group": false,
+		"partition_assignor": "org.apache.kafka.clients.consumer.RoundRobinAssignor", "type": "CLASSIC",
+		"state": c.groups[i].State, "coordinator": members{"related": c.url("brokers", "1")},
+		"consumers": members{"related": self + "/consumers"}, "lag_summary": members{"related": self + "/lag-summary"},
+	}
+	name := "crn:///kafka=" + c.ID + "/consumer-group=" + id
+	return jsonAnswer(http.StatusOK, mustJSON(object("KafkaConsumerGroup", self, name, row)))
 }

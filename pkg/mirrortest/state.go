@@ -8,86 +8,135 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
 )
 
-// topic is a topic on one of the clusters. Its status is "" if it never was a mirror.
+// topic is a topic on one of the clusters.
 type topic struct {
-	status     mirror.Status
-	since      time.Time       // when status began
-	next       []mirror.Status // what status becomes, one after the other
-	every      time.Duration   // each of them after this time
-	partitions []Partition
+	name, link string
+	cluster    *Cluster
+	other      *topic  // on the other cluster
+	states     []state // the last one is the present state
+
+	next    []mirror.Status // the statuses that follow
+	due     time.Time       // when the first of next begins
+	every   time.Duration   // how long each status lasts
+	waits   bool            // whether active consumer groups hold up the change
+	reasons []Reason
+
 	// oldSource says that the topic on the other cluster was a mirror of this one when it was stopped.
 	oldSource bool
 	// ahead is, for each partition of a former source, how many messages it has that its former mirror
 	// never got; nil for none.
 	ahead []int64
 
-	mirrorError string
-	reasons     []mirror.Reason
-
-	requests, applied map[mirror.Verb]int
+	sent, applied map[mirror.Verb]int
 }
 
-func newTopic(s mirror.Status, partitions []Partition) *topic {
+// state is how a topic looks from a moment on.
+type state struct {
+	from       time.Time
+	status     mirror.Status // "" if the topic never was a mirror
+	since      time.Time     // when the status began
+	err        string        // mirror_topic_error; "" is NO_ERROR
+	partitions []Partition
+}
+
+func newTopic(c *Cluster, t Topic, s mirror.Status, partitions []Partition) *topic {
+	first := state{from: time.Now(), status: s, since: time.Now().Add(-t.Age), partitions: slices.Clone(partitions)}
 	return &topic{
-		status: s, since: time.Now(), partitions: slices.Clone(partitions),
-		requests: map[mirror.Verb]int{}, applied: map[mirror.Verb]int{},
+		name: t.Name, link: t.Link, cluster: c, states: []state{first},
+		sent: map[mirror.Verb]int{}, applied: map[mirror.Verb]int{},
 	}
 }
 
-// statusNow returns the status after all the changes that have fallen due.
-func (t *topic) statusNow() mirror.Status {
-	for len(t.next) > 0 && len(t.reasons) == 0 && time.Since(t.since) >= t.every {
-		t.status, t.since, t.next = t.next[0], t.since.Add(t.every), t.next[1:]
-		t.fetches()
+// now carries out the changes that are due, and returns the present state.
+func (t *topic) now() state {
+	for len(t.next) > 0 {
+		wait := time.Until(t.due)
+		if len(t.heldBy()) > 0 {
+			t.due = t.due.Add(max(0, -wait)) // when what holds it up goes, the change goes on at once
+			break
+		}
+		if wait > 0 {
+			break
+		}
+		t.become(t.next[0], t.due)
+		t.next, t.due = t.next[1:], t.due.Add(t.every)
 	}
-	return t.status
+	return t.states[len(t.states)-1]
 }
 
-// fetches has a mirror that has become ACTIVE fetch from each partition.
-func (t *topic) fetches() {
-	if t.status != mirror.StatusActive {
-		return
+// at returns the state at an earlier time.
+func (t *topic) at(when time.Time) state {
+	t.now()
+	for _, s := range slices.Backward(t.states) {
+		if !s.from.After(when) {
+			return s
+		}
 	}
-	for i := range t.partitions {
-		t.partitions[i].LastSourceFetchOffset = max(0, t.partitions[i].LastSourceFetchOffset)
-	}
+	return t.states[0]
 }
 
-// goThrough begins with the first of the statuses, and comes to the last after the given time.
-func (t *topic) goThrough(statuses []mirror.Status, settle time.Duration) {
-	if len(statuses) == 0 {
-		return
+// heldBy returns why the change that is under way does not go on.
+func (t *topic) heldBy() []Reason {
+	reasons := slices.Clone(t.reasons)
+	if t.waits && len(t.next) > 0 {
+		for _, g := range t.cluster.groups {
+			if g.active() && slices.Contains(g.Topics, t.name) {
+				reasons = append(reasons, Reason{"CONSUMER_GROUP_IN_USE_ERROR", "Consumer group '" + g.ID + "' is active"})
+			}
+		}
 	}
-	t.status, t.since, t.next = statuses[0], time.Now(), statuses[1:]
-	t.fetches()
-	t.every = settle / time.Duration(max(1, len(t.next)))
+	return reasons
 }
 
-// Status returns the mirror status that a topic has now; "" if it is not a mirror, or not there.
-func (c *Cluster) Status(name string) mirror.Status {
-	c.pair.mu.Lock()
-	defer c.pair.mu.Unlock()
-	if t := c.topics[name]; t != nil {
-		return t.statusNow()
-	}
-	return ""
+// change adds a state to those that the topic has had.
+func (t *topic) change(from time.Time, do func(*state)) {
+	s := t.states[len(t.states)-1]
+	s.from = from
+	do(&s)
+	t.states = append(t.states, s)
+}
+
+// become gives the topic a status. A mirror that becomes ACTIVE fetches up to where its source is.
+func (t *topic) become(status mirror.Status, at time.Time) {
+	t.change(at, func(s *state) {
+		s.status, s.since = status, at
+		if status != mirror.StatusActive {
+			return
+		}
+		source := t.other.states[len(t.other.states)-1].partitions
+		s.partitions = slices.Clone(s.partitions)
+		for i := range min(len(source), len(s.partitions)) {
+			s.partitions[i].LastSourceFetchOffset = max(s.partitions[i].LastSourceFetchOffset, source[i].LastSourceFetchOffset)
+		}
+	})
+}
+
+// goThrough begins with the first of the statuses, and comes to the last one after the given time.
+func (t *topic) goThrough(statuses []mirror.Status, takes time.Duration) {
+	now := time.Now()
+	t.become(statuses[0], now)
+	t.next = statuses[1:]
+	t.every = takes / time.Duration(max(1, len(t.next)))
+	t.due = now.Add(t.every)
 }
 
 // transition is what a verb does to a topic.
 type transition struct {
-	// from are the statuses that it starts from; "" is that of a topic that never was a mirror.
+	// from are the statuses that the verb starts from; "" is that of a topic that never was a mirror.
 	from []mirror.Status
 	// restores says that the topic must be an old source, and the one on the other cluster be stopped.
 	restores bool
-	// here and there are the statuses that the topic, and the one on the other cluster, go through; none
-	// if it stays as it is.
+	// waits says that a consumer group that is active on the cluster holds the change up.
+	waits bool
+	// here and there are the statuses that the topic, and the one on the other cluster, go through. The
+	// other one stays as it is if there are none.
 	here, there []mirror.Status
-	// also is what else it does; nil for nothing.
+	// also is what else the verb does; nil for nothing.
 	also func(here, there *topic)
 }
 
 // stops tells whether the verb stops the mirror.
-func (t transition) stops() bool { return len(t.here) > 0 && t.here[0] == mirror.StatusPendingStopped }
+func (t transition) stops() bool { return t.here[0] == mirror.StatusPendingStopped }
 
 var (
 	mirroring = []mirror.Status{mirror.StatusActive, mirror.StatusPaused}
@@ -103,7 +152,7 @@ var transitions = map[mirror.Verb]transition{
 		from: mirroring, here: stopping, there: []mirror.Status{mirror.StatusPendingMirror, mirror.StatusActive},
 	},
 	mirror.VerbPromote: {
-		from: mirroring, here: stopping,
+		from: mirroring, here: stopping, waits: true,
 		also: func(here, there *topic) { here.oldSource, there.oldSource, there.ahead = false, true, nil },
 	},
 	mirror.VerbFailover: {
@@ -111,13 +160,13 @@ var transitions = map[mirror.Verb]transition{
 			mirror.StatusSourceUnavailable),
 		here: stopping,
 		also: func(here, there *topic) {
-			here.oldSource, there.oldSource, there.ahead = false, true, lags(here.partitions)
+			here.oldSource, there.oldSource, there.ahead = false, true, lags(here.now().partitions)
 		},
 	},
 	mirror.VerbPause:  {from: mirroring, here: []mirror.Status{mirror.StatusPaused}},
 	mirror.VerbResume: {from: mirroring, here: []mirror.Status{mirror.StatusActive}},
 	mirror.VerbTruncateAndRestore: {
-		from: []mirror.Status{"", mirror.StatusStopped}, restores: true,
+		from: []mirror.Status{"", mirror.StatusStopped}, restores: true, waits: true,
 		here: []mirror.Status{mirror.StatusPendingSetupForRestore, mirror.StatusPendingRestore, mirror.StatusActive},
 		also: func(here, _ *topic) { here.ahead = nil },
 	},
@@ -137,51 +186,105 @@ type refusal struct {
 	message string
 }
 
+func (r refusal) put(row members) { row["error_code"], row["error_message"] = r.code, r.message }
+
 // refuse returns why a verb cannot be done to a topic now; nil if it can. The pair's mu is held.
-func (c *Cluster) refuse(verb mirror.Verb, name string) *refusal {
+func (c *Cluster) refuse(verb mirror.Verb, link, name string) *refusal {
 	t, how := c.topics[name], transitions[verb]
 	if t == nil {
-		return &refusal{mirror.CodeUnknownTopic, fmt.Sprintf("Topic '%s' is not on cluster '%s'", name, c.ID)}
+		return &refusal{40403, fmt.Sprintf("Topic '%s' is not on cluster '%s'", name, c.ID)}
 	}
-	s := t.statusNow()
-	other := c.peer.topics[name].statusNow()
+	s, other := t.now().status, t.other.now().status
+	starts := t.link == link && slices.Contains(how.from, s)
 	switch {
-	case slices.Contains(how.from, s) && how.restores && other != mirror.StatusStopped:
+	case starts && how.restores && other != mirror.StatusStopped:
 		return &refusal{400, fmt.Sprintf("The mirror of topic '%s' on the other cluster has not stopped", name)}
-	case slices.Contains(how.from, s) && how.restores && !t.oldSource:
+	case starts && how.restores && !t.oldSource:
 		return &refusal{400, fmt.Sprintf("Topic '%s' is not the source that the stopped mirror had", name)}
-	case slices.Contains(how.from, s):
+	case starts:
 		return nil
-	case how.stops() && (s == mirror.StatusStopped || s == mirror.StatusPendingStopped):
-		return &refusal{400, fmt.Sprintf("Topic '%s' has already stopped its mirror from '%s'", name, c.pair.link)}
-	case s == "":
+	case s == "" || t.link != link:
 		return &refusal{404, "The mirror topic doesn't exist: " + name}
+	case how.stops() && (s == mirror.StatusStopped || s == mirror.StatusPendingStopped):
+		return &refusal{400, fmt.Sprintf("Topic '%s' has already stopped its mirror from '%s'", name, link)}
 	}
 	return &refusal{400, fmt.Sprintf("Topic '%s' does not allow %s while its mirror is %s", name, verb, s)}
 }
 
-// apply does it. The pair's mu is held.
+// apply does what the verb does. The pair's mu is held.
 func (c *Cluster) apply(verb mirror.Verb, name string) {
-	here, there, how := c.topics[name], c.peer.topics[name], transitions[verb]
+	here, how := c.topics[name], transitions[verb]
 	here.applied[verb]++
-	if len(how.here) > 1 || here.status != how.here[0] { // a second pause or resume does nothing
-		here.goThrough(how.here, c.pair.opts.Settle)
+	if len(how.here) > 1 || here.now().status != how.here[0] { // a second pause or resume does nothing
+		here.goThrough(how.here, c.pair.opts.Takes)
 	}
-	there.goThrough(how.there, c.pair.opts.Settle)
+	here.waits = how.waits
+	if len(how.there) > 0 {
+		here.other.goThrough(how.there, c.pair.opts.Takes)
+	}
 	if how.also != nil {
-		how.also(here, there)
+		how.also(here, here.other)
 	}
 }
 
-// names returns the cluster's topics that are or were mirrors, sorted: those that a pattern can
-// select. The pair's mu is held.
-func (c *Cluster) names() []string {
-	var names []string
+// names returns the topics of a link that are or were mirrors on the cluster, sorted: those that a pattern
+// can select. The pair's mu is held.
+func (c *Cluster) names(link string) []string {
+	names := []string{}
 	for name, t := range c.topics {
-		if t.statusNow() != "" {
+		if t.link == link && t.now().status != "" {
 			names = append(names, name)
 		}
 	}
 	slices.Sort(names)
 	return names
+}
+
+// Status returns the mirror status that a topic has now; "" if it is not a mirror, or not there.
+func (c *Cluster) Status(name string) (s mirror.Status) {
+	c.change(name, func(t *topic) { s = t.now().status })
+	return s
+}
+
+// SetStatus gives a mirror topic a status, as if something had happened to it by itself. Changes that were
+// under way are dropped.
+func (c *Cluster) SetStatus(name string, s mirror.Status) {
+	c.change(name, func(t *topic) { t.goThrough([]mirror.Status{s}, 0) })
+}
+
+// SetError gives a mirror topic the name of what is wrong with it; "" is NO_ERROR.
+func (c *Cluster) SetError(name, code string) {
+	c.change(name, func(t *topic) { t.change(time.Now(), func(s *state) { s.err = code }) })
+}
+
+// SetReasons gives a mirror topic the reasons why a change of it does not succeed. As long as it has any, its
+// status does not change by itself.
+func (c *Cluster) SetReasons(name string, reasons ...Reason) {
+	c.change(name, func(t *topic) { t.reasons = slices.Clone(reasons) })
+}
+
+// SetPartitions sets how far a topic's partitions are behind.
+func (c *Cluster) SetPartitions(name string, partitions ...Partition) {
+	partitions = slices.Clone(partitions)
+	c.change(name, func(t *topic) { t.change(time.Now(), func(s *state) { s.partitions = partitions }) })
+}
+
+// SetGroup adds a consumer group to the cluster, or changes it.
+func (c *Cluster) SetGroup(g Group) {
+	c.pair.mu.Lock()
+	defer c.pair.mu.Unlock()
+	for _, t := range c.topics {
+		t.now() // those that the group held up until now
+	}
+	c.groups = append(slices.DeleteFunc(c.groups, func(old Group) bool { return old.ID == g.ID }), g)
+}
+
+// change calls do with a topic that has its present state, if the topic is there.
+func (c *Cluster) change(name string, do func(*topic)) {
+	c.pair.mu.Lock()
+	defer c.pair.mu.Unlock()
+	if t := c.topics[name]; t != nil {
+		t.now()
+		do(t)
+	}
 }

@@ -3,10 +3,9 @@
 package main
 
 import (
-	"bytes"
 	"net/http"
 	"os"
-	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -14,69 +13,39 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/mirrortest"
 )
 
-// heard is what a program has printed so far.
-type heard struct {
-	text        bytes.Buffer
-	once        sync.Once
-	interrupted chan struct{} // closed when the program said that it was
-}
+// The first signal lets the batch under way be answered, and no other batch is sent. The second ends the process.
+func TestFailover_Interrupted(t *testing.T) {
+	for what, signals := range map[string][]os.Signal{
+		"INT": {os.Interrupt}, "TERM": {syscall.SIGTERM}, "HUP": {syscall.SIGHUP}, "INT twice": {os.Interrupt, os.Interrupt},
+	} {
+		t.Run(what, func(t *testing.T) {
+			pair, names, program := planned(t)
+			cmd := program()
+			pair.Local.Inject(mirrortest.Fault{AfterApply: true, Do: mirrortest.Handle(
+				func(w http.ResponseWriter, r *http.Request, proper http.Handler) {
+					for range signals {
+						// Until the process has taken one signal, a second is the same one.
+						_ = cmd.Process.Signal(signals[0])
+					}
+					if len(signals) == 1 {
+						proper.ServeHTTP(w, r)
+						return
+					}
+					for r.Context().Err() == nil {
+						_ = cmd.Process.Signal(signals[1])
+					}
+				},
+			)})
+			out, err := cmd.CombinedOutput()
+			require.Error(t, err, string(out))
+			require.Zero(t, pair.Local.Sent("t599"), string(out))
 
-func (h *heard) Write(p []byte) (int, error) {
-	n, err := h.text.Write(p)
-	if bytes.Contains(h.text.Bytes(), []byte("interrupt again to give up")) {
-		h.once.Do(func() { close(h.interrupted) })
-	}
-	return n, err
-}
-
-// interrupted runs the program, which is interrupted so often while its first batch is answered.
-func interrupted(t *testing.T, j *job, times int) (int, string) {
-	t.Helper()
-	cmd := j.command("dr-link", j.args...)
-	out := heard{interrupted: make(chan struct{})}
-	cmd.Stdout, cmd.Stderr = &out, &out
-	j.Local.Inject(mirrortest.Fault{AfterApply: true, Do: mirrortest.Handle(
-		func(w http.ResponseWriter, r *http.Request, proper http.Handler) {
-			_ = cmd.Process.Signal(os.Interrupt)
-			<-out.interrupted
-			if times == 1 {
-				proper.ServeHTTP(w, r)
-				return
+			out, err = program().CombinedOutput()
+			if err != nil { // it settled what was unknown
+				out, err = program().CombinedOutput()
 			}
-			_ = cmd.Process.Signal(os.Interrupt)
-			<-r.Context().Done() // the program gives up
-		},
-	)})
-	require.NoError(t, cmd.Start())
-	_ = cmd.Wait()
-	return cmd.ProcessState.ExitCode(), out.text.String()
-}
-
-// The first interrupt lets the batch under way come to its end, and sends no other.
-func TestFailover_InterruptedOnce(t *testing.T) {
-	j := newJob(t, 600) // two batches, after the two of the dry run
-	code, out := interrupted(t, j, 1)
-	require.Equal(t, 2, code, out)
-	require.Contains(t, out, "500 accepted, 0 failed, 0 unknown, 100 untouched")
-	require.Contains(t, out, "interrupted: run it again to go on")
-	require.Zero(t, j.Local.Requests("t599"))
-
-	code, out = j.run("dr-link", j.args...)
-	require.Equal(t, 0, code, out)
-	require.Contains(t, out, "100 of 100 would be accepted")
-	require.Contains(t, out, "clients may move: 600 of 600\n")
-	j.requireReversedOnce(t)
-}
-
-// The second interrupt gives the batch up. The journal knows of it, and following finds out.
-func TestFailover_InterruptedTwice(t *testing.T) {
-	j := newJob(t, 600)
-	code, out := interrupted(t, j, 2)
-	require.Equal(t, 2, code, out)
-	require.Contains(t, out, "0 accepted, 0 failed, 500 unknown, 100 untouched")
-
-	code, out = j.run("dr-link", j.args...)
-	require.Equal(t, 0, code, out)
-	require.Contains(t, out, "clients may move: 600 of 600\n")
-	j.requireReversedOnce(t)
+			require.NoError(t, err, string(out))
+			requireReversedOnce(t, pair, names)
+		})
+	}
 }

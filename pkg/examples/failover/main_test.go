@@ -2,16 +2,17 @@ package main
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
-	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
-	journal "github.com/seed25095279/clusterlink-go/pkg/job"
+	"github.com/seed25095279/clusterlink-go/pkg/job"
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
 	"github.com/seed25095279/clusterlink-go/pkg/mirrortest"
 )
@@ -27,180 +28,102 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// job is a pair of clusters, and what the program is called with.
-type job struct {
-	*mirrortest.Pair
-	args  []string
-	names []string
-}
-
-// newJob returns a job for so many topics that have caught up.
-func newJob(t *testing.T, topics int) *job {
-	t.Helper()
-	j := &job{}
-	var o mirrortest.Options
+func options(topics int) (o mirrortest.Options, names []string) {
 	for i := range topics {
-		name := fmt.Sprintf("t%03d", i)
-		j.names = append(j.names, name)
+		names = append(names, fmt.Sprintf("t%03d", i))
 		o.Topics = append(o.Topics, mirrortest.Topic{
-			Name: name, Partitions: []mirrortest.Partition{{LastSourceFetchOffset: 7}},
+			Name: names[i], Partitions: []mirrortest.Partition{{LastSourceFetchOffset: 7}},
 		})
 	}
-	j.Pair = mirrortest.NewPair(t, o)
-	j.args = append(
-		[]string{"-link", j.Link(), "-journal", filepath.Join(t.TempDir(), "job"), "-pause", "1ms"}, j.names...,
-	)
-	return j
+	return o, names
 }
 
-// command is the program, about to be started.
-func (j *job) command(answer string, args ...string) *exec.Cmd {
-	cmd := exec.Command(os.Args[0], args...)
-	cmd.Env = append(os.Environ(), isProgram+"=1")
-	for prefix, c := range map[string]*mirrortest.Cluster{"": j.Local, "OTHER_": j.Remote} {
-		key, secret := c.APIKey()
-		cmd.Env = append(cmd.Env, prefix+"KAFKA_REST_ENDPOINT="+c.Endpoint, prefix+"KAFKA_CLUSTER_ID="+c.ID,
-			prefix+"KAFKA_API_KEY="+key, prefix+"KAFKA_API_SECRET="+secret)
-	}
-	cmd.Stdin = strings.NewReader(answer + "\n")
-	return cmd
-}
-
-// run runs the program to its end, and returns its exit code and what it printed.
-func (j *job) run(answer string, args ...string) (int, string) {
-	cmd := j.command(answer, args...)
-	out, _ := cmd.CombinedOutput()
-	return cmd.ProcessState.ExitCode(), string(out)
-}
-
-func (j *job) requireReversedOnce(t *testing.T) {
+func client(t *testing.T, c *mirrortest.Cluster) *mirror.Client {
 	t.Helper()
-	j.Local.AssertSentOnce(t)
-	for _, name := range j.names {
-		require.Equal(t, 1, j.Local.Applied(name))
-		require.Equal(t, mirror.StatusPaused, j.Remote.Status(name))
-	}
-}
-
-func TestFailover_Done(t *testing.T) {
-	j := newJob(t, 3)
-	code, out := j.run("dr-link", j.args...)
-	require.Equal(t, 0, code, out)
-	require.Contains(t, out, "3 of 3 would be accepted\n")
-	require.Contains(t, out, "clients may move: 3 of 3\n")
-	j.requireReversedOnce(t)
-
-	code, out = j.run("dr-link", j.args...)
-	require.Zero(t, code)
-	require.Contains(t, out, "the job is finished")
-}
-
-// A topic that was not begun is found by somebody who looks, and sent again.
-func TestFailover_NotBegun(t *testing.T) {
-	j := newJob(t, 3)
-	book, err := journal.Open(j.args[3])
+	client, err := mirror.NewClient(c.Config())
 	require.NoError(t, err)
-	cfg := book.Attach(j.Local.Config())
-	client, err := mirror.NewClient(cfg)
+	return client
+}
+
+func requireReversedOnce(t *testing.T, pair *mirrortest.Pair, names []string) {
+	t.Helper()
+	pair.Local.AssertSentOnce(t)
+	for _, name := range names {
+		require.Equal(t, 1, pair.Local.Applied(name))
+		require.Equal(t, mirror.StatusPaused, pair.Remote.Status(name))
+	}
+}
+
+func TestFailover_FromTheGateToTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, names := options(3)
+		o.InMemory, o.Takes = true, time.Minute
+		pair := mirrortest.NewPair(t, o)
+		time.Sleep(time.Hour)
+		path := filepath.Join(t.TempDir(), "friday.job")
+		local, other := client(t, pair.Local), client(t, pair.Remote)
+
+		pair.Local.SetPartitions("t001", mirrortest.Partition{Lag: 5, LastSourceFetchOffset: 7})
+		require.Error(t, failover(t.Context(), local, other, path, pair.Link(), names), "a topic lags")
+		require.NoFileExists(t, path)
+
+		pair.Local.SetPartitions("t001", mirrortest.Partition{LastSourceFetchOffset: 12})
+		pair.Local.Inject(mirrortest.Fault{AfterApply: true, Do: mirrortest.Cut(0)})
+		require.NoError(t, failover(t.Context(), local, other, path, pair.Link(), names), "a lost answer is settled")
+		requireReversedOnce(t, pair, names)
+		require.NoError(t, failover(t.Context(), local, other, path, pair.Link(), names), "again")
+		requireReversedOnce(t, pair, names)
+	})
+}
+
+// A planned job of 600 topics: two batches.
+func planned(t *testing.T) (pair *mirrortest.Pair, names []string, program func() *exec.Cmd) {
+	t.Helper()
+	o, names := options(600)
+	pair = mirrortest.NewPair(t, o)
+	path := filepath.Join(t.TempDir(), "friday.job")
+	plan, err := client(t, pair.Local).Validate(t.Context(), mirror.VerbReverseAndPause, pair.Link(), mirror.Topics(names...))
 	require.NoError(t, err)
-	j.Local.Inject(mirrortest.Fault{Do: mirrortest.Cut(0)})
-	_, err = client.ReverseAndPause(t.Context(), j.Link(), mirror.Topics(j.names...))
-	require.ErrorIs(t, err, mirror.ErrOutcomeUnknown)
-	require.NoError(t, book.Close())
-
-	args := slices.Clone(j.args[:6])
-	for _, name := range j.names {
-		args = append(args, "-not-begun", name)
+	j, err := job.Create(path, plan, job.Options{})
+	require.NoError(t, err)
+	require.NoError(t, j.Close())
+	return pair, names, func() *exec.Cmd {
+		cmd := exec.Command(os.Args[0], append([]string{path, pair.Link()}, names...)...)
+		cmd.Env = append(os.Environ(), isProgram+"=1")
+		for prefix, c := range map[string]*mirrortest.Cluster{"": pair.Local, "OTHER_": pair.Remote} {
+			key, secret := c.APIKey()
+			cmd.Env = append(cmd.Env, prefix+"KAFKA_REST_ENDPOINT="+c.Endpoint, prefix+"KAFKA_CLUSTER_ID="+c.ID,
+				prefix+"KAFKA_API_KEY="+key, prefix+"KAFKA_API_SECRET="+secret)
+		}
+		return cmd
 	}
-	code, out := j.run("dr-link", append(args, j.names...)...)
-	require.Equal(t, 0, code, out)
-	for _, name := range j.names {
-		require.Equal(t, 1, j.Local.Applied(name))
-	}
-	code, out = j.run("dr-link", append([]string{"-not-begun", "t000"}, newJob(t, 1).args...)...)
-	require.Equal(t, 4, code, out)
-	require.Contains(t, out, `the report has no topic "t000"`)
 }
 
-func TestFailover_ALostAnswerIsSettled(t *testing.T) {
-	j := newJob(t, 3)
-	j.Local.Inject(mirrortest.Fault{AfterApply: true, Do: mirrortest.Cut(0)})
-	code, out := j.run("dr-link", j.args...)
-	require.Equal(t, 0, code, out)
-	require.Contains(t, out, "do not move clients: 3 unknown\n")
-	require.Contains(t, out, "clients may move: 3 of 3\n")
-	j.requireReversedOnce(t)
-}
-
-func TestFailover_NothingIsDone(t *testing.T) {
-	for name, c := range map[string]struct {
-		spoil  func(*mirrortest.Pair)
-		answer string
-		says   string
-	}{
-		"it is not confirmed": {func(*mirrortest.Pair) {}, "yes", "not confirmed"},
-		"a topic lags": {
-			func(p *mirrortest.Pair) { p.Local.SetPartitions("t001", mirrortest.Partition{Lag: 5}) }, "dr-link",
-			"1 of 3 topics not caught up: t001 is ACTIVE with a lag of 5",
+func TestFailover_KilledAndTakenUp(t *testing.T) {
+	pair, names, program := planned(t)
+	cmd := program()
+	pair.Local.Inject(mirrortest.Fault{AfterApply: true, Do: mirrortest.Handle(
+		func(_ http.ResponseWriter, r *http.Request, _ http.Handler) {
+			_ = cmd.Process.Kill()
+			<-r.Context().Done()
 		},
-		"the link is one-way": {func(p *mirrortest.Pair) {
-			p.Remote.OnLink(func(l mirror.LinkInfo) mirror.LinkInfo { l.Mode = "SOURCE"; return l })
-		}, "dr-link", "link.mode is SOURCE"},
-		"the dry run is refused": {func(p *mirrortest.Pair) {
-			p.Local.Inject(mirrortest.Fault{Do: mirrortest.Error(403, 40301, "not allowed")})
-		}, "dr-link", "not allowed"},
-		"the dry run has no verdict": {func(p *mirrortest.Pair) {
-			p.Local.Inject(mirrortest.Fault{Every: true, Do: mirrortest.Cut(0)})
-		}, "dr-link", "run the dry run again"},
-		"a cluster cannot be read": {func(p *mirrortest.Pair) {
-			p.Remote.Inject(mirrortest.Fault{Every: true, Reads: true, Do: mirrortest.Cut(0)})
-		}, "dr-link", "no response came"},
-		"the call is refused": {func(p *mirrortest.Pair) {
-			p.Local.Inject(mirrortest.Fault{Nth: 2, Do: mirrortest.Error(403, 40301, "not allowed")})
-		}, "dr-link", "not allowed"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			j := newJob(t, 3)
-			c.spoil(j.Pair)
-			code, out := j.run(c.answer, j.args...)
-			require.Equal(t, 3, code, out)
-			require.Contains(t, out, c.says)
-			for _, topic := range j.names {
-				require.Equal(t, mirror.StatusActive, j.Local.Status(topic))
-			}
-		})
-	}
-}
-
-func TestFailover_Refused(t *testing.T) {
-	j := newJob(t, 1)
-	j.Local.Inject(mirrortest.Fault{Nth: 2, Topic: "t000", Do: mirrortest.Row(
-		`{"mirror_topic_name":"t000","error_code":40301,"error_message":"not this one"}`,
 	)})
-	code, out := j.run("dr-link", j.args...)
-	require.Equal(t, 1, code, out)
-	require.Contains(t, out, "t000: 40301: not this one")
-}
+	out, _ := cmd.CombinedOutput()
+	require.Equal(t, -1, cmd.ProcessState.ExitCode(), string(out))
+	require.Zero(t, pair.Local.Sent("t599"))
 
-// A gateway that sends a request twice shows the second answer only: that the mirror had stopped already.
-func TestFailover_StoppedAlready(t *testing.T) {
-	j := newJob(t, 1)
-	j.Local.Inject(mirrortest.Fault{AfterApply: true, Topic: "t000", Do: mirrortest.Row(
-		`{"mirror_topic_name":"t000","error_code":400,"error_message":"Topic has already stopped its mirror"}`,
-	)})
-	code, out := j.run("dr-link", j.args...)
-	require.Equal(t, 0, code, out)
-	require.Contains(t, out, "clients may move: 1 of 1\n")
-	j.requireReversedOnce(t)
+	// The batch under way is unknown: the second run settles it and sends the rest.
+	out, _ = program().CombinedOutput()
+	again := program()
+	more, err := again.CombinedOutput()
+	require.NoError(t, err, string(out)+string(more))
+	requireReversedOnce(t, pair, names)
 }
 
 func TestFailover_CalledWrongly(t *testing.T) {
-	j := newJob(t, 1)
-	for _, args := range [][]string{
-		{}, {"-link", "dr-link"}, {"-what"}, j.args[:6], append([]string{"-pause", "soon"}, j.args...),
-	} {
-		code, out := j.run("dr-link", args...)
-		require.Equal(t, 4, code, out)
-	}
-	require.Empty(t, j.Journal(), "no request came")
+	cmd := exec.Command(os.Args[0], "friday.job")
+	cmd.Env = append(os.Environ(), isProgram+"=1")
+	out, err := cmd.CombinedOutput()
+	require.Error(t, err)
+	require.Contains(t, string(out), "usage")
 }

@@ -33,36 +33,44 @@ func main() {
 	}
 }
 
+// oddLink is the link of the topics that show what is hard to come by otherwise.
+const oddLink = "odd-link"
+
 func run(ctx context.Context, w io.Writer, port int) (err error) {
-	caughtUp := []mirrortest.Partition{{LastSourceFetchOffset: 340}, {LastSourceFetchOffset: 0}}
-	pair, err := mirrortest.Start(mirrortest.Options{Settle: 3 * time.Second, Topics: []mirrortest.Topic{
-		{Name: "orders.eu", Partitions: caughtUp}, {Name: "orders.us", Partitions: caughtUp},
-		{Name: "payments", Partitions: caughtUp}, {Name: "refunds", Partitions: caughtUp},
-		{Name: "lags", Partitions: []mirrortest.Partition{{Lag: 12, LastSourceFetchOffset: 340}}},
-		{
-			Name: "cut-off", Status: mirror.StatusSourceUnavailable,
-			Partitions: []mirrortest.Partition{{Lag: 12, LastSourceFetchOffset: 340}},
-		},
-		{Name: "stopped", Status: mirror.StatusStopped, Partitions: caughtUp},
-		{Name: "left-out", Partitions: caughtUp}, {Name: "lost", Partitions: caughtUp},
-		{Name: "error-429", Partitions: caughtUp}, {Name: "error-500", Partitions: caughtUp},
-		{Name: "waits", Partitions: caughtUp},
-	}})
+	caughtUp := []mirrortest.Partition{{LastSourceFetchOffset: 340}, {LastSourceFetchOffset: -1}}
+	lagging := []mirrortest.Partition{{Lag: 12, LastSourceFetchOffset: 340}}
+	topics := []mirrortest.Topic{
+		{Name: "orders.eu"}, {Name: "orders.us"}, {Name: "payments"}, {Name: "refunds"},
+		{Name: "lags", Link: oddLink, Partitions: lagging},
+		{Name: "cut-off", Link: oddLink, Partitions: lagging, Status: mirror.StatusSourceUnavailable},
+		{Name: "stopped", Link: oddLink, Status: mirror.StatusStopped}, {Name: "waits", Link: oddLink},
+		{Name: "left-out", Link: oddLink}, {Name: "lost", Link: oddLink}, {Name: "refused", Link: oddLink},
+		{Name: "error-429", Link: oddLink}, {Name: "error-500", Link: oddLink},
+	}
+	for i := range topics {
+		if topics[i].Partitions == nil {
+			topics[i].Partitions = caughtUp
+		}
+	}
+	pair, err := mirrortest.Start(mirrortest.Options{
+		Takes: 3 * time.Second, Topics: topics, Groups: [2][]mirrortest.Group{{
+			{ID: "billing", State: "STABLE", Topics: []string{"waits"}}, {ID: "shipping", State: "EMPTY"},
+		}},
+	})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, pair.Close()) }()
-	// A request for one of these shows what is hard to come by otherwise.
 	for _, f := range []mirrortest.Fault{
 		{Topic: "error-429", Do: mirrortest.RateLimited()},
 		{Topic: "error-500", Do: mirrortest.Error(500, 50003, "This server had a retriable error."), AfterApply: true},
 		{Topic: "lost", Do: mirrortest.Cut(0), AfterApply: true},
 		{Topic: "left-out", Do: mirrortest.LeaveOut(), AfterApply: true},
+		{Topic: "refused", Do: mirrortest.Refuse(400, "Topic 'refused' is refused, whatever is asked")},
 	} {
 		f.Every = true
 		pair.Local.Inject(f)
 	}
-	pair.Local.SetReasons("waits", mirror.Reason{Code: "CONSUMER_GROUP_IN_USE_ERROR", Message: "group billing is active"})
 
 	if port != 0 {
 		for i, c := range []*mirrortest.Cluster{pair.Local, pair.Remote} {
@@ -84,44 +92,66 @@ func run(ctx context.Context, w io.Writer, port int) (err error) {
 	return nil
 }
 
-// help says what there is, and how to reach it.
+// help says what there is, how to reach it, and what to try.
 func help(pair *mirrortest.Pair) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, `Two linked clusters, until you interrupt this. The link is %s on both.
+	local, remote := pair.Local.ID, pair.Remote.ID
+	b.WriteString(`Two linked clusters, until you interrupt this program. For clusterlink and mirror.ConfigFromEnv, set
+this in another terminal:
 
-mirror topics on %s: orders.eu, orders.us, payments, refunds
+`)
+	tokens := map[string]string{local: "local-token", remote: "remote-token"}
+	for i, prefix := range []string{"", "OTHER_"} {
+		c := []*mirrortest.Cluster{pair.Local, pair.Remote}[i]
+		key, secret := c.APIKey()
+		c.AcceptToken(tokens[c.ID], "")
+		fmt.Fprintf(&b, "export %[1]sKAFKA_REST_ENDPOINT=%[2]s %[1]sKAFKA_CLUSTER_ID=%[3]s "+
+			"%[1]sKAFKA_API_KEY=%[4]s %[1]sKAFKA_API_SECRET=%[5]s\n", prefix, c.Endpoint, c.ID, key, secret)
+	}
+	fmt.Fprintf(&b, "\nBearer tokens: %s for %s, %s for %s.\n", tokens[local], local, tokens[remote], remote)
+	key, secret := pair.Local.APIKey()
+	fmt.Fprintf(&b, `
+A planned failover, in this order. A change takes 3 seconds.
+
+clusterlink() { go run ./pkg/cmd/clusterlink "$@"; }
+clusterlink status %[1]s
+clusterlink check reverse-and-pause %[1]s --groups shipping
+clusterlink plan reverse-and-pause %[1]s --all --job friday.job
+clusterlink apply friday.job
+clusterlink wait friday.job
+clusterlink show friday.job
+
+The data flows back once the mirrors on %[3]s go on:
+
+clusterlink plan resume %[1]s --cluster %[3]s --topics-of friday.job:done --job back.job
+clusterlink apply back.job
+
+An unplanned failover, after a new start of this program, and the old source made a mirror:
+
+clusterlink plan failover %[1]s --all --job failover.job
+clusterlink apply failover.job
+clusterlink plan truncate-and-restore %[1]s --cluster %[3]s --topics-of failover.job:done --job restore.job
+clusterlink apply restore.job --max-messages 100
+
+Under %[2]s are topics with which something is odd:
+
 lags       has a lag of 12
-cut-off    is SOURCE_UNAVAILABLE, with a lag of 12: for an unplanned failover
+cut-off    is SOURCE_UNAVAILABLE, with a lag of 12
 stopped    has stopped its mirror already
-waits      does not get beyond PENDING_STOPPED
+waits      is consumed by the group billing on %[4]s, which is active: a promote does not end
+refused    is refused by a row of its own, in a dry run too
+left-out   is changed, and left out of the answer
 
-A call for one of these shows it for all that it asks for, so take one at a time. A dry run shows only the first:
+One of these acts on all topics of its request, so take one at a time. A dry run shows only the first:
+
 error-429  is turned away by the rate limiter
 error-500  is changed, and the answer is a 500
 lost       is changed, and the answer is lost
-left-out   is changed, and left out of the answer
 
-For mirror.ConfigFromEnv, make dry-run and the failover example:
+Any other client works too. A dry run; without validate_only=true it is done:
 
-`, pair.Link(), pair.Local.ID)
-	var tokens []string
-	for _, c := range []struct {
-		*mirrortest.Cluster
-		prefix, token string
-	}{{pair.Local, "", "local-token"}, {pair.Remote, "OTHER_", "remote-token"}} {
-		key, secret := c.APIKey()
-		c.AcceptToken(c.token, "")
-		fmt.Fprintf(&b, "export %[1]sKAFKA_REST_ENDPOINT=%[2]s %[1]sKAFKA_CLUSTER_ID=%[3]s "+
-			"%[1]sKAFKA_API_KEY=%[4]s %[1]sKAFKA_API_SECRET=%[5]s\n", c.prefix, c.Endpoint, c.ID, key, secret)
-		tokens = append(tokens, fmt.Sprintf("%s for %s", c.token, c.ID))
-	}
-	fmt.Fprintf(&b, "\nBearer tokens: %s.\n", strings.Join(tokens, ", "))
-	fmt.Fprintf(&b, "\nA dry run of each verb; without validate_only=true it is done.\n\n")
-	key, secret := pair.Local.APIKey()
-	for _, verb := range mirror.Verbs() {
-		fmt.Fprintf(&b, "curl -s -u %s:%s --json '{\"mirror_topic_names\":[\"payments\",\"stopped\"]}' "+
-			"'%s/kafka/v3/clusters/%s/links/%s/mirrors:%s?validate_only=true'\n",
-			key, secret, pair.Local.Endpoint, pair.Local.ID, pair.Link(), verb)
-	}
+curl -s -u %[5]s:%[6]s --json '{"mirror_topic_names":["payments"]}' \
+  '%[7]s/kafka/v3/clusters/%[4]s/links/%[1]s/mirrors:%[8]s?validate_only=true'
+`, pair.Link(), oddLink, remote, local, key, secret, pair.Local.Endpoint, mirror.VerbReverseAndPause)
 	return b.String()
 }

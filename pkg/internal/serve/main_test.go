@@ -1,10 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"io"
 	"net"
+	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
@@ -14,45 +14,83 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
 )
 
-// What serve prints is enough to call both clusters, with a key and with a token, and it ends when it is told.
-func TestServe(t *testing.T) {
+// served runs the program for the length of a test, and returns what it prints.
+func served(t *testing.T) string {
+	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	r, w := io.Pipe()
 	ended := make(chan error, 1)
 	go func() { ended <- run(ctx, w, 0) }()
-	exports := regexp.MustCompile(`^export \w*KAFKA_REST_ENDPOINT=(\S+) \w*KAFKA_CLUSTER_ID=(\S+) ` +
-		`\w*KAFKA_API_KEY=(\S+) \w*KAFKA_API_SECRET=(\S+)$`)
-	tokens := regexp.MustCompile(`(\S+) for (\S+)[,.]`)
-	type cluster struct{ endpoint, key, secret string }
-	clusters := map[string]cluster{}
-	curls, called := 0, 0
-	for lines := bufio.NewScanner(r); curls < len(mirror.Verbs()) && lines.Scan(); {
-		if strings.HasPrefix(lines.Text(), "curl ") {
-			curls++
+	t.Cleanup(func() {
+		stop()
+		require.NoError(t, <-ended)
+	})
+	text := make([]byte, 1<<16)
+	n, err := r.Read(text)
+	require.NoError(t, err)
+	return string(text[:n])
+}
+
+// What serve prints is enough to call both clusters, with a key and with a token.
+func TestServe_BothClustersCanBeCalled(t *testing.T) {
+	text := served(t)
+	for _, line := range regexp.MustCompile(`(?m)^export .*$`).FindAllString(text, -1) {
+		for _, variable := range strings.Fields(line)[1:] {
+			name, value, _ := strings.Cut(variable, "=")
+			t.Setenv(name, value)
 		}
-		if env := exports.FindStringSubmatch(lines.Text()); env != nil {
-			clusters[env[2]] = cluster{endpoint: env[1], key: env[3], secret: env[4]}
-		}
-		if !strings.HasPrefix(lines.Text(), "Bearer tokens") {
-			continue
-		}
-		for _, token := range tokens.FindAllStringSubmatch(lines.Text(), -1) {
-			id, at := token[2], clusters[token[2]]
-			for _, credential := range []mirror.Credential{
-				mirror.APIKey(at.key, at.secret),
-				mirror.BearerToken(func(context.Context) (string, error) { return token[1], nil }, ""),
-			} {
-				client, err := mirror.NewClient(mirror.Config{Endpoint: at.endpoint, ClusterID: id, Credential: credential})
+	}
+	for _, prefix := range []string{"", "OTHER_"} {
+		cfg, err := mirror.ConfigFromEnv(prefix)
+		require.NoError(t, err)
+		token := regexp.MustCompile(`(\S+) for ` + cfg.ClusterID).FindStringSubmatch(text)[1]
+		for _, credential := range []mirror.Credential{
+			cfg.Credential,
+			mirror.BearerToken(func(context.Context) (string, error) { return token, nil }, ""),
+		} {
+			cfg.Credential = credential
+			client, err := mirror.NewClient(cfg)
+			require.NoError(t, err)
+			for _, link := range []string{"dr-link", oddLink} {
+				_, err = client.Mirrors(t.Context(), link)
 				require.NoError(t, err)
-				_, err = client.Mirrors(ctx, "dr-link")
-				require.NoError(t, err)
-				called++
 			}
 		}
 	}
-	require.Equal(t, 4, called)
-	stop()
-	require.NoError(t, <-ended)
+}
+
+// The first link has no topic with a fault: all of it is reversed or failed over.
+func TestServe_TheRunbooksWorkOnTheFirstLink(t *testing.T) {
+	text := served(t)
+	client := func(prefix string) *mirror.Client {
+		m := regexp.MustCompile(`(?m)^export ` + prefix + `KAFKA_REST_ENDPOINT=(\S+) \w+=(\S+) \w+=(\S+) \w+=(\S+)$`).
+			FindStringSubmatch(text)
+		c, err := mirror.NewClient(mirror.Config{Endpoint: m[1], ClusterID: m[2], Credential: mirror.APIKey(m[3], m[4])})
+		require.NoError(t, err)
+		return c
+	}
+	names := mirror.Topics("orders.eu", "orders.us", "payments", "refunds")
+	_, err := client("").Validate(t.Context(), mirror.VerbReverseAndPause, "dr-link", names)
+	require.NoError(t, err)
+	report, err := client("").Failover(t.Context(), "dr-link", mirror.All())
+	require.NoError(t, err)
+	require.Len(t, report.Topics(mirror.Accepted), 4)
+}
+
+// The printed call of curl works as it is pasted.
+func TestServe_TheCurlCanBePasted(t *testing.T) {
+	shell, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip("no shell")
+	}
+	call := regexp.MustCompile(`(?m)^curl .*\\\n.*$`).FindString(served(t))
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Skip("no curl")
+	}
+	out, err := exec.CommandContext(t.Context(), shell, "-c", call).Output()
+	require.NoError(t, err)
+	require.Contains(t, string(out), `"mirror_topic_name":"payments"`)
+	require.Contains(t, string(out), `"error_code":null`)
 }
 
 func TestServe_PortInUse(t *testing.T) {

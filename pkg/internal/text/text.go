@@ -4,6 +4,7 @@
 package text
 
 import (
+	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -81,4 +82,30 @@ func writeEscape(b *strings.Builder, letter byte, v rune, digits int) {
 	for shift := 4 * (digits - 1); shift >= 0; shift -= 4 {
 		b.WriteByte("0123456789abcdef"[v>>shift&0xf])
 	}
+}
+
+// Count returns "1 topic", "2 topics".
+func Count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// Some joins the first values of a list, and counts the others.
+func Some(list []string, most int) string {
+	if len(list) <= most {
+		return strings.Join(list, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(list[:most], ", "), len(list)-most)
+}
+
+// Fit joins as many values of a list as fit a line of the given width, at least one, and counts the others.
+func Fit(list []string, columns int) string {
+	n, length := 0, 0
+	for n < len(list) && (n == 0 || length+len(list[n]) <= columns) {
+		length += len(list[n]) + len(", ")
+		n++
+	}
+	return Some(list, n)
 }

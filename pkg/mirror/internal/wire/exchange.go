@@ -1,0 +1,277 @@
+// Package wire sends one HTTP request, says what its response proves, and decides whether the request is sent
+// again. It knows nothing of topics, verbs and reports.
+package wire
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/http/httptrace"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// MaxAnswer bounds an answer, in bytes after decompression.
+const MaxAnswer = 256 << 20
+
+// A Sender sends requests to one server. Its fields must not change once it is in use. It is safe for concurrent
+// use.
+type Sender struct {
+	Transport http.RoundTripper
+	// Credential writes the headers that authenticate an attempt.
+	Credential func(ctx context.Context, h http.Header) error
+	UserAgent  string
+	// Timeout bounds one attempt, from asking the credential to the last byte of the response.
+	Timeout time.Duration
+	// RetryFor bounds the retries of one request; negative is one attempt.
+	RetryFor time.Duration
+	Limiter  *Limiter
+	Logger   *slog.Logger
+}
+
+// A Request is one request, and the way to read its answer.
+type Request struct {
+	// Make makes the request with the given body.
+	Make func(body io.Reader) (*http.Request, error)
+	// Body is sent; nil for a GET.
+	Body []byte
+	// Safe says that the request changes nothing, so that it may be sent again whatever happened to it.
+	Safe bool
+	// ProofOnly says that the request is not sent again after a 429 that proves nothing.
+	ProofOnly bool
+	// Read reads the body of a 200 of type application/json. It is called at most once for each attempt, and
+	// forgets what it read before.
+	Read func(h http.Header, body io.Reader) error
+	// Secrets are taken out of every text that comes from elsewhere.
+	Secrets *Secrets
+	// Log describes the request in log records.
+	Log []slog.Attr
+}
+
+// Evidence is what one attempt at a request came to.
+type Evidence struct {
+	Start    time.Time
+	Duration time.Duration
+
+	// Proof says what is proved about the work that the request asked for. Assumed says that it rests on an
+	// assumption about the server.
+	Proof   Proof
+	Assumed bool
+	// Doubt says why the request may have been processed before it was refused; "" if nothing says so.
+	Doubt string
+
+	// Status is the HTTP status; 0 if there was no response. Date is the response's, by the server's clock.
+	Status int
+	Date   time.Time
+	// Answer says that the response was a 200 of type application/json, which Read got.
+	Answer bool
+	// What the response says. The texts are printable and have no secret in them.
+	Code        int
+	Message     string
+	RequestID   string
+	RetryAfter  time.Duration
+	RateLimited bool // the rate limiter rejected the request
+	// LetThrough says that the rate limiter let the request through late.
+	LetThrough bool
+
+	// Err says why there is no response, why the answer was not read to its end, or why no further attempt was
+	// made. It has no secret in it.
+	Err error
+
+	retry retry
+}
+
+// trace counts how often the head of a request was written.
+type trace struct{ wroteHeaders atomic.Int32 }
+
+func (t *trace) in(ctx context.Context) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { t.wroteHeaders.Add(1) }})
+}
+
+// attempt makes one attempt. Refused are the headers that the credential wrote when the server answered 401; if it
+// writes them again, nothing is sent, and same is true.
+func (s *Sender) attempt(caller context.Context, q *Request, refused http.Header) (
+	e Evidence, written http.Header, same bool,
+) {
+	e.Start = time.Now()
+	defer func() { e.Duration = time.Since(e.Start) }()
+	body := &body{data: bytes.NewReader(q.Body)}
+	ctx, cancel := s.begin(caller, body, q.Safe)
+	defer cancel()
+	var sent trace
+	r, written, err := s.request(sent.in(ctx), q, body)
+	switch {
+	case err == nil && ctx.Err() != nil:
+		err = errors.New("the credential returned too late")
+		fallthrough
+	case err != nil:
+		body.seal()
+		e.fail(caller, ctx, NotDone, "nothing was sent", err)
+		return e, written, false
+	case refused != nil && maps.EqualFunc(refused, written, slices.Equal):
+		return e, written, true
+	}
+	resp, err := s.Transport.RoundTrip(r)
+	if err == nil && resp == nil {
+		err = errors.New("the transport returned neither a response nor an error")
+	}
+	if err != nil {
+		taken := body.seal()
+		if q.Body == nil {
+			taken = sent.wroteHeaders.Load() > 0
+		}
+		err = q.Secrets.foreign(err)
+		switch {
+		case !taken:
+			e.fail(caller, ctx, NotDone, "the request was not sent", err)
+		case q.Safe:
+			e.fail(caller, ctx, Nothing, "no response came", err)
+		default:
+			e.fail(caller, ctx, Nothing, "the request may have been carried out, and no response came", err)
+		}
+		return e, written, false
+	}
+	if resp.Body == nil {
+		resp.Body = http.NoBody
+	}
+	defer resp.Body.Close() //nolint:errcheck // it was read as far as it matters
+	if resp.Request != nil {
+		q.Secrets.Add(resp.Request.Header)
+	}
+	e.respond(caller, ctx, q, resp, body)
+	n, gateway := sent.wroteHeaders.Load(), gatewayAttempts(resp.Header)
+	switch {
+	case q.Safe:
+	case n > 1:
+		e.Doubt = fmt.Sprintf("the transport sent the request %d times", n)
+	case gateway != "":
+		e.Doubt = "a gateway sent the request more than once (x-envoy-attempt-count " + gateway + ")"
+	}
+	if e.Doubt != "" {
+		e.retry = never
+		if body.seal() {
+			e.doubt(e.Doubt)
+		}
+	}
+	return e, written, false
+}
+
+// begin returns the context of an attempt. It ends after Timeout. It ends with the caller's context only while
+// nothing of the body was taken, or if the request changes nothing: a change that has begun gets its answer.
+func (s *Sender) begin(caller context.Context, b *body, safe bool) (context.Context, context.CancelFunc) {
+	inner, end := context.WithCancelCause(context.WithoutCancel(caller))
+	stop := context.AfterFunc(caller, func() {
+		if safe || !b.seal() {
+			end(context.Cause(caller))
+		}
+	})
+	ctx, cancel := context.WithTimeoutCause(inner, s.Timeout, fmt.Errorf("time-out after %v", s.Timeout))
+	return ctx, func() { stop(); cancel(); end(nil) }
+}
+
+// request makes the request that an attempt sends, credential and all.
+func (s *Sender) request(ctx context.Context, q *Request, b *body) (*http.Request, http.Header, error) {
+	var from io.Reader
+	if q.Body != nil {
+		from = b
+	}
+	r, err := q.Make(from)
+	if err != nil {
+		return nil, nil, err
+	}
+	// With GetBody, and on a connection that was used before, net/http may send a request twice or lose it.
+	r.GetBody, r.ContentLength, r.Close = nil, int64(len(q.Body)), true
+	r.Header.Set("Accept", "application/json")
+	r.Header.Set("User-Agent", s.UserAgent)
+	if q.Body == nil {
+		r.Header.Set("Cache-Control", "no-cache")
+	}
+	written := http.Header{}
+	err = s.Credential(ctx, written)
+	q.Secrets.Add(written)
+	if err == nil {
+		err = checkHeader(written)
+	}
+	if err != nil {
+		return nil, written, &credentialError{q.Secrets.foreign(err)}
+	}
+	maps.Copy(r.Header, written)
+	return r.WithContext(ctx), written, nil
+}
+
+// checkHeader refuses a header that would break the request, and does not quote it.
+func checkHeader(h http.Header) error {
+	for name, values := range h {
+		for _, value := range values {
+			if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
+				return errors.New("the header " + name + " has a control character in it")
+			}
+		}
+	}
+	return nil
+}
+
+// credentialError is the failure of a credential.
+type credentialError struct{ err error }
+
+func (e *credentialError) Error() string { return "the credential failed: " + e.err.Error() }
+func (e *credentialError) Unwrap() error { return e.err }
+
+// respond reads the response, and says what it proves.
+func (e *Evidence) respond(caller, ctx context.Context, q *Request, resp *http.Response, b *body) {
+	e.Status = resp.StatusCode
+	e.Date, _ = http.ParseTime(resp.Header.Get("Date"))
+	e.RequestID = q.Secrets.Show(resp.Header.Get("X-Request-Id"), 128)
+	e.RetryAfter = retryAfter(resp.StatusCode, resp.Header, time.Now())
+	coding := contentCoding(resp.Header)
+	if e.Status != http.StatusOK || !isJSON(resp.Header) || coding != "" {
+		p := readPage(resp, coding)
+		e.prove(resp.Header, p, b.seal() || q.Body == nil, q.ProofOnly)
+		e.tell(resp.Header, p, q.Secrets)
+		return
+	}
+	e.Answer = true
+	err := q.Read(resp.Header, http.MaxBytesReader(nil, resp.Body, MaxAnswer))
+	if tooLong := (*http.MaxBytesError)(nil); errors.As(err, &tooLong) {
+		err = fmt.Errorf("it is longer than %d bytes", tooLong.Limit)
+	}
+	if err != nil {
+		e.fail(caller, ctx, Nothing, "the answer could not be read to its end", q.Secrets.foreign(err))
+		return
+	}
+	e.Proof = Answered
+}
+
+// fail notes that an attempt ended without an answer, and why.
+func (e *Evidence) fail(caller, ctx context.Context, p Proof, where string, err error) {
+	e.Proof = p
+	switch {
+	case caller.Err() != nil && ctx.Err() != nil: // the caller's context ended it
+		e.Err = Ended(caller, where, err)
+		return
+	case p == Nothing:
+		e.retry = lost
+	case ctx.Err() != nil || passes(err):
+		e.retry = notSent
+	}
+	if ctx.Err() != nil {
+		err = &Error{cmp.Or(context.Cause(ctx), ctx.Err()).Error(), errors.Join(ctx.Err(), err)}
+	}
+	e.Err = Because(where, err)
+}
+
+// doubt turns a refusal into no proof at all.
+func (e *Evidence) doubt(why string) {
+	e.Doubt = why
+	if e.Proof == NotDone {
+		e.Proof, e.Assumed = Nothing, false
+	}
+}

@@ -1,0 +1,96 @@
+package wire
+
+import (
+	"net/http"
+	"strings"
+)
+
+// Proof is what an exchange proves about the work that the request asked for.
+type Proof uint8
+
+const (
+	// Nothing is proved: the work may have been done.
+	Nothing Proof = iota
+	// NotDone says that the server did not do any of it.
+	NotDone
+	// Answered says that the response was an answer, read to its end. The answer says what was done.
+	Answered
+)
+
+// prove says what a response proves that is not an answer, and whether the request may be sent again. This is the
+// whole table; what it does not list proves nothing. Taken says that something of the request's body was taken.
+func (e *Evidence) prove(h http.Header, p page, taken, proofOnly bool) {
+	limiter := doSFilter(h)
+	e.RateLimited = limiter.unavailable && e.Status == http.StatusTooManyRequests
+	e.LetThrough = limiter.letThrough
+	if e.Status >= 500 || e.Status == http.StatusRequestTimeout || e.Status == http.StatusTooManyRequests {
+		e.retry = lost
+	}
+	switch e.Status {
+	case http.StatusTooManyRequests:
+		switch {
+		case e.RateLimited: // rejected before dispatch
+			e.Proof, e.retry = NotDone, rejected
+		case !limiter.anything && p.whole && !p.contains(`"error_code"`) && !proofOnly:
+			e.retry = rejected // a gateway's, very likely, but it can also follow work that was done
+		}
+	case http.StatusUnauthorized:
+		e.Proof, e.Assumed, e.retry = NotDone, true, refused
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect,
+		http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusProxyAuthRequired,
+		http.StatusUnsupportedMediaType, http.StatusMisdirectedRequest:
+		e.Proof, e.Assumed = NotDone, true
+	case http.StatusBadRequest, http.StatusForbidden:
+		// 40002 can wrap an error of unknown origin, after dispatch. What is no JSON object can come from a gateway
+		// or a firewall that hides what the server said.
+		if p.isObject() && !p.contains("40002") {
+			e.Proof, e.Assumed = NotDone, true
+		}
+	}
+	if !taken && e.Status != http.StatusOK { // the response came before the request, such as a 408 on a connection just made
+		e.Proof, e.Assumed = NotDone, false
+		if e.retry == lost {
+			e.retry = notSent
+		}
+	}
+}
+
+// filterHeader is what the rate limiter, Jetty's DoSFilter, says of a request.
+type filterHeader struct {
+	anything    bool
+	unavailable bool // it rejected the request
+	letThrough  bool // it let the request through, over the limit: after a delay, or when others were done
+}
+
+// doSFilter reads the header DoSFilter. Only unavailable says that the request was rejected.
+func doSFilter(h http.Header) (said filterHeader) {
+	for _, value := range elements(h, "DoSFilter") {
+		said.anything = true
+		said.unavailable = said.unavailable || value == "unavailable"
+		said.letThrough = said.letThrough || value == "delayed" || value == "throttled"
+	}
+	said.letThrough = said.letThrough && !said.unavailable
+	return said
+}
+
+// gatewayAttempts returns the value of x-envoy-attempt-count, with which a gateway says how often it has sent the
+// request, if that is more than once; else "".
+func gatewayAttempts(h http.Header) string {
+	for _, value := range elements(h, "X-Envoy-Attempt-Count") {
+		digits := strings.TrimLeft(value, "0")
+		if digits != "" && digits != "1" && strings.Trim(digits, "0123456789") == "" {
+			return digits[:min(len(digits), 9)]
+		}
+	}
+	return ""
+}
+
+// elements returns the elements of a header that is a list.
+func elements(h http.Header, name string) (list []string) {
+	for _, value := range h.Values(name) {
+		for element := range strings.SplitSeq(value, ",") {
+			list = append(list, strings.TrimSpace(element))
+		}
+	}
+	return list
+}

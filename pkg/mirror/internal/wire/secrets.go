@@ -1,0 +1,146 @@
+package wire
+
+import (
+	"cmp"
+	"context"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
+)
+
+// MaxText bounds, in bytes, each text from elsewhere that is kept or shown.
+const MaxText = 1024
+
+const (
+	redacted = "(redacted)"
+	// minSecret is the length from which a value counts as a secret: a shorter one would be found everywhere.
+	minSecret = 6
+)
+
+// Secrets are the credentials of one call: what its requests had in their headers. Copies of a secret that were
+// escaped or encoded are not looked for. The zero value has none. It is safe for concurrent use.
+type Secrets struct {
+	mu       sync.Mutex
+	values   []string
+	replacer *strings.Replacer
+}
+
+// secretHeader finds the names of headers whose values are secrets.
+var secretHeader = regexp.MustCompile(`(?i)auth|cookie|key|token|secret|passw|credential|signature`)
+
+// Add adds the credentials in a request's headers: each value, the part after its scheme, and for HTTP Basic the pair
+// and the password.
+func (s *Secrets) Add(h http.Header) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := len(s.values)
+	for name, values := range h {
+		if !secretHeader.MatchString(name) {
+			continue
+		}
+		for _, value := range values {
+			scheme, rest, _ := strings.Cut(value, " ")
+			forms := []string{value, rest}
+			if pair, err := base64.StdEncoding.DecodeString(rest); err == nil && strings.EqualFold(scheme, "Basic") {
+				_, password, _ := strings.Cut(string(pair), ":")
+				forms = append(forms, string(pair), password)
+			}
+			for _, form := range forms {
+				if len(form) >= minSecret && !slices.Contains(s.values, form) {
+					s.values = append(s.values, form)
+				}
+			}
+		}
+	}
+	if len(s.values) == before {
+		return
+	}
+	slices.SortFunc(s.values, func(a, b string) int { return len(b) - len(a) }) // the longest first
+	var pairs []string
+	for _, value := range s.values {
+		pairs = append(pairs, value, redacted)
+	}
+	s.replacer = strings.NewReplacer(pairs...)
+}
+
+// Hide returns the text without the secrets.
+func (s *Secrets) Hide(t string) string {
+	s.mu.Lock()
+	replacer := s.replacer
+	s.mu.Unlock()
+	if replacer == nil {
+		return t
+	}
+	return replacer.Replace(t)
+}
+
+// Show returns a text from elsewhere as one printable line of at most limit bytes, without the secrets.
+func (s *Secrets) Show(t string, limit int) string { return text.Line(s.Hide(t), limit) }
+
+// An Error is an error with a text that is safe to show.
+type Error struct {
+	text string
+	err  error
+}
+
+func (e *Error) Error() string { return e.text }
+func (e *Error) Unwrap() error { return e.err }
+
+// GoString keeps %#v from printing the error below, whose text may have a secret in it.
+func (e *Error) GoString() string { return e.text }
+
+// The parts of a URL that can hold a secret: user info, query and fragment.
+var (
+	userInfo = regexp.MustCompile(`://[^\s"/]*@`)
+	query    = regexp.MustCompile(`(://[^\s"?#]*)[?#][^\s"]*`)
+)
+
+// foreign gives an error of other code a text without secrets.
+func (s *Secrets) foreign(err error) error {
+	if err == nil {
+		return nil
+	}
+	shown := userInfo.ReplaceAllString(query.ReplaceAllString(s.Hide(err.Error()), "$1"), "://")
+	return &Error{text.Line(shown, MaxText), err}
+}
+
+// Foreign does so where there are no credentials, as for an error of a recorder.
+func Foreign(err error) error { return (&Secrets{}).foreign(err) }
+
+// WithText gives an error another text.
+func WithText(shown string, err error) error { return &Error{shown, err} }
+
+// Because gives an error a text that says where it came up. A nil error leaves the text alone.
+func Because(where string, err error) error {
+	if err == nil {
+		return &Error{where, nil}
+	}
+	return &Error{where + ": " + text.Line(err.Error(), MaxText), err}
+}
+
+// Ended says that ctx ended something, or would before its end. The error matches the context's error and its cause.
+func Ended(ctx context.Context, where string, err error) error {
+	if ctx.Err() == nil { // sleep does not begin a wait that the deadline would end
+		return &Error{where + ": the call's deadline comes before the end of the wait", errors.Join(context.DeadlineExceeded, err)}
+	}
+	cause := Foreign(context.Cause(ctx))
+	out := where + ": " + cause.Error()
+	if err != nil && !errors.Is(err, ctx.Err()) {
+		out += ": " + err.Error()
+	}
+	return &Error{out, errors.Join(ctx.Err(), cause, err)}
+}
+
+// Join puts two errors into one, on one line. Either may be nil.
+func Join(a, b error) error {
+	if a == nil || b == nil {
+		return cmp.Or(a, b)
+	}
+	return &Error{a.Error() + "; " + b.Error(), errors.Join(a, b)}
+}

@@ -1,0 +1,302 @@
+package mirror
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
+)
+
+// dryRunNote stands in every form of a dry run's report.
+const dryRunNote = "dry run: nothing was changed"
+
+// String returns the report on one printable line.
+func (r Report) String() string {
+	var b strings.Builder
+	if r.DryRun {
+		b.WriteString(dryRunNote + "; ")
+	}
+	if r.Verb != "" {
+		b.WriteString(text.Line(string(r.Verb), maxText) + ", ")
+	}
+	b.WriteString("link " + text.Quote(r.Link))
+	if r.Pattern != "" {
+		b.WriteString(", pattern " + text.Quote(r.Pattern))
+	}
+	sep := ": "
+	for _, o := range outcomes {
+		fmt.Fprintf(&b, "%s%d %v", sep, r.Count(o), o)
+		sep = ", "
+	}
+	for _, other := range r.otherCounts() {
+		b.WriteString(", " + other)
+	}
+	return b.String()
+}
+
+// otherCounts says how much there is beside the outcomes of the Results.
+func (r *Report) otherCounts() (texts []string) {
+	if r.Lost {
+		texts = append(texts, "topics without a row may have been changed")
+	}
+	if n := len(r.Unexpected); n > 0 {
+		texts = append(texts, text.Count(n, "unexpected row"))
+	}
+	return texts
+}
+
+// decision says on one line what the report comes to, in the verb's words.
+func (r *Report) decision() string {
+	v, _ := r.Verb.row()
+	accepted := fmt.Sprintf("%d of %d", r.Count(Accepted), len(r.Results))
+	done := 0
+	for i := range r.Results {
+		if r.Results[i].Done {
+			done++
+		}
+	}
+	err := r.Err()
+	switch {
+	case err == nil && r.DryRun:
+		return accepted + " would be accepted"
+	case err == nil && done == len(r.Results):
+		return accepted + " done"
+	case err == nil:
+		return accepted + " accepted, which is not done yet: wait until the status is " + v.waitFor()
+	}
+	short := r.otherCounts()
+	for _, o := range []Outcome{Untouched, Failed, Unknown} {
+		if n := r.Count(o); n > 0 {
+			short = slices.Insert(short, 0, fmt.Sprintf("%d %v", n, o))
+		}
+	}
+	if len(short) == 0 {
+		short = append(short, err.(*IncompleteError).causes[0].Error()) //nolint:errorlint,forcetypeassert // Err returns no other
+	}
+	decision := v.notAll
+	if r.DryRun {
+		decision = "the dry run is not clean"
+	}
+	return decision + ": " + strings.Join(short, ", ")
+}
+
+// advice says for each outcome what it means and what to do.
+func (r *Report) advice(o Outcome) string {
+	v, _ := r.Verb.row()
+	switch {
+	case o == Accepted && r.DryRun:
+		return "the call would be accepted"
+	case o == Accepted:
+		return "the server accepted the change; it is done when the status is " + v.waitFor()
+	case o == Failed:
+		return "the server refused the topic: see WHY"
+	case o == Unknown && r.DryRun:
+		return "there is no verdict: run the dry run again"
+	case o == Unknown:
+		return "the topic may have been " + v.past + ": wait, or look at the cluster, before you send it again"
+	case slices.ContainsFunc(r.Attempts, func(a Attempt) bool { return a.Assumed }):
+		return "nothing was done, as far as the HTTP status tells (assumed): fix the cause and send it again"
+	}
+	return "nothing was done: fix the cause and send it again"
+}
+
+// Table writes the report for people: first the decision, the counts and what to do; then the topics that are not
+// Accepted, those with the same reason on one line; the rows that were not asked for; lag and truncation. A line names the
+// first few of its topics: Topics names all. The texts of a server are printable and on one line. The error is w's.
+func (r *Report) Table(w io.Writer) error {
+	var t text.Table
+	t.Line(r.decision())
+	t.Line(r.String())
+	t.Line("")
+	r.whatToDo(&t)
+	if groups := r.groups(); len(groups) > 0 {
+		t.Line("")
+		t.Row("OUTCOME", "TOPICS", "LAG", "WHY")
+		for _, g := range groups {
+			t.Row(g.outcome, text.Fit(g.topics, topicColumns), g.lagCell(), g.why)
+		}
+	}
+	if len(r.Unexpected) > 0 {
+		t.Line("")
+		t.Row("UNEXPECTED", "SAYS", "WHY")
+		for i := range r.Unexpected[:min(len(r.Unexpected), maxUnexpectedShown)] {
+			u := &r.Unexpected[i]
+			name := text.Line(u.Topic, maxTopicName)
+			if name == "" {
+				name = "(no name)"
+			}
+			t.Row(name, u.Outcome, strings.Join(u.Notes, "; "))
+		}
+		if more := len(r.Unexpected) - maxUnexpectedShown; more > 0 {
+			t.Line(fmt.Sprintf("(and %d more)", more))
+		}
+	}
+	t.Line("")
+	t.Row("lag", r.Lag())
+	truncated := "truncated"
+	if r.DryRun {
+		truncated = "would truncate"
+	}
+	t.Row(truncated, r.Truncation())
+	_, err := t.WriteTo(w)
+	return err
+}
+
+const (
+	// topicColumns is how much room names of topics get in a table.
+	topicColumns = 48
+	// maxUnexpectedShown bounds how many unexpected rows a table shows.
+	maxUnexpectedShown = 20
+)
+
+// whatToDo says what was wrong with the run, and for each outcome what it means and what to do.
+func (r *Report) whatToDo(t *text.Table) {
+	for _, p := range r.Problems {
+		t.Row("note", p)
+	}
+	noted, stopped, settled := 0, 0, 0
+	var first, firstSettled *Result
+	for i := range r.Results {
+		res := &r.Results[i]
+		if len(res.Notes) > 0 {
+			if noted++; noted == 1 {
+				first = res
+			}
+		}
+		if res.AlreadyStopped() {
+			stopped++
+		}
+		if res.Settled != "" {
+			if settled++; settled == 1 {
+				firstSettled = res
+			}
+		}
+	}
+	if noted > 0 {
+		t.Row("note", fmt.Sprintf("%s with something odd, the first %s: %s",
+			text.Count(noted, "topic"), first.Topic, strings.Join(first.Notes, "; ")))
+	}
+	for _, o := range outcomes {
+		if slices.ContainsFunc(r.Results, func(res Result) bool { return res.Outcome == o && res.Settled == "" }) ||
+			o == Unknown && r.Lost {
+			t.Row(o, r.advice(o))
+		}
+	}
+	if settled > 0 {
+		t.Row("settled", fmt.Sprintf("%s by what was seen, not by the server's answer; the first: %s: %s",
+			text.Count(settled, "topic"), firstSettled.Topic, firstSettled.Settled))
+	}
+	if stopped > 0 {
+		what := "the mirror has stopped, so the verb cannot change it"
+		if goal, _ := r.Verb.Goal(); goal == StatusStopped {
+			what = "an earlier call may have stopped it; look at the topic before you count it as failed"
+		}
+		t.Row("already stopped", text.Count(stopped, "failed topic")+": "+what)
+	}
+}
+
+// group is topics of a report that have the same outcome for the same reason.
+type group struct {
+	outcome Outcome
+	why     string
+	topics  []string
+	lag     LagSummary
+}
+
+// groups puts the topics that are not Accepted together by their reasons, those to look at first. A reason that names its
+// topic is the same for all topics that have it.
+func (r *Report) groups() (groups []*group) {
+	type key struct {
+		outcome Outcome
+		why     string
+	}
+	known := map[key]*group{}
+	for i := range r.Results {
+		res := &r.Results[i]
+		if res.Outcome == Accepted {
+			continue
+		}
+		why := res.Why
+		if res.Outcome == Failed {
+			why = codeAndMessage(res.Code, res.Message)
+		}
+		if res.Outcome == Unknown && len(res.Notes) > 0 {
+			why += " (" + strings.Join(res.Notes, "; ") + ")"
+		}
+		k := key{res.Outcome, withoutName(why, res.Topic)}
+		g := known[k]
+		if g == nil {
+			g = &group{outcome: res.Outcome, why: why}
+			groups, known[k] = append(groups, g), g
+		}
+		if len(g.topics) == 1 {
+			g.why = k.why
+		}
+		g.topics = append(g.topics, text.Line(res.Topic, maxTopicName))
+		g.lag.add(res.Topic, res.Lags)
+	}
+	urgency := []Outcome{Unknown, Failed, Untouched}
+	slices.SortStableFunc(groups, func(a, b *group) int {
+		return slices.Index(urgency, a.outcome) - slices.Index(urgency, b.outcome)
+	})
+	return groups
+}
+
+// withoutName puts … in place of a topic's name, where the name stands alone in a text.
+func withoutName(s, topic string) string {
+	inName := func(b byte) bool { return isTopicText(string(b)) }
+	var out strings.Builder
+	for {
+		before, after, found := strings.Cut(s, topic)
+		if !found || topic == "" {
+			out.WriteString(s)
+			return out.String()
+		}
+		out.WriteString(before)
+		dot := strings.HasPrefix(after, ".") && (len(after) == 1 || !inName(after[1])) // the end of a sentence
+		if before != "" && inName(before[len(before)-1]) || after != "" && inName(after[0]) && !dot {
+			out.WriteString(topic)
+		} else {
+			out.WriteString("…")
+		}
+		s = after
+	}
+}
+
+func (g *group) lagCell() string {
+	switch {
+	case g.lag.Partitions == 0:
+		return "not known"
+	case len(g.lag.Without) > 0:
+		return fmt.Sprintf("%d of %s", g.lag.Total, text.Count(len(g.topics)-len(g.lag.Without), "topic"))
+	}
+	return fmt.Sprint(g.lag.Total)
+}
+
+// LogValue gives a log record the report in a few attributes: counts, not topics.
+func (r *Report) LogValue() slog.Value {
+	if r == nil {
+		return slog.StringValue("<nil>")
+	}
+	attrs := []slog.Attr{
+		slog.String("verb", text.Line(string(r.Verb), maxText)),
+		slog.String("cluster_id", text.Line(r.ClusterID, maxText)),
+		slog.String("link", text.Line(r.Link, maxText)),
+	}
+	if r.DryRun {
+		attrs = append(attrs, slog.String("note", dryRunNote))
+	}
+	if r.Pattern != "" {
+		attrs = append(attrs, slog.String("pattern", text.Line(r.Pattern, maxText)), slog.Bool("lost", r.Lost))
+	}
+	for _, o := range outcomes {
+		attrs = append(attrs, slog.Int(o.String(), r.Count(o)))
+	}
+	if n := len(r.Unexpected); n > 0 {
+		attrs = append(attrs, slog.Int("unexpected", n))
+	}
+	return slog.GroupValue(attrs...)
+}

@@ -1,0 +1,215 @@
+package mirrortest
+
+import (
+	"cmp"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/seed25095279/clusterlink-go/pkg/mirror"
+)
+
+// Cluster is one of a pair's clusters.
+type Cluster struct {
+	// ID is the cluster's id.
+	ID string
+	// Endpoint is the URL that it is served at.
+	Endpoint string
+
+	pair    *Pair
+	peer    *Cluster
+	network *memory // nil on loopback
+	address string
+
+	clock time.Duration // by how much it is ahead
+
+	// Under the pair's mu.
+	topics  map[string]*topic
+	groups  []Group
+	onList  func([]Mirror) []Mirror
+	onLink  func(*Link)
+	faults  []*armed
+	tokens  map[string]string // bearer token to the identity pool it needs
+	limits  limiter
+	draw    *rand.Rand
+	dead    bool
+	silent  bool         // dead, and connections are accepted
+	stopped func() error // stops the endpoint; nil if there is none
+
+	busy chan struct{} // held by the one request that is worked at
+}
+
+// newCluster makes the local (0) or remote (1) cluster of a pair.
+func newCluster(p *Pair, i int, id string) *Cluster {
+	return &Cluster{
+		ID: id, pair: p, clock: p.opts.Clocks[i], groups: slices.Clone(p.opts.Groups[i]),
+		topics: map[string]*topic{}, tokens: map[string]string{}, limits: newLimiter(p.opts.Rate),
+		draw: rand.New(rand.NewPCG(p.opts.Seed, 1)), //nolint:gosec // it draws latencies
+		busy: make(chan struct{}, 1),
+	}
+}
+
+// Config returns a Config that is ready to use with the cluster: its endpoint, id and API key, and what
+// else the Options ask for.
+func (c *Cluster) Config() mirror.Config {
+	cfg := mirror.Config{
+		Endpoint:   c.Endpoint,
+		ClusterID:  c.ID,
+		Credential: mirror.APIKey(c.APIKey()),
+		PathPrefix: c.pair.opts.PathPrefix,
+		Transport:  c.transport(),
+	}
+	if c.pair.opts.NoCredential {
+		cfg.Credential = mirror.NoCredential()
+	}
+	return cfg
+}
+
+// transport says how a client reaches the cluster: over which network, and which certificate it trusts.
+func (c *Cluster) transport() http.RoundTripper {
+	t := mirror.NewTransport()
+	if c.network != nil {
+		t.DialContext = c.network.dial
+	}
+	if c.pair.opts.TLS {
+		t.TLSClientConfig.RootCAs = c.pair.roots
+	}
+	return t
+}
+
+// APIKey returns the API key and secret that may do everything on this cluster, and only there.
+func (c *Cluster) APIKey() (key, secret string) { return c.ID + "-key", c.ID + "-secret" }
+
+// Forbidden returns a credential that the cluster knows and that has no rights: it gets a
+// 403 with 40301.
+func (c *Cluster) Forbidden() mirror.Credential {
+	_, secret := c.APIKey()
+	return mirror.APIKey("forbidden-key", secret)
+}
+
+// AcceptToken makes the cluster accept a bearer token, from now on. With an identity pool that is
+// not "", the request must name that pool too.
+func (c *Cluster) AcceptToken(token, identityPool string) {
+	c.pair.mu.Lock()
+	defer c.pair.mu.Unlock()
+	c.tokens[token] = identityPool
+}
+
+// RevokeToken makes the cluster refuse a bearer token, from now on.
+func (c *Cluster) RevokeToken(token string) {
+	c.pair.mu.Lock()
+	defer c.pair.mu.Unlock()
+	delete(c.tokens, token)
+}
+
+// Death is how a cluster that has died is seen by its clients.
+type Death uint8
+
+// The ways to die.
+const (
+	// Refuses means that connections are refused.
+	Refuses Death = iota
+	// Swallows means that connections are accepted, and that no request is answered.
+	Swallows
+)
+
+// Die makes the cluster stop answering, as if its region were lost. The mirrors of its topics on the other
+// cluster show no lag from now on (observed), and their status does not change by itself. Die must not be
+// called by a function that the Pair calls.
+func (c *Cluster) Die(how Death) error {
+	c.setDead(true, how == Swallows)
+	if how == Swallows {
+		return nil
+	}
+	return c.stop()
+}
+
+// Revive makes a cluster that has died answer again, at the same Endpoint.
+func (c *Cluster) Revive() error {
+	c.setDead(false, false)
+	return errors.Join(c.stop(), c.serve())
+}
+
+func (c *Cluster) setDead(dead, silent bool) {
+	c.pair.mu.Lock()
+	defer c.pair.mu.Unlock()
+	c.dead, c.silent = dead, silent
+}
+
+func (c *Cluster) isSilent() bool {
+	c.pair.mu.Lock()
+	defer c.pair.mu.Unlock()
+	return c.silent
+}
+
+// stop stops the cluster's endpoint, if it has one, and waits until nothing of it is running.
+func (c *Cluster) stop() error {
+	c.pair.mu.Lock()
+	stop := c.stopped
+	c.stopped = nil
+	c.pair.mu.Unlock()
+	if stop == nil {
+		return nil
+	}
+	return stop()
+}
+
+// listen listens at the address that the cluster has had, or at a new one.
+func (c *Cluster) listen() (net.Listener, error) {
+	if c.pair.opts.InMemory {
+		return c.network.listen(c.address), nil
+	}
+	return net.Listen("tcp", cmp.Or(c.address, "127.0.0.1:0")) //nolint:noctx // it does not wait
+}
+
+// serve starts the cluster's endpoint.
+func (c *Cluster) serve() error {
+	listener, err := c.listen()
+	if err != nil {
+		return err
+	}
+	if c.address == "" {
+		c.address = listener.Addr().String()
+		c.Endpoint = "http://" + c.address
+		if c.pair.opts.TLS {
+			c.Endpoint = "https://" + c.address
+		}
+	}
+	if c.pair.opts.TLS {
+		own := tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{c.pair.certificate}}
+		listener = tls.NewListener(listener, &own)
+	}
+	var running sync.WaitGroup
+	server := &http.Server{
+		Handler:           c,
+		ErrorLog:          slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), // such as a client without TLS
+		ReadHeaderTimeout: time.Minute,
+		ConnState: func(_ net.Conn, s http.ConnState) {
+			switch s {
+			case http.StateNew:
+				running.Add(1)
+			case http.StateClosed, http.StateHijacked: // who hijacks closes it
+				running.Done()
+			}
+		},
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	c.pair.mu.Lock()
+	defer c.pair.mu.Unlock()
+	c.stopped = func() error {
+		err := server.Close()
+		if end := <-served; !errors.Is(end, http.ErrServerClosed) {
+			err = errors.Join(err, end)
+		}
+		running.Wait()
+		return err
+	}
+	return nil
+}
