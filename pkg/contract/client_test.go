@@ -24,7 +24,10 @@ func through(
 ) *mirror.Client {
 	t.Helper()
 	cfg := c.Config()
-	cfg.RetryFor, cfg.Middleware = -1, wrap
+	cfg.RetryFor = -1
+	if wrap != nil {
+		cfg.Transport = wrap(cfg.Transport)
+	}
 	for _, edit := range edits {
 		edit(&cfg)
 	}

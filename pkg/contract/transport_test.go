@@ -312,7 +312,7 @@ func TestTransport_PassesOnErrorsAndTraces(t *testing.T) {
 	client := through(t, pair.Local, tested(t))
 	report, err := client.ReverseAndPause(t.Context(), pair.Link(), mirror.Topics("topic-1"))
 	require.ErrorIs(t, err, mirror.ErrOutcomeUnknown)
-	require.Equal(t, 1, report.Attempts[0].Sends, "the trace comes through")
+	require.Equal(t, []string{"topic-1"}, report.Topics(mirror.Unknown), "the trace comes through: the request was sent")
 
 	require.NoError(t, pair.Close())
 	report, err = client.ReverseAndPause(t.Context(), pair.Link(), mirror.Topics("topic-2"))
@@ -328,7 +328,7 @@ func TestTransport_IsSafeForConcurrentUse(t *testing.T) {
 		all.Go(func() { _, _ = client.Validate(t.Context(), mirror.VerbReverseAndPause, pair.Link(), mirror.All()) })
 	}
 	all.Wait()
-	require.Len(t, pair.Journal(), 128)
+	require.Len(t, pair.Requests(), 128)
 }
 
 var _ http.RoundTripper = (*contract.Transport)(nil)

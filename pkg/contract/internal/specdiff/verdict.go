@@ -68,12 +68,13 @@ var reads = map[string][]string{
 		"link_error_message", "link_state", "tasks/items/task_name", "tasks/items/state",
 		"tasks/items/errors/items/error_code", "tasks/items/errors/items/error_message",
 	},
-	"configs": {"data/items/name", "data/items/value", "data/items/link_name", "metadata/next"},
+	"configs":             {"data/items/name", "data/items/value", "data/items/link_name", "metadata/next"},
+	"{consumer_group_id}": {"consumer_group_id", "state"},
 }
 
 // readAlone are the operations of which members are read one by one. Of the others a row is read as a
 // whole, which fails if a member has another type.
-var readAlone = map[string]bool{"configs": true}
+var readAlone = map[string]bool{"configs": true, "{consumer_group_id}": true}
 
 // ofErrors are the members that the library reads of every error. It reads the cloud's too, and does
 // without them.
