@@ -382,18 +382,6 @@ func faultsOfTransports() []fault {
 			outcomes: "2 untouched", check: attempts(1),
 		},
 		{
-			name: "transport's body ends when it is closed", inject: after(mirrortest.Cut(1 << 20)),
-			setup: sends(func(resp *http.Response) (*http.Response, error) {
-				resp.Body.Close()
-				reader, writer := io.Pipe()
-				go io.WriteString(writer, rows(good("a"))[:len(rows(good("a")))-2])
-				resp.Body = reader
-				return resp, nil
-			}),
-			outcomes: "accepted, unknown", seen: 1, applied: "a b", is: []error{context.DeadlineExceeded},
-			says: "time-out after 1m0s", check: took(time.Minute),
-		},
-		{
 			name: "transport sets Idempotency-Key, connection lost", loopback: true, inject: after(mirrortest.Reset(0)),
 			setup: keepsKey(false), outcomes: "2 unknown", seen: 1, applied: "a b",
 		},
