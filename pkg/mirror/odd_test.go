@@ -35,3 +35,10 @@ func TestNilError_AResponseWithoutAStatusIsNoAnswer(t *testing.T) {
 		require.Equal(t, want, report.Results[0].Outcome)
 	}
 }
+
+func TestMerge_AZeroReportStaysZeroIfTheOtherIsRefused(t *testing.T) {
+	var r mirror.Report
+	err := r.Merge(&mirror.Report{Verb: mirror.VerbPause, ClusterID: "lkc-1", Link: "l", Pattern: ".*"})
+	require.ErrorIs(t, err, mirror.ErrInvalidArgument)
+	require.Equal(t, mirror.Report{}, r)
+}
