@@ -42,3 +42,33 @@ func TestMerge_AZeroReportStaysZeroIfTheOtherIsRefused(t *testing.T) {
 	require.ErrorIs(t, err, mirror.ErrInvalidArgument)
 	require.Equal(t, mirror.Report{}, r)
 }
+
+// promoted is the report of a call for topic a.
+func promoted(o mirror.Outcome, run string) *mirror.Report {
+	res := mirror.Result{Topic: "a", Outcome: o, MessagesTruncated: -1}
+	res.Sends = []mirror.Send{{Run: run, Unknown: o == mirror.Unknown}}
+	switch o {
+	case mirror.Failed:
+		res.Code = 50003
+	case mirror.Unknown:
+		res.Why = "no response came"
+	}
+	return &mirror.Report{Verb: mirror.VerbPromote, ClusterID: "lkc-1", Link: "l", Results: []mirror.Result{res}}
+}
+
+func TestMerge_SettledIsOnlyWhereTheSettlementGaveTheOutcome(t *testing.T) {
+	settled := promoted(mirror.Unknown, "1")
+	require.NoError(t, settled.Settle(mirror.Untouched, "still ACTIVE", "a"))
+	for _, o := range []mirror.Outcome{mirror.Accepted, mirror.Failed} {
+		for _, both := range [][2]*mirror.Report{{settled, promoted(o, "2")}, {promoted(o, "2"), settled}} {
+			m := both[0].Clone()
+			require.NoError(t, m.Merge(both[1]))
+			require.Equal(t, o, m.Results[0].Outcome)
+			require.Empty(t, m.Results[0].Settled, "the server's answer gave the outcome")
+			require.NotContains(t, table(t, m), "not by the server's answer")
+		}
+	}
+	m := settled.Clone()
+	require.NoError(t, m.Merge(promoted(mirror.Unknown, "1")))
+	require.Equal(t, "still ACTIVE", m.Results[0].Settled, "an older copy changes nothing")
+}
