@@ -1,6 +1,8 @@
 package mirror_test
 
 import (
+	"context"
+	"errors"
 	"io"
 	"net/http"
 	"testing"
@@ -71,4 +73,20 @@ func TestMerge_SettledIsOnlyWhereTheSettlementGaveTheOutcome(t *testing.T) {
 	m := settled.Clone()
 	require.NoError(t, m.Merge(promoted(mirror.Unknown, "1")))
 	require.Equal(t, "still ACTIVE", m.Results[0].Settled, "an older copy changes nothing")
+}
+
+func TestMerge_ARefusalOfTheRecorderIsOverWhenTheTopicsAreAccepted(t *testing.T) {
+	full := errors.New("the disk is full")
+	refuses := recorder{sending: func(context.Context, mirror.Batch) error { return full }}
+	client := newClient(t, offline(answering(rows(good("a")))))
+	report, err := reverse(t, client.WithRecorder(refuses), "a")
+	require.ErrorIs(t, err, full)
+	again, err := reverse(t, client, "a")
+	require.NoError(t, err)
+	require.NoError(t, report.Merge(again))
+	require.NoError(t, report.Err())
+
+	report, err = client.WithRecorder(refuses).ReverseAndPause(t.Context(), "link", mirror.All())
+	require.ErrorIs(t, err, full)
+	require.Len(t, report.Problems, 1, "no topic tells it")
 }
