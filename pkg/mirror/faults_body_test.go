@@ -1,10 +1,7 @@
 package mirror_test
 
 import (
-	"bytes"
-	"compress/gzip"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -56,10 +53,6 @@ func faultsOfDocuments() []fault {
 	long := func(value string) string {
 		return `{"data":[` + good("a") + `,{"new":` + value + `},` + good("b") + `]}`
 	}
-	var bomb bytes.Buffer
-	z := gzip.NewWriter(&bomb)
-	io.WriteString(z, long(`"`+strings.Repeat("x", 32<<20)+`"`))
-	z.Close()
 	setNext := func(next string) string {
 		return `{"metadata":{"next":` + next + `},"data":[` + good("a") + `,` + good("b") + `]}`
 	}
@@ -107,11 +100,7 @@ func faultsOfDocuments() []fault {
 		body("unknown members and kinds, self of another link", "2 accepted",
 			`{"kind":"?","metadata":{"self":"http://other/links/x"},"new":{"a":[1]},"data":[`+good("a")+`,`+
 				`{"mirror_topic_name":"b","new":[[]],"kind":"?","metadata":null,"error_code":null}]}`),
-		answer("a gzip bomb", "accepted, unknown", status(200, jsonType, bomb.String(), "Content-Encoding", "gzip")).
-			saying("a value in it is longer than"),
-		body("one long text", "accepted, unknown", long(`"`+strings.Repeat("x", 17<<20)+`"`)).
-			saying("a value in it is longer than"),
-		body("one long row", "accepted, unknown", long(`0`+strings.Repeat(`,"new":"`+strings.Repeat("x", 1024)+`"`, 17<<10))).
+		body("one long row", "accepted, unknown", long(`0`+strings.Repeat(`,"new":"`+strings.Repeat("x", 1<<20)+`"`, 16))).
 			saying("a value in it is longer than"),
 		body("10 001 levels", "accepted, unknown", long(strings.Repeat("[", 10001)+strings.Repeat("]", 10001))),
 		body("9 000 levels", "2 accepted", withB(`"error_code":null,"new":`+strings.Repeat("[", 9000)+strings.Repeat("]", 9000))),

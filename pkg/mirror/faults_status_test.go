@@ -94,7 +94,7 @@ func faultsOfBadRequests() []fault {
 		"in the cloud's list":           `{"errors":[{"status":"400","code":"bad","detail":"x"},{"code":"worse"}]}`,
 		"in both shapes":                `{"error_code":400,"code":"400","message":"x"}`,
 		"with white space around":       " {\"error_code\":400}\r\n",
-		"that lists 500 topics":         `{"error_code":40035,"message":"` + strings.Join(manyTopics(500), ",") + `"}`,
+		"that lists 500 topics":         `{"error_code":40035,"message":"` + strings.Join(longNames(500), ",") + `"}`,
 		"that is Jetty's page as JSON":  `{"servlet":"default","message":"Bad Request","url":"/kafka/v3/x","status":"400"}`,
 		"with a code that is text":      `{"error_code":"400"}`,
 		"with an object under error":    `{"error":{"error_code":400}}`,
@@ -281,9 +281,6 @@ const (
 		"<body><h2>HTTP ERROR 429 Too Many Requests</h2></body>\n</html>\n"
 )
 
-// bubbleStart is the time at which a synctest bubble begins.
-var bubbleStart = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
-
 // faultsOfTheRateLimiter are 429s with DoSFilter: unavailable, which are proof that nothing was done.
 func faultsOfTheRateLimiter() []fault {
 	limited := []error{mirror.ErrRateLimited}
@@ -301,17 +298,30 @@ func faultsOfTheRateLimiter() []fault {
 			},
 		}
 	}
-	const date = "Sun, 06 Nov 1994 08:49:37 GMT"
-	second := time.Second
+	const second, year = time.Second, 365 * 24 * time.Hour
+	// date is so long after the bubble began.
+	date := func(d time.Duration) string {
+		return time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).Add(d).Format(http.TimeFormat)
+	}
+	behind := healing("with Retry-After a date, by a clock that is a year behind", 1, 30*second, 30*second,
+		"Retry-After", date(30*second-year))
+	behind.setup = func(e *env) {
+		e.use(mirrortest.NewPair(e.T, mirrortest.Options{
+			InMemory: true, Topics: []mirrortest.Topic{{Name: "a"}, {Name: "b"}}, Clocks: [2]time.Duration{-year},
+		}))
+	}
+	noDate := healing("with Retry-After a date, and no Date", 1, 30*second, 30*second, "Retry-After", date(30*second))
+	noDate.setup = func(e *env) {
+		e.use(mirrortest.NewPair(e.T, mirrortest.Options{
+			InMemory: true, Topics: []mirrortest.Topic{{Name: "a"}, {Name: "b"}}, NoDate: true,
+		}))
+	}
 	cases := []fault{
+		behind, noDate,
 		healing("of the rate limiter", 3, 3*second, 6*second),
 		healing("with Retry-After 1", 3, 3*second, 6*second, "Retry-After", "1"),
-		healing("with Retry-After a date", 1, 30*second, 30*second,
-			"Date", date, "Retry-After", "Sun, 06 Nov 1994 08:50:07 GMT"),
-		healing("with Retry-After a date and no Date", 1, 29*second, 30*second,
-			"Retry-After", bubbleStart.Add(30*second).Format(http.TimeFormat)),
-		healing("with Retry-After a date in the past", 3, 3*second, 6*second,
-			"Date", date, "Retry-After", "Sun, 06 Nov 1994 08:49:07 GMT"),
+		healing("with Retry-After a date", 1, 30*second, 30*second, "Retry-After", date(30*second)),
+		healing("with Retry-After a date in the past", 3, 3*second, 6*second, "Retry-After", date(-30*second)),
 		healing("with Retry-After 60", 1, time.Minute, time.Minute, "Retry-After", "60"),
 		healing("with X-RateLimit-Reset 2", 2, 4*second, 5*second, "X-RateLimit-Reset", "2"),
 		healing("with Retry-After 3 and X-RateLimit-Reset 9", 1, 3*second, 3*second,
@@ -322,11 +332,10 @@ func faultsOfTheRateLimiter() []fault {
 		cases = append(cases, healing("with Retry-After "+value, 3, 3*second, 6*second, "Retry-After", value))
 	}
 	for name, header := range map[string][]string{
-		"31536000":                   {"Retry-After", "31536000"},
-		"a date in 2199":             {"Date", date, "Retry-After", "Wed, 06 Nov 2199 08:50:07 GMT"},
-		"a date in 2199 and no Date": {"Retry-After", "Wed, 06 Nov 2199 08:50:07 GMT"},
-		"61":                         {"Retry-After", "61"},
-		"9223372036854775807":        {"Retry-After", "9223372036854775807"},
+		"31536000":            {"Retry-After", "31536000"},
+		"a date in 2199":      {"Retry-After", "Wed, 06 Nov 2199 08:50:07 GMT"},
+		"61":                  {"Retry-After", "61"},
+		"9223372036854775807": {"Retry-After", "9223372036854775807"},
 	} {
 		cases = append(cases, fault{
 			name: "429 with Retry-After " + name + ", which RetryFor does not cover", setup: oneEach,

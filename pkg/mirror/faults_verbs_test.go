@@ -22,10 +22,7 @@ func faultsOfEachVerb() []fault {
 		tokens("first-token", "second-token")(e)
 	}
 	var cases []fault
-	for _, v := range []mirror.Verb{
-		mirror.VerbReverseAndPause, mirror.VerbReverseAndStart, mirror.VerbPromote, mirror.VerbFailover, mirror.VerbPause,
-		mirror.VerbResume, mirror.VerbTruncateAndRestore,
-	} {
+	for _, v := range allVerbs {
 		page := fault{outcomes: "2 accepted", seen: 2, applied: "a b"}
 		if v == mirror.VerbTruncateAndRestore {
 			page = fault{outcomes: "2 unknown", seen: 1}
@@ -76,16 +73,4 @@ func faultsOfEachVerb() []fault {
 		}
 	}
 	return cases
-}
-
-// topicFor is a topic that the verb starts from.
-func topicFor(v mirror.Verb, name string) mirrortest.Topic {
-	topic := mirrortest.Topic{Name: name}
-	switch v {
-	case mirror.VerbResume:
-		topic.Status = mirror.StatusPaused
-	case mirror.VerbTruncateAndRestore:
-		topic.Status, topic.Remote = mirror.StatusStopped, mirror.StatusStopped
-	}
-	return topic
 }
