@@ -84,24 +84,16 @@ type poller struct {
 }
 
 func newPoller(link string, keep []string, interval time.Duration, clients ...*mirror.Client) *poller {
-	p := &poller{link: link, keep: keep, interval: interval, began: time.Now(), readings: make(chan reading, len(clients))}
+	p := &poller{
+		link: link, keep: keep, interval: max(interval, minInterval), began: time.Now(),
+		readings: make(chan reading, len(clients)),
+	}
 	for _, c := range clients {
 		s := &side{client: c.WithRetryFor(-1), dates: map[time.Time]bool{}, next: p.began}
 		s.ClusterID = c.ClusterID()
 		p.sides = append(p.sides, s)
 	}
 	return p
-}
-
-// checkTimes returns what is wrong with an Interval and a Patience.
-func checkTimes(interval, patience time.Duration) (bad []string) {
-	if interval != 0 && interval < minInterval {
-		bad = append(bad, fmt.Sprintf("Interval: %v is less than %v", interval, minInterval))
-	}
-	if patience < 0 {
-		bad = append(bad, fmt.Sprintf("Patience: %v is negative", patience))
-	}
-	return bad
 }
 
 // errOver says that it is later than until allows, or that no side has a look left.

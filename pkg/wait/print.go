@@ -49,7 +49,7 @@ func (p *Progress) decision() string {
 		var left []string
 		for _, s := range stages[:len(stages)-1] {
 			if n := p.Count(s); n > 0 {
-				left = append(left, fmt.Sprintf("%d %v", n, s))
+				left = append(left, fmt.Sprintf("%d %s", n, s))
 			}
 		}
 		return notYet + of + " done; " + strings.Join(append(left, others...), ", ")
@@ -292,7 +292,7 @@ func (p Progress) LogValue() slog.Value {
 		slog.Bool("done", p.Done), slog.String("ended", p.Ended),
 	}
 	for _, s := range stages {
-		attrs = append(attrs, slog.Int(s.String(), p.Count(s)))
+		attrs = append(attrs, slog.Int(string(s), p.Count(s)))
 	}
 	for _, c := range p.Clusters {
 		if c.Error != "" {
