@@ -168,7 +168,9 @@ func (s situation) run(t *testing.T) {
 	if s.stage != "" { // which of two lists comes first is a race
 		require.Equal(t, s.stage, string(a.Stage), "%v\n%v", e.err, a)
 	}
-	require.Equal(t, s.err, kind(e.err), "%v", e.err)
+	if s.err != "any" {
+		require.Equal(t, s.err, kind(e.err), "%v", e.err)
+	}
 	requireLists(t, s.lists, lists)
 	for _, note := range s.notes {
 		require.Contains(t, strings.Join(a.Notes, "; "), note)

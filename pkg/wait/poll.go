@@ -132,11 +132,14 @@ func (p *poller) run(
 
 const contextEnded = "the context ended"
 
+// jitter spreads out the polls of many processes.
+var jitter = rand.Float64
+
 // poll returns the next reading. It asks each cluster whose turn it is. It returns false when ctx has ended, at the
 // given time, and when no side has a look left.
 func (p *poller) poll(ctx context.Context, until time.Time) (reading, bool) {
 	for ctx.Err() == nil {
-		now, jitter := time.Now(), 1+0.15*rand.Float64() //nolint:gosec // it spreads out polls
+		now, factor := time.Now(), 1+0.15*jitter()
 		wake, idle := until, true
 		for _, s := range p.sides {
 			switch {
@@ -150,7 +153,7 @@ func (p *poller) poll(ctx context.Context, until time.Time) (reading, bool) {
 				}
 			default:
 				idle, s.busy = false, true
-				go p.read(ctx, s, now, jitter)
+				go p.read(ctx, s, now, factor)
 			}
 		}
 		if idle || !now.Before(until) {
