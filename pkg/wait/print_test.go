@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -91,6 +92,20 @@ func TestTable_Words(t *testing.T) {
 				p = e.polls[i]
 			}
 			fmt.Fprintf(&b, "--- %s\n%s\n", s.name, table(e, p))
+		}
+		set := s.set
+		s.set = func(e *env) {
+			if set != nil {
+				set(e)
+			}
+			late := mirrortest.Fault{Reads: true, Every: true, Do: mirrortest.Handle(func(w http.ResponseWriter, r *http.Request, proper http.Handler) {
+				time.Sleep(100 * time.Millisecond) // so that the list of the local cluster always comes first
+				proper.ServeHTTP(w, r)
+			})}
+			if strings.Contains(s.name, "dark") {
+				late.Every, late.For = false, 9*time.Second
+			}
+			e.pair.Remote.Inject(late)
 		}
 		t.Run(s.name, func(t *testing.T) { synctest.Test(t, s.run) })
 	}
