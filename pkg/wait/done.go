@@ -104,16 +104,15 @@ type topic struct {
 // track is what the lists of one cluster have shown of a topic.
 type track struct {
 	sight
-	current bool      // the latest new list agrees
-	since   time.Time // when the status began, by the cluster's clock
-	began   time.Time // and by this process's clock, as far as that is known
-	came    time.Time // when the list was asked for that first showed it so
-	at      time.Time // when the latest list was asked for that showed it so
-	problem string    // what the cluster names as wrong with the mirror
-	lists   int       // new lists in a row that show it so
-	absent  int       // whole new lists in a row without it
-	older   mirror.Status
-	olderAt time.Time // when the list was asked for that first showed the older row
+	current bool          // the latest new list agrees
+	since   time.Time     // when the status began, by the cluster's clock
+	began   time.Time     // and by this process's clock, as far as that is known
+	came    time.Time     // when the list was asked for that first showed it so
+	at      time.Time     // when the latest list was asked for that showed it so
+	problem string        // what the cluster names as wrong with the mirror
+	lists   int           // new lists in a row that show it so
+	back    mirror.Status // of a row that is older than what was seen; "" if the topic was left out
+	backAt  time.Time     // when the list was asked for that first had that; zero if the latest has not
 	had     []mirror.Status
 	// The sum of the lags, -1 if it is not known: now, when the topic came to its status, and the lowest.
 	lag, firstLag, lowest int64
@@ -236,27 +235,20 @@ func rowsOf(l *mirror.Listing) map[string]*mirror.Mirror {
 func (t *track) see(r reading, m *mirror.Mirror, elapsed time.Duration) (progress bool) {
 	t.current, t.hint = false, ""
 	listed, confirmed := m != nil, false
-	switch {
-	case !listed && !r.list.Complete: // the absence proves nothing
-		return false
-	case !listed && t.listed:
-		t.older = ""
-		if t.absent++; t.absent < 2 {
-			return false
-		}
-		confirmed = true
-	case listed && t.listed && !m.Since.IsZero() && m.Since.Before(t.since): // it goes back
-		if t.absent = 0; t.older != m.Status {
-			t.older, t.olderAt = m.Status, r.asked
-		}
-		if r.asked.Sub(t.olderAt) < firmAfter {
-			t.hint = m.Status
-			return false
-		}
-		confirmed = true
-	}
 	if !listed {
 		m = &mirror.Mirror{}
+	}
+	switch back := t.listed && (!listed || !m.Since.IsZero() && m.Since.Before(t.since)); {
+	case !listed && !r.list.Complete: // the absence proves nothing
+		return false
+	case back && (t.backAt.IsZero() || t.back != m.Status):
+		t.back, t.backAt, t.hint = m.Status, r.asked, m.Status
+		return false
+	case back && r.asked.Sub(t.backAt) < firmAfter:
+		t.hint = m.Status
+		return false
+	case back:
+		confirmed = true
 	}
 	if !t.read || t.listed != listed || t.status != m.Status || !t.since.Equal(m.Since) {
 		t.lists, t.came, t.moved, t.firstLag, t.gone = 0, r.asked, t.read, -1, t.gone || t.listed
@@ -265,7 +257,7 @@ func (t *track) see(r reading, m *mirror.Mirror, elapsed time.Duration) (progres
 		t.lists = max(2, t.lists)
 	}
 	t.firm, t.read, t.listed, t.current = t.lists > 1 && elapsed >= firmAfter, true, listed, true
-	t.absent, t.older, t.status, t.since, t.problem, t.at = 0, "", m.Status, m.Since, m.Error, r.asked
+	t.backAt, t.status, t.since, t.problem, t.at = time.Time{}, m.Status, m.Since, m.Error, r.asked
 	switch old := r.list.At.Sub(m.Since); {
 	case r.list.At.IsZero() || m.Since.IsZero():
 		t.began, t.age = t.came, ageNotKnown
