@@ -34,7 +34,6 @@ func main() {
 
 func run(ctx context.Context, client *mirror.Client, link string, limit int64, topics []string) error {
 	var report *mirror.Report
-	var failed error
 	if limit < 0 {
 		listing, err := client.Mirrors(ctx, link, topics...)
 		if err != nil {
@@ -44,17 +43,18 @@ func run(ctx context.Context, client *mirror.Client, link string, limit int64, t
 		if len(topics) == 0 {
 			topics = listing.Topics() // those that have not stopped, so the program may be run again
 		}
-		report, failed = client.Failover(ctx, link, mirror.Topics(topics...))
+		report, _ = client.Failover(ctx, link, mirror.Topics(topics...))
 	} else {
 		plan, err := client.Validate(ctx, mirror.VerbTruncateAndRestore, link, mirror.Topics(topics...))
 		if err := errors.Join(plan.Table(os.Stdout), err); err != nil {
 			return err
 		}
-		report, failed = client.TruncateAndRestore(ctx, plan, limit)
+		report, _ = client.TruncateAndRestore(ctx, plan, limit)
 	}
+	if err := report.Table(os.Stdout); err != nil { // which topics were refused, and why
+		return err
+	}
+	// Done accounts for all topics of the report, so its error replaces the error of the call.
 	progress, err := wait.Done(ctx, report, wait.Options{This: client})
-	if err == nil {
-		failed = nil // such as a lost answer: all topics are done
-	}
-	return errors.Join(progress.Table(os.Stdout), failed, err)
+	return errors.Join(progress.Table(os.Stdout), err)
 }
