@@ -95,10 +95,10 @@ func faultsOfConnections() []fault {
 					io.ReadFull(c, make([]byte, 2000))
 					reset(c)
 				})
-				e.topics = longNames(4000)
+				e.topics = longNames(500)
 				e.cfg.BatchSize = len(e.topics)
 			},
-			outcomes: "4000 unknown", seen: 1,
+			outcomes: "500 unknown", seen: 1,
 		},
 		{
 			name: "headers slower than Timeout", inject: after(silent()),

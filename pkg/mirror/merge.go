@@ -41,27 +41,27 @@ func (r *Report) Merge(other *Report) error {
 		bad.add("Merge", "there is no report")
 		return bad
 	}
-	m := *r
+	if r.Pattern != "" || other.Pattern != "" {
+		bad.add("Merge", "a report by pattern cannot be merged: it does not name all its topics")
+		return bad
+	}
 	if r.Verb == "" && r.ClusterID == "" && r.Link == "" && len(r.Results) == 0 {
-		m.Verb, m.ClusterID, m.Link, m.DryRun = other.Verb, other.ClusterID, other.Link, other.DryRun
+		r.Verb, r.ClusterID, r.Link, r.DryRun = other.Verb, other.ClusterID, other.Link, other.DryRun
 	}
 	for _, c := range []struct{ what, ours, theirs string }{
-		{"verb", string(m.Verb), string(other.Verb)},
-		{"cluster", m.ClusterID, other.ClusterID},
-		{"link", m.Link, other.Link},
-		{"dry run", strconv.FormatBool(m.DryRun), strconv.FormatBool(other.DryRun)},
+		{"verb", string(r.Verb), string(other.Verb)},
+		{"cluster", r.ClusterID, other.ClusterID},
+		{"link", r.Link, other.Link},
+		{"dry run", strconv.FormatBool(r.DryRun), strconv.FormatBool(other.DryRun)},
 	} {
 		if c.ours != c.theirs {
 			bad.add("Merge", "the reports differ in %s: %s and %s", c.what, text.Quote(c.ours), text.Quote(c.theirs))
 		}
 	}
-	if r.Pattern != "" || other.Pattern != "" {
-		bad.add("Merge", "a report by pattern cannot be merged: it does not name all its topics")
-	}
 	if err := bad.err(); err != nil {
 		return err
 	}
-	*r, other = m, other.Clone()
+	other = other.Clone()
 	places := placesOf(r.Results)
 	for _, theirs := range other.Results {
 		if i, known := places[theirs.Topic]; known {

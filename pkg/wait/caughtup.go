@@ -118,7 +118,7 @@ type gate struct {
 
 func newGate(client *mirror.Client, link string, topics []string, o LagOptions) (*gate, error) {
 	g := &gate{poller: newPoller(link, nil, 0), options: o}
-	bad := checkTimes(o.Interval, o.Patience)
+	var bad []string
 	clients := []*mirror.Client{client}
 	switch {
 	case client == nil:

@@ -84,24 +84,16 @@ type poller struct {
 }
 
 func newPoller(link string, keep []string, interval time.Duration, clients ...*mirror.Client) *poller {
-	p := &poller{link: link, keep: keep, interval: interval, began: time.Now(), readings: make(chan reading, len(clients))}
+	p := &poller{
+		link: link, keep: keep, interval: max(interval, minInterval), began: time.Now(),
+		readings: make(chan reading, len(clients)),
+	}
 	for _, c := range clients {
 		s := &side{client: c.WithRetryFor(-1), dates: map[time.Time]bool{}, next: p.began}
 		s.ClusterID = c.ClusterID()
 		p.sides = append(p.sides, s)
 	}
 	return p
-}
-
-// checkTimes returns what is wrong with an Interval and a Patience.
-func checkTimes(interval, patience time.Duration) (bad []string) {
-	if interval != 0 && interval < minInterval {
-		bad = append(bad, fmt.Sprintf("Interval: %v is less than %v", interval, minInterval))
-	}
-	if patience < 0 {
-		bad = append(bad, fmt.Sprintf("Patience: %v is negative", patience))
-	}
-	return bad
 }
 
 // errOver says that it is later than until allows, or that no side has a look left.
@@ -140,11 +132,14 @@ func (p *poller) run(
 
 const contextEnded = "the context ended"
 
+// jitter spreads out the polls of many processes.
+var jitter = rand.Float64
+
 // poll returns the next reading. It asks each cluster whose turn it is. It returns false when ctx has ended, at the
 // given time, and when no side has a look left.
 func (p *poller) poll(ctx context.Context, until time.Time) (reading, bool) {
 	for ctx.Err() == nil {
-		now, jitter := time.Now(), 1+0.15*rand.Float64() //nolint:gosec // it spreads out polls
+		now, factor := time.Now(), 1+0.15*jitter()
 		wake, idle := until, true
 		for _, s := range p.sides {
 			switch {
@@ -158,7 +153,7 @@ func (p *poller) poll(ctx context.Context, until time.Time) (reading, bool) {
 				}
 			default:
 				idle, s.busy = false, true
-				go p.read(ctx, s, now, jitter)
+				go p.read(ctx, s, now, factor)
 			}
 		}
 		if idle || !now.Before(until) {

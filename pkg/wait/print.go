@@ -49,7 +49,7 @@ func (p *Progress) decision() string {
 		var left []string
 		for _, s := range stages[:len(stages)-1] {
 			if n := p.Count(s); n > 0 {
-				left = append(left, fmt.Sprintf("%d %v", n, s))
+				left = append(left, fmt.Sprintf("%d %s", n, s))
 			}
 		}
 		return notYet + of + " done; " + strings.Join(append(left, others...), ", ")
@@ -72,7 +72,7 @@ func (p *Progress) decision() string {
 		s += "; whether they have caught up was not checked"
 	}
 	if unknown > 0 {
-		s += fmt.Sprintf("; %d were unknown and are done: nothing was sent twice", unknown)
+		s += fmt.Sprintf("; %d %s unknown and %s done: nothing was sent twice", unknown, be(unknown, "was", "were"), be(unknown, "is", "are"))
 	}
 	return s
 }
@@ -89,10 +89,10 @@ func (p *Progress) others() (texts []string) {
 		}
 	}
 	if refused > 0 {
-		texts = append(texts, fmt.Sprintf("%d %s refused", refused, were(refused)))
+		texts = append(texts, fmt.Sprintf("%d %s refused", refused, be(refused, "was", "were")))
 	}
 	if unsent > 0 {
-		texts = append(texts, fmt.Sprintf("%d %s never sent", unsent, were(unsent)))
+		texts = append(texts, fmt.Sprintf("%d %s never sent", unsent, be(unsent, "was", "were")))
 	}
 	if p.report.Lost {
 		texts = append(texts, "the pattern may have changed others")
@@ -100,11 +100,11 @@ func (p *Progress) others() (texts []string) {
 	return texts
 }
 
-func were(n int) string {
+func be(n int, one, many string) string {
 	if n == 1 {
-		return "was"
+		return one
 	}
-	return "were"
+	return many
 }
 
 func (p *Progress) since(t time.Time) time.Duration { return p.At.Sub(t).Round(time.Second) }
@@ -189,16 +189,18 @@ func (p *Progress) why(r *row) string {
 	}
 	switch {
 	case r.stage == StageDone:
+	case r.first.Asked.IsZero() && r.stage == StageNoSign:
 	case r.first.Asked.IsZero():
 		all = append(all, "not asked")
 	default:
 		if len(r.topics) == 1 {
 			r.reason = r.first.reasons()
 		}
+		when := fmt.Sprintf("asked %v ago", p.since(r.first.Asked))
 		if r.notAsked > 0 {
-			r.reason += fmt.Sprintf(" (%d not asked)", r.notAsked)
+			when += fmt.Sprintf("; %d not asked", r.notAsked)
 		}
-		all = append(all, fmt.Sprintf("%s (asked %v ago)", r.reason, p.since(r.first.Asked)))
+		all = append(all, fmt.Sprintf("%s (%s)", r.reason, when))
 	}
 	switch {
 	case r.rising:
@@ -214,16 +216,14 @@ func (p *Progress) cell(s Sight, i int) string {
 	switch {
 	case s.At.IsZero():
 		return "?"
-	case s.Status == "":
-		return "-"
 	case !p.Clusters[i].Dark:
-		return string(s.Status)
+		return string(cmp.Or(s.Status, "-"))
 	}
-	old := p.since(s.At)
-	if old >= time.Minute {
-		return fmt.Sprintf("%s (%.0fm ago)", s.Status, old.Minutes())
+	old := p.since(s.At).String()
+	if minutes := p.since(s.At).Minutes(); minutes >= 1 {
+		old = fmt.Sprintf("%.0fm", minutes)
 	}
-	return fmt.Sprintf("%s (%v ago)", s.Status, old)
+	return fmt.Sprintf("%s (%s ago)", cmp.Or(s.Status, "-"), old)
 }
 
 // Table writes the progress for people: what it comes to, what to do, the topics that are not done, and how reading the
@@ -247,7 +247,11 @@ func (p *Progress) Table(w io.Writer) error {
 		t.Row(append(head, "WHY")...)
 	}
 	for _, r := range rows {
-		cells := []any{r.stage, p.since(r.since), text.Fit(r.topics, 40), r.this, r.other}[:3+len(p.Clusters)]
+		age := "-"
+		if !r.since.IsZero() {
+			age = p.since(r.since).String()
+		}
+		cells := []any{r.stage, age, text.Fit(r.topics, 40), r.this, r.other}[:3+len(p.Clusters)]
 		t.Row(append(cells, p.why(r))...)
 	}
 	return finish(&t, w, p.Clusters, p.Began, p.At, p.Ended)
@@ -292,7 +296,7 @@ func (p Progress) LogValue() slog.Value {
 		slog.Bool("done", p.Done), slog.String("ended", p.Ended),
 	}
 	for _, s := range stages {
-		attrs = append(attrs, slog.Int(s.String(), p.Count(s)))
+		attrs = append(attrs, slog.Int(string(s), p.Count(s)))
 	}
 	for _, c := range p.Clusters {
 		if c.Error != "" {
@@ -319,7 +323,7 @@ func (l *Lagging) String() string {
 	if l.Ready {
 		s := "ready: " + of
 		if empty > 0 {
-			s += fmt.Sprintf("; %s %s empty", text.Count(empty, "partition"), map[bool]string{true: "is", false: "are"}[empty == 1])
+			s += fmt.Sprintf("; %s %s empty", text.Count(empty, "partition"), be(empty, "is", "are"))
 		}
 		if len(whole) > 0 {
 			s += fmt.Sprintf(", topic %s among them", text.Some(whole, 3))
@@ -329,7 +333,9 @@ func (l *Lagging) String() string {
 	all := []string{"not ready: " + of}
 	for i, c := range l.Clusters {
 		switch {
-		case c.Lists == 0 && c.Asked > 0:
+		case c.Lists == 0 && i == 1:
+			all = append(all, c.unread(l.Began, l.At)+", and a source that has died shows lag 0")
+		case c.Lists == 0:
 			all = append(all, c.unread(l.Began, l.At))
 		case c.Dark:
 			all = append(all, c.ClusterID+": "+c.Error)
