@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -89,4 +90,35 @@ func TestMerge_ARefusalOfTheRecorderIsOverWhenTheTopicsAreAccepted(t *testing.T)
 	report, err = client.WithRecorder(refuses).ReverseAndPause(t.Context(), "link", mirror.All())
 	require.ErrorIs(t, err, full)
 	require.Len(t, report.Problems, 1, "no topic tells it")
+}
+
+// responding is a transport that takes each request and gives it the same response, without a network.
+func responding(code int, contentType, body string, header ...string) http.RoundTripper {
+	return roundTripper(func(r *http.Request) (*http.Response, error) {
+		if r.Body != nil {
+			_, _ = io.Copy(io.Discard, r.Body)
+		}
+		h := http.Header{"Content-Type": {contentType}}
+		for i := 0; i < len(header); i += 2 {
+			h.Set(header[i], header[i+1])
+		}
+		return &http.Response{StatusCode: code, Header: h, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+	})
+}
+
+// The cloud's codes can be names. APIError.Code is 0 then, and the rest is read as ever.
+func TestAPIError_ACodeThatIsANameHidesNothing(t *testing.T) {
+	for _, c := range []struct {
+		code string
+		want int
+	}{{`"user_unauthorized"`, 0}, {`"40301"`, 40301}, {`40301`, 40301}, {`null`, 0}, {`[1]`, 0}, {`7,"error_code":null`, 7}} {
+		client := newClient(t, offline(responding(http.StatusForbidden, "application/json",
+			`{"errors":[{"code":`+c.code+`,"id":"req-1","status":"403","title":"Forbidden","detail":"no right to ALTER"}]}`)))
+		_, err := reverse(t, client, "a")
+		var api *mirror.APIError
+		require.ErrorAs(t, err, &api, c.code)
+		require.Equal(t, "Forbidden: no right to ALTER", api.Message, c.code)
+		require.Equal(t, "req-1", api.RequestID, c.code)
+		require.Equal(t, c.want, api.Code, c.code)
+	}
 }
