@@ -54,7 +54,7 @@ func (e *Evidence) tell(h http.Header, p page, s *Secrets) {
 	location := h.Get("Location")
 	switch {
 	case e.Status/100 == 3 && location != "":
-		body = "redirected to " + place(location) + ", not followed"
+		body = "redirected to " + place(s.Hide(location)) + ", not followed" // place escapes it
 	case p.coding != "":
 		body = "the body has a Content-Encoding that cannot be undone: " + p.coding
 	case strings.HasPrefix(body, "<"):
