@@ -167,3 +167,15 @@ func TestNoSecrets_NamesAndPlacesToo(t *testing.T) {
 		})
 	}
 }
+
+// Merge is told of the two calls in either order, and a person finds that the first one did nothing.
+func TestMerge_ARefusalIsNotForgottenBehindAnUnknown(t *testing.T) {
+	unknown, refused := promoted(mirror.Unknown, "1"), promoted(mirror.Failed, "2")
+	for _, both := range [][2]*mirror.Report{{unknown, refused}, {refused, unknown}} {
+		m := both[0].Clone()
+		require.NoError(t, m.Merge(both[1]))
+		require.Equal(t, "a unknown", outcomes(m))
+		require.NoError(t, m.Settle(mirror.Untouched, "still ACTIVE", "a"))
+		require.Equal(t, "a failed", outcomes(m))
+	}
+}
