@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -177,5 +179,47 @@ func TestMerge_ARefusalIsNotForgottenBehindAnUnknown(t *testing.T) {
 		require.Equal(t, "a unknown", outcomes(m))
 		require.NoError(t, m.Settle(mirror.Untouched, "still ACTIVE", "a"))
 		require.Equal(t, "a failed", outcomes(m))
+	}
+}
+
+// inTurn gives each request the next transport's response, and the last one's for ever.
+func inTurn(transports ...http.RoundTripper) http.RoundTripper {
+	n := 0
+	return roundTripper(func(r *http.Request) (*http.Response, error) {
+		n++
+		return transports[min(n, len(transports))-1].RoundTrip(r)
+	})
+}
+
+// A report that was read back must not take one attempt for another.
+func TestReport_ErrFindsTheAttemptThatATextIsAbout(t *testing.T) {
+	limited := responding(http.StatusTooManyRequests, "text/html", "", "DoSFilter", "unavailable")
+	for name, c := range map[string]struct {
+		transport http.RoundTripper
+		status    int // of the APIError; 0 is none
+		limited   bool
+	}{
+		"another 429 after a rejection": {
+			inTurn(limited, responding(http.StatusTooManyRequests, "application/json", `{"error_code":42901}`)), 429, false,
+		},
+		"a rejection after another 429": {inTurn(responding(http.StatusTooManyRequests, "text/html", ""), limited), 429, true},
+		"an answer that is cut":         {answering(rows(good("a"), good("b")) + "x"), 0, false},
+		"no answer":                     {responding(http.StatusOK, "text/html", "<title>Sign in</title>"), 200, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cfg := offline(c.transport)
+				cfg.RetryFor = 3 * time.Second
+				report, live := reverse(t, newClient(t, cfg), "a", "b")
+				for _, err := range []error{live, report.Err(), readBack(t, report).Err()} {
+					require.Equal(t, c.limited, errors.Is(err, mirror.ErrRateLimited))
+					var api *mirror.APIError
+					require.Equal(t, c.status != 0, errors.As(err, &api))
+					if api != nil {
+						require.Equal(t, c.status, api.Status)
+					}
+				}
+			})
+		})
 	}
 }
