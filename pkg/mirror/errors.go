@@ -68,10 +68,11 @@ func (e *APIError) Error() string {
 	if name := http.StatusText(e.Status); name != "" {
 		b.WriteString(" " + name)
 	}
+	said := strings.HasSuffix(b.String(), e.Message) // none, or as a page's title has it: 502 Bad Gateway
 	if e.Code != 0 && e.Code != e.Status {
 		fmt.Fprintf(&b, ", code %d", e.Code)
 	}
-	if e.Message != "" && e.Message != http.StatusText(e.Status) && e.Message != b.String() {
+	if !said {
 		b.WriteString(": " + e.Message)
 	}
 	if e.RetryAfter > 0 {
