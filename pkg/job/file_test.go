@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"strings"
@@ -94,7 +95,7 @@ func TestOpen_AfterAPowerLoss(t *testing.T) {
 			require.NoError(t, j.Close())
 
 			size := len(last)
-			for cut := 1; cut < size; cut += max(1, size/9) {
+			for cut := 1; cut < size; cut += max(1, size/5) {
 				nuls := make([]byte, size)
 				middle := append(append(bytes.Clone(last[:cut/2]), nuls[cut/2:cut]...), last[cut:]...)
 				for what, kept := range map[string][]byte{
@@ -228,6 +229,22 @@ func TestCheck_LineMayNotFollow(t *testing.T) {
 		after, err := os.ReadFile(path)
 		require.NoError(t, err)
 		require.Equal(t, string(before), string(after), what)
+	}
+}
+
+func TestOpen_LineSaysOneThing(t *testing.T) {
+	first := written(t, mirror.VerbPromote)[0]
+	path := filepath.Join(t.TempDir(), "job")
+	for _, text := range []string{
+		`{"at":"2026-01-01T00:00:00Z","kind":"finished","kind":"sending"}`,
+		`{"at":"2026-01-01T00:00:00Z","kind":"finished","sending":{"topics":["a"]}}`,
+		`{"at":"2026-01-01T00:00:00Z","kind":"finished"} {"kind":"finished"}`,
+		`finished`,
+	} {
+		summed := fmt.Sprintf("%08x %s\n", crc32.Checksum([]byte(text), castagnoli), text)
+		require.NoError(t, os.WriteFile(path, []byte(string(first)+summed), 0o600))
+		_, err := Open(path)
+		require.ErrorContains(t, err, "line 2 cannot be read", text)
 	}
 }
 

@@ -31,38 +31,39 @@ func (e *ChangedError) Error() string {
 // Is returns whether the target is ErrChanged.
 func (e *ChangedError) Is(target error) bool { return target == ErrChanged }
 
-// sight is what Run sees before it sends.
-type sight struct {
-	dry     *mirror.Report
-	names   []string        // topics to be sent
-	stopped []mirror.Result // topics whose mirror had stopped already
-	changes []Change
-}
-
-// look reads one list and makes the dry run again.
-func (j *Job) look(ctx context.Context, client *mirror.Client, names []string) (*sight, error) {
-	p := j.plan
-	list, err := client.Mirrors(ctx, p.Link, names...)
+// look reads one list and makes the dry run again. It writes down which topics had stopped already, and returns the dry
+// run of the others, or a *ChangedError.
+func (j *Job) look(ctx context.Context, client *mirror.Client, names []string) (*mirror.Report, error) {
+	list, err := client.Mirrors(ctx, j.plan.Link, names...)
 	if err != nil {
 		return nil, err
 	}
-	dry, err := client.Validate(ctx, p.Verb, p.Link, mirror.Topics(names...))
+	dry, err := client.Validate(ctx, j.plan.Verb, j.plan.Link, mirror.Topics(names...))
 	if usable(dry) != nil {
 		return nil, err
 	}
-	s := &sight{dry: dry}
-	for _, r := range dry.Results {
+	stopped := j.reportOf(nil)
+	changed := &ChangedError{}
+	dry.Results = slices.DeleteFunc(dry.Results, func(r mirror.Result) bool {
 		if j.hadStopped(r) {
 			r.Sends, r.Notes = nil, append(r.Notes, "it was not sent: its mirror had stopped already")
-			s.stopped = append(s.stopped, r)
-			continue
+			stopped.Results = append(stopped.Results, r)
+			return true
 		}
-		s.names = append(s.names, r.Topic)
 		if how := j.differs(r, list); how != "" {
-			s.changes = append(s.changes, Change{r.Topic, how})
+			changed.Changes = append(changed.Changes, Change{r.Topic, how})
+		}
+		return false
+	})
+	if len(stopped.Results) > 0 {
+		if err := j.record(&line{Kind: isFound, Report: stopped}); err != nil {
+			return nil, err
 		}
 	}
-	return s, nil
+	if len(changed.Changes) > 0 && !j.EvenIfChanged {
+		return nil, changed
+	}
+	return dry, nil
 }
 
 // hadStopped returns whether a topic was refused because it is already where the verb leads.

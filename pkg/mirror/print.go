@@ -226,7 +226,10 @@ func (r *Report) groups() (groups []*group) {
 		if res.Outcome == Unknown && len(res.Notes) > 0 {
 			why += " (" + strings.Join(res.Notes, "; ") + ")"
 		}
-		k := key{res.Outcome, withoutName(why, res.Topic)}
+		k := key{res.Outcome, why}
+		if res.Outcome != Untouched { // why is the batch's, or the call's
+			k.why = withoutName(why, res.Topic)
+		}
 		g := known[k]
 		if g == nil {
 			g = &group{outcome: res.Outcome, why: why}

@@ -84,7 +84,10 @@ type poller struct {
 }
 
 func newPoller(link string, keep []string, interval time.Duration, clients ...*mirror.Client) *poller {
-	p := &poller{link: link, keep: keep, interval: interval, began: time.Now(), readings: make(chan reading, len(clients))}
+	p := &poller{
+		link: link, keep: keep, interval: max(interval, minInterval), began: time.Now(),
+		readings: make(chan reading, len(clients)),
+	}
 	for _, c := range clients {
 		s := &side{client: c.WithRetryFor(-1), dates: map[time.Time]bool{}, next: p.began}
 		s.ClusterID = c.ClusterID()
@@ -93,11 +96,50 @@ func newPoller(link string, keep []string, interval time.Duration, clients ...*m
 	return p
 }
 
+// errOver says that it is later than until allows, or that no side has a look left.
+var errOver = errors.New("over")
+
+// run reads lists and hands them to step, until that says that the wait has ended. No read is under way afterwards.
+func (p *poller) run(
+	ctx context.Context, until func() time.Time,
+	step func(r reading, fresh bool, refused error) (end bool, err error),
+) error {
+	bounded, cancel := context.WithCancel(ctx)
+	defer func() {
+		cancel()
+		for _, s := range p.sides {
+			if s.busy {
+				<-p.readings
+			}
+		}
+	}()
+	for {
+		r, ok := p.poll(bounded, until())
+		switch cause := context.Cause(ctx); {
+		case ctx.Err() != nil && !errors.Is(ctx.Err(), cause):
+			return fmt.Errorf("%s: %w: %w", contextEnded, ctx.Err(), cause)
+		case ctx.Err() != nil:
+			return fmt.Errorf("%s: %w", contextEnded, ctx.Err())
+		case !ok:
+			return errOver
+		}
+		fresh, refused := p.take(r)
+		if end, err := step(r, fresh, refused); end {
+			return err
+		}
+	}
+}
+
+const contextEnded = "the context ended"
+
+// jitter spreads out the polls of many processes.
+var jitter = rand.Float64
+
 // poll returns the next reading. It asks each cluster whose turn it is. It returns false when ctx has ended, at the
 // given time, and when no side has a look left.
 func (p *poller) poll(ctx context.Context, until time.Time) (reading, bool) {
 	for ctx.Err() == nil {
-		now, jitter := time.Now(), 1+0.15*rand.Float64() //nolint:gosec // it spreads out polls
+		now, factor := time.Now(), 1+0.15*jitter()
 		wake, idle := until, true
 		for _, s := range p.sides {
 			switch {
@@ -111,7 +153,7 @@ func (p *poller) poll(ctx context.Context, until time.Time) (reading, bool) {
 				}
 			default:
 				idle, s.busy = false, true
-				go p.read(ctx, s, now, jitter)
+				go p.read(ctx, s, now, factor)
 			}
 		}
 		if idle || !now.Before(until) {
@@ -136,15 +178,6 @@ func (p *poller) read(ctx context.Context, s *side, now time.Time, jitter float6
 	defer func() { p.readings <- r }()
 	r.list, r.err = s.client.Mirrors(ctx, p.link, p.keep...)
 	r.read = time.Now()
-}
-
-// drain waits until no read is under way. Their context must have ended.
-func (p *poller) drain() {
-	for _, s := range p.sides {
-		if s.busy {
-			<-p.readings
-		}
-	}
 }
 
 // take notes how a reading went. It returns whether the list is new, and an error if its cluster is not to be read any

@@ -10,47 +10,24 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
 )
 
-// A Stage says how far a topic has come. Its text forms are "no sign", "in progress", "done" and "blocked".
-type Stage uint8
+// A Stage says how far a topic has come.
+type Stage string
 
 const (
 	// StageNoSign says that nothing that was seen shows that the change has begun. It is no proof that the change
 	// was not made.
-	StageNoSign Stage = iota
+	StageNoSign Stage = "no sign"
 	// StageInProgress says that something was seen to move.
-	StageInProgress
+	StageInProgress Stage = "in progress"
 	// StageDone says that the topic has the status that the verb leads to, on each cluster that the verb changes. It
 	// is no proof that this call did it, that all data has come over, or that a mirror has caught up.
-	StageDone
+	StageDone Stage = "done"
 	// StageBlocked says that what was seen does not lead to the goal by itself: somebody has to act.
-	StageBlocked
+	StageBlocked Stage = "blocked"
 )
 
-// stages are in the order in which they are told.
-var stages = []Stage{StageDone, StageInProgress, StageNoSign, StageBlocked}
-
-var stageNames = []string{"no sign", "in progress", "done", "blocked"}
-
-// String returns the stage's name.
-func (s Stage) String() string {
-	if int(s) < len(stageNames) {
-		return stageNames[s]
-	}
-	return fmt.Sprintf("stage(%d)", uint8(s))
-}
-
-// MarshalText returns the stage's name.
-func (s Stage) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
-
-// UnmarshalText reads a stage's name. It fails for any other text.
-func (s *Stage) UnmarshalText(name []byte) error {
-	i := slices.Index(stageNames, string(name))
-	if i < 0 {
-		return fmt.Errorf("%q is none of %s", name, strings.Join(stageNames, ", "))
-	}
-	*s = Stage(i) //nolint:gosec // there are four
-	return nil
-}
+// stages are in the order of urgency.
+var stages = []Stage{StageBlocked, StageNoSign, StageInProgress, StageDone}
 
 // age says whether a state began before the call.
 type age uint8
@@ -131,7 +108,7 @@ func judge(v mirror.Verb, this, other sight) (f finding) {
 			f.next = stopProducers + other.cluster
 		}
 	}
-	switch {
+	switch f.stage = StageNoSign; {
 	case a == stuck || b == stuck:
 		f.stage = StageBlocked
 	case a == there && b == there:
