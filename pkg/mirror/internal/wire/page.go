@@ -71,12 +71,12 @@ func (e *Evidence) tell(h http.Header, p page, s *Secrets) {
 
 // An errorBody is an error of Kafka's shape or of the cloud's.
 type errorBody struct {
-	ErrorCode json.Number `json:"error_code"`
-	Code      json.Number `json:"code"` // as text, too
-	ID        string      `json:"id"`
-	Message   string      `json:"message"`
-	Title     string      `json:"title"`
-	Detail    string      `json:"detail"`
+	ErrorCode json.RawMessage `json:"error_code"` // a number, or text that may be one
+	Code      json.RawMessage `json:"code"`
+	ID        string          `json:"id"`
+	Message   string          `json:"message"`
+	Title     string          `json:"title"`
+	Detail    string          `json:"detail"`
 }
 
 // readError takes code and id from a body of either error shape, and returns its message, or the body if it is of
@@ -92,8 +92,10 @@ func (e *Evidence) readError(body string, s *Secrets) string {
 		first = in.Errors[0]
 	}
 	e.RequestID = cmp.Or(e.RequestID, s.Show(first.ID, 128))
-	if n, err := strconv.ParseInt(cmp.Or(first.ErrorCode, first.Code).String(), 10, 32); err == nil {
-		e.Code = int(n)
+	for _, code := range []json.RawMessage{first.Code, first.ErrorCode} {
+		if n, err := strconv.ParseInt(strings.Trim(string(code), `"`), 10, 32); err == nil {
+			e.Code = int(n)
+		}
 	}
 	var parts []string
 	for _, part := range []string{first.Message, first.Title, first.Detail} {
