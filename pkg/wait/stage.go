@@ -80,7 +80,7 @@ const aloneAfter = time.Minute
 // Where a reversal finds the topic on the other cluster, if it is listed there, and what it goes through.
 var (
 	otherFrom    = []mirror.Status{mirror.StatusStopped}
-	otherThrough = []mirror.Status{mirror.StatusPendingMirror, mirror.StatusPendingSynchronize}
+	otherThrough = []mirror.Status{mirror.StatusPendingMirror, mirror.StatusPendingSynchronize, mirror.StatusPaused}
 )
 
 // judge says how far a topic has come, by what the two clusters show. It looks at nothing else.
@@ -89,22 +89,19 @@ func judge(v mirror.Verb, this, other sight) (f finding) {
 	a, b := f.look(v, this, 0, goal), there
 	moves := a == moving || a == there && this.age != ageBefore
 	if otherGoal != "" {
-		resumed := otherGoal == mirror.StatusPaused && other.Status == mirror.StatusActive
-		paused := otherGoal == mirror.StatusActive && other.Status == mirror.StatusPaused
+		atGoal := this.Status == goal
 		switch {
-		case resumed:
+		case otherGoal == mirror.StatusPaused && other.Status == mirror.StatusActive:
 			f.note("it is already resumed on %s", other.cluster)
 			b = f.look(v, other, 1, mirror.StatusActive)
-		case paused && this.Status == goal:
+		case otherGoal == mirror.StatusActive && other.Status == mirror.StatusPaused && atGoal:
 			b = f.block(other, "resume it on "+other.cluster, "it is PAUSED on %s", other.cluster)
-		case paused: // on its way
-			b = min(f.look(v, other, 1, mirror.StatusPaused), moving)
 		default:
 			b = f.look(v, other, 1, otherGoal)
 		}
 		moves = moves || b == moving || b == there && other.age != ageBefore
 		noMirror := !other.At.IsZero() && (!other.listed() || other.Status == mirror.StatusStopped)
-		if this.Status == goal && noMirror && this.stays >= aloneAfter {
+		if atGoal && noMirror && this.stays >= aloneAfter {
 			f.note("%s has no mirror of it, as after a promote or a failover", other.cluster)
 			f.next = stopProducers + other.cluster
 		}
@@ -126,9 +123,10 @@ func (f *finding) look(v mirror.Verb, s sight, side int, goal mirror.Status) ver
 	if side == 1 {
 		from, through = otherFrom, otherThrough
 	}
-	hides, pending := hidesMore(s.Status), strings.HasPrefix(string(s.Status), "PENDING_")
-	known, starts := slices.Contains(knownStatuses, s.Status), slices.Contains(from, s.Status)
-	moves := pending || hides || !known
+	starts, known := slices.Contains(from, s.Status), slices.Contains(knownStatuses, s.Status)
+	hides, onTheWay := hidesMore(s.Status), slices.Contains(through, s.Status)
+	pending := strings.HasPrefix(string(s.Status), "PENDING_")
+	moves := pending || hides || !known || onTheWay
 	f.left[side] = s.listed() && s.age == ageSince && !starts && !hides
 	if s.listed() && s.Status != goal && f.ask == 0 {
 		f.ask = side + 1
@@ -149,11 +147,19 @@ func (f *finding) look(v mirror.Verb, s sight, side int, goal mirror.Status) ver
 			f.note("%s has never listed it: is the name right?", s.cluster)
 		}
 		return still
-	case s.Status == goal:
-		return f.atGoal(s, side)
+	case s.Status == goal: // a state that may be from before the call needs a second list
+		f.arrived[side] = s.age == ageSince || s.firm
+		f.noteAge(s)
+		switch {
+		case f.arrived[side]:
+			return there
+		case s.age == ageBefore:
+			return still
+		}
+		return moving
 	case !known:
 		f.note("it is %s on %s, a status that this library does not know", s.Status, s.cluster)
-	case pending && !slices.Contains(through, s.Status):
+	case pending && !onTheWay:
 		f.note("%s is not on the way of %s", s.Status, v)
 	}
 	switch {
@@ -167,34 +173,23 @@ func (f *finding) look(v mirror.Verb, s sight, side int, goal mirror.Status) ver
 		return f.block(s, "it went back: find out why before sending it again", "it is back to %s on %s", s.Status, s.cluster)
 	case starts:
 		return still
-	case s.age == ageBefore:
-		f.note("it was %s on %s before this call", s.Status, s.cluster)
+	case s.age == ageBefore || s.age == ageNotKnown && !s.moved && (hides || !moves):
+		f.noteAge(s)
 		return still
-	case moves && (s.age == ageSince || s.moved || !hides):
+	case moves:
 		return moving
-	case s.age == ageNotKnown && !s.moved:
-		f.note("how long it has been %s on %s is not known", s.Status, s.cluster)
-		return still
 	}
 	return f.block(s, fix, "it has become %s on %s", s.Status, s.cluster)
 }
 
-// atGoal judges a topic that is at its goal: a state that may be from before the call needs a second list.
-func (f *finding) atGoal(s sight, side int) verdict {
-	f.arrived[side] = s.age == ageSince || s.firm
+// noteAge notes that the status may be from before the call.
+func (f *finding) noteAge(s sight) {
 	switch s.age {
 	case ageBefore:
 		f.note("it was %s on %s before this call", s.Status, s.cluster)
 	case ageNotKnown:
 		f.note("how long it has been %s on %s is not known", s.Status, s.cluster)
 	}
-	switch {
-	case f.arrived[side]:
-		return there
-	case s.age == ageBefore:
-		return still
-	}
-	return moving
 }
 
 func (f *finding) note(format string, args ...any) {
