@@ -464,6 +464,8 @@ func TestDone_InTheCourseOfTime(t *testing.T) {
 			this: "ACTIVE- 10s:FAILED<600>", stage: "blocked", err: "blocked", lists: "6-7"},
 		{name: "it was seen to become PENDING_STOPPED, and the clock has that from before the call", verb: promote,
 			this: "ACTIVE- 10s:PENDING_STOPPED<600>", stage: "in progress", err: "stalled", lists: "58-68"},
+		{name: "it was seen to become PENDING_STOPPED, and the clock has that from before the call, of a reversal",
+			this: "ACTIVE- 10s:PENDING_STOPPED<600>", other: "none", stage: "in progress", err: "stalled", lists: "58-68"},
 		{name: "a stale first list is no step out of a start", verb: promote, this: "PENDING_STOPPED- 5s:ACTIVE<600>",
 			stage: "no sign", err: "no sign", lists: "20-23"},
 		{name: "a FAILED from before the call goes and comes back", verb: promote,
