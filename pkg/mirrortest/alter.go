@@ -15,7 +15,7 @@ func (c *Cluster) alter(q query, fault *Fault) (a response, applied []string) {
 		spared := fault != nil && !fault.AfterApply && (fault.Do.row == nil || fault.Topic == name)
 		if t := c.topics[name]; t != nil && !q.validateOnly && !spared {
 			t.sent[q.verb]++
-			if row.ErrorCode == nil {
+			if row["error_code"] == nil {
 				c.apply(q.verb, name)
 				applied = append(applied, name)
 			}
@@ -28,42 +28,43 @@ func (c *Cluster) alter(q query, fault *Fault) (a response, applied []string) {
 }
 
 // row is the answer's row for a topic as it is before anything is done to it. The pair's mu is held.
-func (c *Cluster) row(q query, name string) alterRow {
-	row := alterRow{
-		resource: resource{"AlterMirrorsData", metadata{
-			Self: c.url("links", q.link, "mirrors", name), ResourceName: "crn:///kafka=" + c.ID,
-		}},
-		Topic: name, Lags: []lagRow{},
-		truncation: &truncation{MessagesTruncated: -1, Partitions: []cutRow{}},
-	}
+func (c *Cluster) row(q query, name string) members {
+	row := object("AlterMirrorsData", c.url("links", q.link, "mirrors", name), "crn:///kafka="+c.ID, members{
+		"mirror_topic_name": name, "error_code": nil, "error_message": nil, "mirror_lags": []lagRow{},
+		"messages_truncated": -1, "partition_level_truncation_data": []members{},
+	})
 	t := c.topics[name]
 	if no := c.refuse(q.verb, q.link, name); no != nil {
-		row.ErrorCode, row.ErrorMessage = &no.code, &no.message
+		no.put(row)
 	} else if transitions[q.verb].restores {
-		row.truncation = t.truncation(q.partitions)
+		t.truncation(row, q.partitions)
 	}
 	if c.pair.opts.NoTruncationData {
-		row.truncation = nil
+		delete(row, "messages_truncated")
+		delete(row, "partition_level_truncation_data")
 	}
 	if t != nil {
 		now := t.now()
-		row.Lags = c.lagRows(now.status, now.partitions)
+		row["mirror_lags"] = c.lagRows(now.status, now.partitions)
 	}
 	return row
 }
 
-// truncation is what is cut off a topic to restore it.
-func (t *topic) truncation(partitions bool) *truncation {
-	all := truncation{Partitions: []cutRow{}}
+// truncation puts into the row of a topic what is cut off the topic to restore it.
+func (t *topic) truncation(row members, partitions bool) {
+	cuts, total := []members{}, int64(0)
 	for i, p := range t.other.now().partitions {
-		cut := cutRow{Partition: i, OffsetTruncatedTo: max(0, p.LastSourceFetchOffset)}
+		cut := int64(0)
 		if i < len(t.ahead) {
-			cut.MessagesTruncated = t.ahead[i]
+			cut = t.ahead[i]
 		}
-		all.MessagesTruncated += cut.MessagesTruncated
-		if partitions {
-			all.Partitions = append(all.Partitions, cut)
-		}
+		total += cut
+		cuts = append(cuts, members{
+			"partition_id": i, "offset_truncated_to": max(0, p.LastSourceFetchOffset), "messages_truncated": cut,
+		})
 	}
-	return &all
+	row["messages_truncated"] = total
+	if partitions {
+		row["partition_level_truncation_data"] = cuts
+	}
 }

@@ -33,7 +33,7 @@ type Fault struct {
 type Action struct {
 	// One of these is set, or else the action is Cut(0).
 	respond func(w http.ResponseWriter, r *http.Request, proper response)
-	row     func(proper any) []byte // the row in place of the proper one; nil for none
+	row     func(proper members) []byte // the row in place of the proper one; nil for none
 	late    time.Duration
 	cache   *cache
 
@@ -103,21 +103,18 @@ func WithHeader(a Action, name, value string) Action {
 }
 
 // Row puts a row of JSON in the place of the Fault's Topic, which must be set.
-func Row(json string) Action { return Action{row: func(any) []byte { return []byte(json) }} }
+func Row(json string) Action { return Action{row: func(members) []byte { return []byte(json) }} }
 
-// Refuse has the row of the Fault's Topic, which must be set, say that the change was refused.
+// Refuse has the row of the Fault's Topic, which must be set, say that a change was refused.
 func Refuse(code int, message string) Action {
-	return Action{row: func(proper any) []byte {
-		if row, alters := proper.(alterRow); alters {
-			row.ErrorCode, row.ErrorMessage = &code, &message
-			proper = row
-		}
+	return Action{row: func(proper members) []byte {
+		refusal{code, message}.put(proper)
 		return mustJSON(proper)
 	}}
 }
 
 // LeaveOut leaves the row of the Fault's Topic, which must be set, out of the answer.
-func LeaveOut() Action { return Action{row: func(any) []byte { return nil }} }
+func LeaveOut() Action { return Action{row: func(members) []byte { return nil }} }
 
 // Late has a request that reads mirror topics be answered by a replica that is late: the answer has the
 // Date of now, and its rows are as they were that long ago.
@@ -132,7 +129,7 @@ func Cache() Action { return Action{cache: &cache{answers: map[string]kept{}}} }
 func StubbornCache() Action { return Action{cache: &cache{answers: map[string]kept{}, stubborn: true}} }
 
 // encode returns the row about a topic, as the fault that acts on the answer has it; nil leaves the row out.
-func (f *Fault) encode(topic string, row any) []byte {
+func (f *Fault) encode(topic string, row members) []byte {
 	if f == nil || f.Topic != topic || f.Do.row == nil {
 		return mustJSON(row)
 	}

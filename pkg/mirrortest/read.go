@@ -86,20 +86,23 @@ func (c *Cluster) mirror(t *topic, at time.Time) Mirror {
 	}
 }
 
-func (c *Cluster) mirrorRow(m Mirror) mirrorRow {
-	return mirrorRow{
-		resource: resource{"KafkaMirrorData", metadata{Self: c.url("links", m.Link, "mirrors", m.Topic)}},
-		Link:     m.Link, Topic: m.Topic, Source: m.Source, Partitions: len(m.Partitions),
-		Lags: c.lagRows(m.Status, m.Partitions), Status: m.Status, Error: cmp.Or(m.Error, "NO_ERROR"),
-		Since: m.Since.UnixMilli(), Reasons: m.Reasons,
+func (c *Cluster) mirrorRow(m Mirror) members {
+	row := object("KafkaMirrorData", c.url("links", m.Link, "mirrors", m.Topic), "", members{
+		"link_name": m.Link, "mirror_topic_name": m.Topic, "source_topic_name": m.Source,
+		"num_partitions": len(m.Partitions), "mirror_lags": c.lagRows(m.Status, m.Partitions),
+		"mirror_status": m.Status, "mirror_topic_error": cmp.Or(m.Error, "NO_ERROR"), "state_time_ms": m.Since.UnixMilli(),
+	})
+	if m.Reasons != nil {
+		row["mirror_state_transition_errors"] = m.Reasons
 	}
+	return row
 }
 
 // link is the cluster's side of a link.
 func (c *Cluster) link(name string) Link {
 	l := Link{
 		Name: name, ID: "id-of-" + name, RemoteClusterID: c.peer.ID, State: "ACTIVE",
-		Tasks: []Task{{Name: "ConsumerOffsetSync", State: "ACTIVE", Errors: []Reason{}}},
+		Tasks: []Task{{Name: "ConsumerOffsetSync", State: "ACTIVE"}},
 		Configs: map[string]string{
 			"link.mode": "BIDIRECTIONAL", "cluster.link.prefix": "",
 			"consumer.offset.sync.enable": "true", "consumer.offset.sync.ms": "30000",
@@ -113,17 +116,16 @@ func (c *Cluster) link(name string) Link {
 	return l
 }
 
-// members are those of an object of JSON.
-type members map[string]any
-
 func (c *Cluster) linkRow(name string, tasks bool) members {
 	l := c.link(name)
-	row := members{
-		"kind": "KafkaLinkData", "metadata": metadata{Self: c.url("links", name)}, "link_name": l.Name,
-		"cluster_link_id": l.ID, "remote_cluster_id": l.RemoteClusterID, "link_state": l.State,
+	row := object("KafkaLinkData", c.url("links", name), "", members{
+		"link_name": l.Name, "cluster_link_id": l.ID, "remote_cluster_id": l.RemoteClusterID, "link_state": l.State,
 		"link_error": cmp.Or(l.Error, "NO_ERROR"), "link_error_message": l.ErrorMessage, "topic_names": c.names(name),
-	}
+	})
 	if tasks {
+		for i := range l.Tasks {
+			l.Tasks[i].Errors = append([]Reason{}, l.Tasks[i].Errors...) // [] and not null
+		}
 		row["tasks"] = l.Tasks
 	}
 	return row
@@ -133,14 +135,13 @@ func (c *Cluster) configs(link string) (rows [][]byte) {
 	l := c.link(link)
 	for _, name := range slices.Sorted(maps.Keys(l.Configs)) {
 		row := members{
-			"kind": "KafkaLinkConfigData", "metadata": metadata{Self: c.url("links", link)}, "cluster_id": c.ID,
-			"link_name": l.Name, "name": name, "value": nil, "is_default": false, "is_read_only": false,
-			"is_sensitive": false, "source": "DYNAMIC_CLUSTER_LINK_CONFIG", "synonyms": []string{},
+			"cluster_id": c.ID, "link_name": l.Name, "name": name, "value": nil, "is_default": false,
+			"is_read_only": false, "is_sensitive": false, "source": "DYNAMIC_CLUSTER_LINK_CONFIG", "synonyms": []string{},
 		}
 		if l.Configs[name] != "" {
 			row["value"] = l.Configs[name]
 		}
-		rows = append(rows, mustJSON(row))
+		rows = append(rows, mustJSON(object("KafkaLinkConfigData", c.url("links", link), "", row)))
 	}
 	return rows
 }
@@ -151,11 +152,12 @@ func (c *Cluster) group(id string) response {
 		return *failure(http.StatusNotFound, 40403, "Consumer group '%s' is not on cluster '%s'", id, c.ID)
 	}
 	self := c.url("consumer-groups", id)
-	return jsonAnswer(http.StatusOK, mustJSON(members{
-		"kind": "KafkaConsumerGroup", "metadata": metadata{self, "crn:///kafka=" + c.ID + "/consumer-group=" + id},
+	row := members{
 		"cluster_id": c.ID, "consumer_group_id": id, "is_simple": false, "is_mixed_consumer_group": false,
 		"partition_assignor": "org.apache.kafka.clients.consumer.RoundRobinAssignor", "type": "CLASSIC",
 		"state": c.groups[i].State, "coordinator": members{"related": c.url("brokers", "1")},
 		"consumers": members{"related": self + "/consumers"}, "lag_summary": members{"related": self + "/lag-summary"},
-	}))
+	}
+	name := "crn:///kafka=" + c.ID + "/consumer-group=" + id
+	return jsonAnswer(http.StatusOK, mustJSON(object("KafkaConsumerGroup", self, name, row)))
 }

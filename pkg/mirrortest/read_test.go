@@ -87,6 +87,8 @@ func TestReads_OfTheLinkAndOfOneTopic(t *testing.T) {
 	require.Contains(t, body, `"remote_cluster_id":"lkc-remote"`)
 	require.Contains(t, body, `"topic_names":["topic-1","topic-2"]`)
 	require.NotContains(t, body, "tasks")
+	_, body = raw(t, p.Local, "GET", link+"?include_tasks=true", "")
+	require.Contains(t, body, `"tasks":[{"task_name":"ConsumerOffsetSync","state":"ACTIVE","errors":[]}]`)
 	p.Local.OnLink(func(l *mirrortest.Link) {
 		l.Error, l.Configs["link.mode"] = "TIMEOUT_ERROR", "DESTINATION"
 		l.Tasks = append(l.Tasks, mirrortest.Task{

@@ -59,51 +59,15 @@ type Group struct {
 
 func (g Group) active() bool { return g.State != "EMPTY" && g.State != "DEAD" }
 
-// The rows of lists of topics as they are on the wire. Other answers are maps.
-type (
-	metadata struct {
-		Self         string `json:"self"`
-		ResourceName string `json:"resource_name,omitempty"`
-	}
-	resource struct {
-		Kind     string   `json:"kind"`
-		Metadata metadata `json:"metadata"`
-	}
-	lagRow struct {
-		Partition             int   `json:"partition"`
-		Lag                   int64 `json:"lag"`
-		LastSourceFetchOffset int64 `json:"last_source_fetch_offset"`
-	}
-	cutRow struct {
-		Partition         int   `json:"partition_id"`
-		OffsetTruncatedTo int64 `json:"offset_truncated_to"`
-		MessagesTruncated int64 `json:"messages_truncated"`
-	}
-	truncation struct {
-		MessagesTruncated int64    `json:"messages_truncated"`
-		Partitions        []cutRow `json:"partition_level_truncation_data"`
-	}
-	alterRow struct {
-		resource
-		Topic        string   `json:"mirror_topic_name"`
-		ErrorCode    *int     `json:"error_code"`
-		ErrorMessage *string  `json:"error_message"`
-		Lags         []lagRow `json:"mirror_lags"`
-		*truncation           // nil leaves its members out
-	}
-	mirrorRow struct {
-		resource
-		Link       string        `json:"link_name"`
-		Topic      string        `json:"mirror_topic_name"`
-		Source     string        `json:"source_topic_name"`
-		Partitions int           `json:"num_partitions"`
-		Lags       []lagRow      `json:"mirror_lags"`
-		Status     mirror.Status `json:"mirror_status"`
-		Error      string        `json:"mirror_topic_error"`
-		Since      int64         `json:"state_time_ms"`
-		Reasons    []Reason      `json:"mirror_state_transition_errors,omitempty"`
-	}
-)
+// members are those of an object of JSON. The rows are maps, and not the generated types, so that the
+// contract can be generated anew without this package.
+type members map[string]any
+
+type lagRow struct {
+	Partition             int   `json:"partition"`
+	Lag                   int64 `json:"lag"`
+	LastSourceFetchOffset int64 `json:"last_source_fetch_offset"`
+}
 
 // lagRows are the rows of partitions. A mirror of a source that has died shows no lag (observed).
 func (c *Cluster) lagRows(s mirror.Status, partitions []Partition) []lagRow {
@@ -126,18 +90,25 @@ func (c *Cluster) url(parts ...string) string {
 	return all
 }
 
+// object has the members that each object of the API has. Name is the name of the resource; "" leaves it out.
+func object(kind, self, name string, own members) members {
+	metadata := members{"self": self}
+	if name != "" {
+		metadata["resource_name"] = name
+	}
+	own["kind"], own["metadata"] = kind, metadata
+	return own
+}
+
 // list is an answer with rows. They are joined by hand, for a row that was injected need not be JSON.
 func list(kind, self string, rows [][]byte) response {
-	head := bytes.TrimSuffix(mustJSON(resource{kind, metadata{Self: self}}), []byte("}"))
-	return jsonAnswer(http.StatusOK, fmt.Appendf(nil, `%s,"data":[%s]}`, head, bytes.Join(rows, []byte(","))))
+	return jsonAnswer(http.StatusOK, fmt.Appendf(nil, `{"kind":%q,"metadata":{"self":%q},"data":[%s]}`,
+		kind, self, bytes.Join(rows, []byte(","))))
 }
 
 // failure is an answer of Kafka's error shape.
 func failure(status, code int, format string, args ...any) *response {
-	a := jsonAnswer(status, mustJSON(struct {
-		ErrorCode int    `json:"error_code"`
-		Message   string `json:"message"`
-	}{code, fmt.Sprintf(format, args...)}))
+	a := jsonAnswer(status, mustJSON(members{"error_code": code, "message": fmt.Sprintf(format, args...)}))
 	return &a
 }
 

@@ -186,6 +186,8 @@ type refusal struct {
 	message string
 }
 
+func (r refusal) put(row members) { row["error_code"], row["error_message"] = r.code, r.message }
+
 // refuse returns why a verb cannot be done to a topic now; nil if it can. The pair's mu is held.
 func (c *Cluster) refuse(verb mirror.Verb, link, name string) *refusal {
 	t, how := c.topics[name], transitions[verb]
