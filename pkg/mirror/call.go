@@ -34,9 +34,8 @@ type call struct {
 
 // do checks a call, sends it batch after batch, and accounts for what became of it.
 func (c *Client) do(ctx context.Context, k *call) (*Report, error) {
-	if c == nil || c.sender.Transport == nil {
+	if c.checkMade(&k.bad); len(k.bad.problems) > 0 && c.ClusterID() == "" {
 		c = &Client{sender: wire.Sender{Logger: slog.New(slog.DiscardHandler)}}
-		k.bad.add("Client", "it was not made by NewClient")
 	}
 	k.verb.checkTo(&k.bad)
 	checkID(&k.bad, "link", k.link)
@@ -54,8 +53,7 @@ func (c *Client) do(ctx context.Context, k *call) (*Report, error) {
 		}
 	}
 	if err := k.bad.err(); err != nil {
-		k.problem(err)
-		k.leaveOut(0, wire.WithText("the call was wrong: nothing was sent", err))
+		k.leaveOut(0, err)
 	} else {
 		k.run = rand.Text()
 		k.sendAll(ctx)
@@ -106,7 +104,7 @@ func (k *call) leaveOut(from int, why error) {
 	for i := range k.report.Results[from:] {
 		k.report.Results[from+i].Why = k.text(why)
 	}
-	if k.report.Pattern != "" {
+	if len(k.report.Results) == 0 {
 		k.problem(why)
 	}
 }
@@ -228,7 +226,7 @@ func (b *batch) send(ctx context.Context) error {
 		k.problem(p)
 	}
 	if b.Pattern != "" {
-		k.report.Results, k.report.Lost = b.results, b.lost(stands)
+		k.report.Results, k.report.Lost = b.results, !k.dryRun && b.lost(stands)
 	}
 	return stop
 }

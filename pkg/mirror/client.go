@@ -11,7 +11,6 @@ import (
 	"net/url"
 	"os"
 	"regexp"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -122,7 +121,7 @@ func NewClient(cfg Config) (*Client, error) {
 		sender: wire.Sender{
 			Transport:  cfg.Transport,
 			Credential: cfg.Credential,
-			UserAgent:  userAgent(),
+			UserAgent:  "clusterlink-go",
 			Timeout:    cmp.Or(cfg.Timeout, defaultTimeout),
 			RetryFor:   cmp.Or(cfg.RetryFor, defaultRetryFor),
 			Limiter:    &wire.Limiter{},
@@ -352,27 +351,4 @@ func checkID(bad *argumentError, field, id string) {
 	case placeholder.MatchString(id):
 		bad.add(field, "%s is a placeholder that was not filled in", text.Quote(id))
 	}
-}
-
-// module is the library's, as a program that is built with it records it.
-const module = "github.com/seed25095279/clusterlink-go"
-
-// userAgent is the library's name, with its version where the build records one.
-func userAgent() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "clusterlink-go"
-	}
-	for _, m := range append([]*debug.Module{&info.Main}, info.Deps...) {
-		if m.Path != module {
-			continue
-		}
-		if m.Replace != nil {
-			m = m.Replace
-		}
-		if m.Version != "" && m.Version != "(devel)" && isVisibleASCII(m.Version) {
-			return "clusterlink-go/" + m.Version
-		}
-	}
-	return "clusterlink-go"
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -163,4 +164,35 @@ func CheckPair(this, other LinkInfo) PairCheck {
 		}
 	}
 	return p
+}
+
+// ConsumerGroup is a consumer group as its cluster gives it.
+type ConsumerGroup struct {
+	ID string `json:"id"`
+	// State is the group's, such as STABLE or EMPTY; "" if it cannot be read. The set is open. A group that is active on a
+	// mirror's cluster blocks a promote and a truncate-and-restore (observed).
+	State string `json:"state"`
+}
+
+// ConsumerGroup reads a consumer group. The error is as for Mirrors; an unknown group is an *APIError with status 404.
+func (c *Client) ConsumerGroup(ctx context.Context, group string) (ConsumerGroup, error) {
+	g := ConsumerGroup{ID: group}
+	bad := &argumentError{}
+	c.checkMade(bad)
+	checkID(bad, "group", group)
+	if err := bad.err(); err != nil {
+		return g, err
+	}
+	what := "the consumer group " + text.Quote(group) + " of " + text.Quote(c.clusterID)
+	err := c.read(ctx, what, "/consumer-groups/"+url.PathEscape(group), "", func(_ http.Header, body io.Reader, s *wire.Secrets) error {
+		return readObject(body, func(v jsontext.Value) error {
+			m := membersOf(v, "consumer_group_id", "state")
+			if id := legible(m["consumer_group_id"]); id != group {
+				return errors.New("the answer is about " + text.Quote(s.Hide(id)))
+			}
+			g.State = s.Show(legible(m["state"]), maxText)
+			return nil
+		})
+	}, func(server, cluster, _ string) (*http.Request, error) { return newGroupRequest(server, cluster, group) })
+	return g, err
 }

@@ -249,14 +249,19 @@ func age(h http.Header) time.Duration {
 // checkRead returns what is wrong with the arguments of a read.
 func (c *Client) checkRead(link string, topics []string) error {
 	bad := &argumentError{}
-	if c == nil || c.sender.Transport == nil {
-		bad.add("Client", "it was not made by NewClient")
-	}
+	c.checkMade(bad)
 	checkID(bad, "link", link)
 	if len(topics) > 0 {
 		checkTopics(bad, topics)
 	}
 	return bad.err()
+}
+
+// checkMade notes in bad if the Client was not made by NewClient.
+func (c *Client) checkMade(bad *argumentError) {
+	if c == nil || c.sender.Transport == nil {
+		bad.add("Client", "it was not made by NewClient")
+	}
 }
 
 // oddRows counts what is wrong with a list, and keeps the first.

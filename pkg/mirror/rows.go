@@ -81,6 +81,10 @@ func newConfigsRequest(server, cluster, link string) (*http.Request, error) {
 	return gen.NewListKafkaLinkConfigsRequest(server, cluster, link)
 }
 
+func newGroupRequest(server, cluster, group string) (*http.Request, error) {
+	return gen.NewGetKafkaConsumerGroupRequest(server, cluster, group)
+}
+
 // maxValue bounds one value of an answer, in bytes: the decoder has to hold a row whole.
 const maxValue = 16 << 20
 

@@ -44,3 +44,14 @@ func TestSmoke(t *testing.T) {
 	_ = report.Table(os.Stdout)
 	t.Log(err)
 }
+
+func TestGroup(t *testing.T) {
+	pair := mirrortest.NewPair(t, mirrortest.Options{})
+	client, err := mirror.NewClient(pair.Local.Config())
+	require.NoError(t, err)
+	_, err = client.ConsumerGroup(t.Context(), "nope")
+	t.Log(err)
+	var zero *mirror.Client
+	r, err := zero.Promote(t.Context(), "x", mirror.Topics("a"))
+	t.Log(r, err)
+}

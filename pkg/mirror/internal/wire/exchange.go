@@ -143,7 +143,6 @@ func (s *Sender) attempt(caller context.Context, q *Request, refused http.Header
 		resp.Body = http.NoBody
 	}
 	defer resp.Body.Close() //nolint:errcheck // it was read as far as it matters
-	defer context.AfterFunc(ctx, func() { _ = resp.Body.Close() })()
 	if resp.Request != nil {
 		q.Secrets.Add(resp.Request.Header)
 	}
