@@ -1,0 +1,425 @@
+package wait
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
+	"github.com/seed25095279/clusterlink-go/pkg/mirror"
+)
+
+// LagOptions say how CaughtUp waits. The zero value of every field is ready to use.
+type LagOptions struct {
+	// Other is a client of the cluster that the topics are mirrored from. If it is set, that cluster must answer too: a
+	// mirror whose source has died shows lag 0.
+	Other *mirror.Client
+	// MaxLag is the largest lag that a partition may have.
+	MaxLag int64
+	// Interval is the least time between two lists of one cluster: 0 is 10 s, and it is at least 2 s. It is a little
+	// longer at random, and after a slow list at least four times the time that the list took.
+	Interval time.Duration
+	// Patience is how long CaughtUp goes on while no topic becomes ready and no lag falls below its lowest. With 0 each
+	// cluster is asked twice, at least 10 s apart, and a list that is not new is not made up for.
+	Patience time.Duration
+	// AllowNeverFetched is for a link over which nothing ever went: partitions without an offset count as empty although
+	// no ACTIVE mirror of the link has one above 0.
+	AllowNeverFetched bool
+	// OnPoll, if it is set, is called after each list that was asked for, with a Lagging that it may keep. An error ends
+	// the wait. OnPoll must honour its context.
+	OnPoll func(context.Context, *Lagging) error
+}
+
+const (
+	apart       = 10 * time.Second // the two lists that decide
+	activeFor   = time.Minute      // a mirror that was just resumed shows a lag from before
+	emptyAfter  = 5 * time.Minute  // a mirror that has just begun has no offset
+	behindOther = 30 * time.Second // a list so much older than another is not new
+)
+
+// Lagging says how far the topics are from having caught up. It is plain data, and belongs to the caller.
+type Lagging struct {
+	// Version is that of the JSON form.
+	Version   int    `json:"version"`
+	ClusterID string `json:"cluster_id"`
+	Link      string `json:"link"`
+	// Began is when the wait began, and At when this was so, by the clock of this process.
+	Began time.Time `json:"began"`
+	At    time.Time `json:"at"`
+	// Ready says that all topics have caught up. Ended is why the wait ended; "" while it goes on.
+	Ready bool   `json:"ready"`
+	Ended string `json:"ended,omitempty"`
+	// Again is how long it takes at least until another try can succeed; 0 if that is not known.
+	Again time.Duration `json:"again,omitzero"`
+	// Clusters say how reading them went: the one with the mirrors first.
+	Clusters []ClusterProgress `json:"clusters"`
+	Topics   []TopicLag        `json:"topics"`
+
+	err error
+}
+
+// TopicLag says how far one topic is from having caught up.
+type TopicLag struct {
+	Topic string `json:"topic"`
+	// Ready says that the lists show the topic caught up. Why says what is missing; "" if nothing is.
+	Ready bool   `json:"ready"`
+	Why   string `json:"why,omitempty"`
+	// Status is the mirror's; "" if the topic is not listed.
+	Status mirror.Status `json:"status,omitempty"`
+	// Lag is the sum over the partitions; -1 if it is not known.
+	Lag int64 `json:"lag"`
+	// Partitions is how many the topic has, -1 if it is not known, and Empty how many of them have neither a lag nor an
+	// offset.
+	Partitions int `json:"partitions"`
+	Empty      int `json:"empty"`
+	// Again is how long it takes at least until the topic can be ready; 0 if that is not known.
+	Again time.Duration `json:"again,omitzero"`
+}
+
+// CaughtUp waits until the mirror topics have caught up with their sources. Stop the producers first. Two new lists, 10 s
+// or more apart, and every new list between them must show of each topic that
+//   - it is ACTIVE, for a minute or more, and without an error,
+//   - the lag of each partition is known, and at most LagOptions.MaxLag,
+//   - nothing was fetched in between, if MaxLag is 0,
+//   - a partition with lag 0 and without an offset is empty: the mirror is ACTIVE for 5 minutes or more, the partition has
+//     shown no offset before, and some ACTIVE mirror of the link has an offset above 0.
+//
+// With LagOptions.Other, that cluster must have answered after the first of the two lists; that it has no such link is an
+// answer.
+//
+// The Lagging is never nil. The error is that of its Err: nil only if all topics are ready. It matches ErrStalled if
+// Patience ran out, mirror.ErrInvalidArgument, the *mirror.APIError of a cluster that refuses to be read, what OnPoll
+// returned, and the error and the cause of ctx.
+//
+// That a topic has caught up is no proof that its producers have stopped, or that the source is alive.
+func CaughtUp(
+	ctx context.Context, client *mirror.Client, link string, topics []string, o LagOptions,
+) (*Lagging, error) {
+	g, err := newGate(client, link, topics, o)
+	if err == nil {
+		err = g.run(ctx)
+	}
+	l := g.lagging(err, true)
+	return l, l.Err()
+}
+
+// gate is one call of CaughtUp.
+type gate struct {
+	*poller
+	options LagOptions
+	topics  []*lagTopic
+	moved   time.Time // when a topic last became ready, or a lag fell
+}
+
+func newGate(client *mirror.Client, link string, topics []string, o LagOptions) (*gate, error) {
+	g := &gate{poller: newPoller(link, nil, 0), options: o}
+	bad := checkTimes(o.Interval, o.Patience)
+	if client == nil {
+		bad = append(bad, "client: there is none")
+	}
+	if client != nil && o.Other != nil && client.ClusterID() == o.Other.ClusterID() {
+		bad = append(bad, "Other: a client of the same cluster")
+	}
+	if len(topics) == 0 {
+		bad = append(bad, "topics: there are none")
+	}
+	if o.MaxLag < 0 {
+		bad = append(bad, fmt.Sprintf("MaxLag: %d is negative", o.MaxLag))
+	}
+	if len(bad) > 0 {
+		return g, fmt.Errorf("%w: %s", mirror.ErrInvalidArgument, strings.Join(bad, "; "))
+	}
+	clients := []*mirror.Client{client}
+	if o.Other != nil {
+		clients = append(clients, o.Other)
+	}
+	interval := cmp.Or(o.Interval, apart)
+	if o.Patience == 0 {
+		interval = max(interval, apart)
+	}
+	g.poller = newPoller(link, topics, interval, clients...)
+	for i, s := range g.sides {
+		s.behind, s.linked = behindOther, i == 1
+		if o.Patience == 0 {
+			s.looks = 2
+		}
+	}
+	g.moved = g.began
+	for _, name := range topics {
+		g.topics = append(g.topics, &lagTopic{lowest: -1, shown: map[int]bool{}, now: TopicLag{Topic: name, Lag: -1, Partitions: -1, Why: "not seen yet"}})
+	}
+	return g, nil
+}
+
+// run waits, and returns nil if all topics are ready.
+func (g *gate) run(ctx context.Context) error {
+	whole := ctx
+	ctx, cancel := context.WithCancel(ctx)
+	defer g.drain()
+	defer cancel()
+	for {
+		until := g.began.Add(math.MaxInt64)
+		if g.options.Patience > 0 {
+			until = g.moved.Add(g.options.Patience)
+		}
+		r, ok := g.poll(ctx, until)
+		switch {
+		case ctx.Err() != nil:
+			return ended(whole)
+		case !ok && g.options.Patience == 0:
+			return errors.New("the clusters were asked twice")
+		case !ok:
+			return fmt.Errorf("no topic became ready and no lag fell for %v: %w", g.options.Patience, ErrStalled)
+		}
+		fresh, err := g.take(r)
+		if fresh && r.side == g.sides[0] {
+			g.see(r)
+		}
+		ready := err == nil && g.ready()
+		if g.options.OnPoll != nil {
+			if stop := g.options.OnPoll(ctx, g.lagging(err, ready || err != nil)); stop != nil {
+				return fmt.Errorf("OnPoll returned an error: %w", stop)
+			}
+		}
+		if ready || err != nil {
+			return err
+		}
+	}
+}
+
+// see takes in a new list of the mirrors.
+func (g *gate) see(r reading) {
+	rows := rowsOf(r.list)
+	for _, t := range g.topics {
+		lowest, alike := t.lowest, t.alike
+		t.see(r, rows[t.now.Topic], &g.options)
+		if t.alike && !alike || lowest >= 0 && t.lowest < lowest {
+			g.moved = r.read
+		}
+	}
+}
+
+// ready tells whether the lists show all topics ready, and the other cluster has answered since the first of them.
+func (g *gate) ready() bool {
+	var from time.Time
+	for _, t := range g.topics {
+		if !t.now.Ready {
+			return false
+		}
+		if t.from.After(from) {
+			from = t.from
+		}
+	}
+	return len(g.sides) == 1 || g.sides[1].Listed.After(from)
+}
+
+// lagTopic is what the lists have shown of one topic.
+type lagTopic struct {
+	now     TopicLag
+	alike   bool          // the latest list shows it caught up
+	from    time.Time     // when the first of the lists was asked for that do, and nothing moved
+	active  time.Time     // when the first of the lists was asked for that show it ACTIVE since the same time
+	since   time.Time     // when its status began, by the cluster's clock
+	lowest  int64         // sum of the lags; -1 if none was known
+	offsets map[int]int64 // of the latest list
+	shown   map[int]bool  // partitions that have shown an offset
+	at      time.Time     // when the first list was asked for that had all lags
+	lag     int64         // in that list: the sum of the lags
+	fetched int64         // and of the offsets
+}
+
+// see takes in what a new list shows of the topic, a row or none.
+func (t *lagTopic) see(r reading, m *mirror.Mirror, o *LagOptions) {
+	was, before := t.alike, t.offsets
+	t.now = TopicLag{Topic: t.now.Topic, Lag: -1, Partitions: -1}
+	t.check(r, m, o)
+	moved := o.MaxLag == 0 && !maps.Equal(before, t.offsets)
+	if t.alike = t.now.Why == ""; !t.alike {
+		return
+	}
+	if !was || moved {
+		t.from = r.asked
+	}
+	if t.now.Ready = r.asked.Sub(t.from) >= apart; t.now.Ready {
+		return
+	}
+	t.now.Again = apart
+	t.now.Why = "caught up, and another list has to agree"
+	if was && moved {
+		t.now.Why = fmt.Sprintf("messages still come, %s: are producers still writing?", t.fetchRate(r))
+	}
+}
+
+// check notes what a list shows of the topic, and why it is not caught up.
+func (t *lagTopic) check(r reading, m *mirror.Mirror, o *LagOptions) {
+	t.offsets = map[int]int64{}
+	if m == nil || m.Status != mirror.StatusActive || !t.since.Equal(m.Since) {
+		t.active = time.Time{}
+	}
+	if m == nil {
+		t.now.Why = "not listed"
+		if !r.list.Complete {
+			t.now.Why = "not in the list, which is not whole"
+		}
+		return
+	}
+	if m.Status == mirror.StatusActive && t.active.IsZero() {
+		t.active = r.asked
+	}
+	t.since, t.now.Status, t.now.Partitions = m.Since, m.Status, m.Partitions
+	active := r.asked.Sub(t.active)
+	if !r.list.At.IsZero() && !m.Since.IsZero() {
+		active = max(active, r.list.At.Sub(m.Since))
+	}
+	lags, lost, unbegun, largest := t.partitions(m), 0, 0, int64(0)
+	for p, lag := range lags {
+		largest = max(largest, lag)
+		switch {
+		case t.offsets[p] >= 0:
+			t.shown[p] = true
+		case t.shown[p]:
+			lost++
+		case lag > 0:
+			unbegun++
+		default:
+			t.now.Empty++
+		}
+	}
+	unknown := m.Partitions - len(lags)
+	if unknown == 0 {
+		t.sum(r, lags)
+	}
+	why := func(again time.Duration, format string, args ...any) {
+		t.now.Why, t.now.Again = fmt.Sprintf(format, args...), max(0, again)
+	}
+	switch {
+	case m.Status != mirror.StatusActive:
+		why(0, "%s, not ACTIVE", m.Status)
+	case m.Error != "":
+		why(0, "ACTIVE, with the error %s", m.Error)
+	case m.Partitions <= 0:
+		why(0, "how many partitions it has is not known")
+	case unknown > 0:
+		why(0, "the lag of %d of %s is not known", unknown, text.Count(m.Partitions, "partition"))
+	case unbegun > 0:
+		why(0, "%s with a lag and without an offset: nothing was fetched yet", text.Count(unbegun, "partition"))
+	case lost > 0:
+		why(0, "%s had an offset and has none now, as after a leader change", text.Count(lost, "partition"))
+	case largest > o.MaxLag:
+		again, rate := t.lagRate(r)
+		why(again, "lag %d%s", t.now.Lag, rate)
+	case active < activeFor:
+		why(activeFor-active, "ACTIVE for %v: its lag may be from before", active.Round(time.Second))
+	case t.now.Empty > 0 && active < emptyAfter:
+		why(emptyAfter-active, "%s without an offset, and ACTIVE for %v", text.Count(t.now.Empty, "partition"),
+			active.Round(time.Second))
+	case t.now.Empty > 0 && !r.list.Fetched && !o.AllowNeverFetched:
+		why(0, "%s without an offset, and no mirror of the link has one: was anything ever fetched?",
+			text.Count(t.now.Empty, "partition"))
+	}
+}
+
+// partitions returns the lags that are known, and notes the offsets.
+func (t *lagTopic) partitions(m *mirror.Mirror) map[int]int64 {
+	lags := map[int]int64{}
+	for _, p := range m.Lags {
+		if p.Lag >= 0 && p.Partition >= 0 && p.Partition < m.Partitions {
+			lags[p.Partition], t.offsets[p.Partition] = max(p.Lag, lags[p.Partition]), p.LastSourceFetchOffset
+		}
+	}
+	return lags
+}
+
+func (t *lagTopic) sum(r reading, lags map[int]int64) {
+	t.now.Lag = 0
+	for _, lag := range lags {
+		t.now.Lag += lag
+	}
+	if t.lowest < 0 || t.now.Lag < t.lowest {
+		t.lowest = t.now.Lag
+	}
+	if t.at.IsZero() {
+		t.at, t.lag, t.fetched = r.asked, t.now.Lag, t.offsetSum()
+	}
+}
+
+func (t *lagTopic) offsetSum() (sum int64) {
+	for _, offset := range t.offsets {
+		sum += max(0, offset)
+	}
+	return sum
+}
+
+// fetchRate says how fast messages have come since the first list.
+func (t *lagTopic) fetchRate(r reading) string {
+	return fmt.Sprintf("%.1f/s", float64(t.offsetSum()-t.fetched)/r.asked.Sub(t.at).Seconds())
+}
+
+// lagRate says how fast the lag has changed since the first list, and when it is 0 at that rate.
+func (t *lagTopic) lagRate(r reading) (again time.Duration, rate string) {
+	seconds := r.asked.Sub(t.at).Seconds()
+	if seconds == 0 {
+		return 0, ""
+	}
+	switch perSecond := float64(t.lag-t.now.Lag) / seconds; {
+	case perSecond > 0:
+		again = time.Duration(float64(t.now.Lag) / perSecond * float64(time.Second)).Round(time.Second)
+		return again, fmt.Sprintf(", falling by %.1f/s: %v at that rate", perSecond, again)
+	case perSecond < 0:
+		return 0, fmt.Sprintf(", rising by %.1f/s: are producers still writing?", -perSecond)
+	}
+	return 0, ", not falling"
+}
+
+// lagging is how things are now.
+func (g *gate) lagging(err error, over bool) *Lagging {
+	l := &Lagging{
+		Version: version, Link: g.link, Began: g.began, At: time.Now(), Ready: over && err == nil, err: err,
+		Clusters: []ClusterProgress{}, Topics: []TopicLag{},
+	}
+	switch {
+	case l.Ready:
+		l.Ended = "all have caught up"
+	case over:
+		l.Ended = text.Line(err.Error(), maxLine)
+	}
+	for _, s := range g.sides {
+		l.Clusters = append(l.Clusters, s.ClusterProgress)
+	}
+	for _, t := range g.topics {
+		l.Topics = append(l.Topics, t.now)
+		l.Again = max(l.Again, t.now.Again)
+	}
+	return l
+}
+
+// Err returns nil only if all topics have caught up. It is the error of CaughtUp. Of a Lagging that was read back the
+// error matches nothing.
+func (l *Lagging) Err() error {
+	if l.Ready {
+		return nil
+	}
+	e := &notReady{lagging: l}
+	if l.err != nil {
+		e.causes = append(e.causes, l.err)
+	}
+	return e
+}
+
+// notReady is the error of a gate that is not open.
+type notReady struct {
+	lagging *Lagging
+	causes  []error
+}
+
+// Error returns the decision and what ended the wait, on one printable line.
+func (e *notReady) Error() string {
+	return strings.TrimSuffix(e.lagging.String()+": "+e.lagging.Ended, ": ")
+}
+
+func (e *notReady) Unwrap() []error { return e.causes }

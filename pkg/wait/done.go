@@ -1,0 +1,481 @@
+package wait
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
+	"github.com/seed25095279/clusterlink-go/pkg/mirror"
+)
+
+// ErrStalled says that nothing has moved for as long as Patience allows.
+var ErrStalled = errors.New("stalled")
+
+// Options say how Done waits. The zero value of every field but This and Other is ready to use.
+type Options struct {
+	// This is a client of the report's cluster. Other is a client of the other cluster, which the reversals need; for
+	// other verbs it is not used.
+	This, Other *mirror.Client
+	// Interval is the least time between two lists of one cluster: 0 is 5 s, and it is at least 2 s. It is a little
+	// longer at random, and after a slow list at least four times the time that the list took.
+	Interval time.Duration
+	// Patience is how long Done goes on while nothing moves. 0 is 6 min: a cluster calls a link unavailable only
+	// after 5 (observed).
+	Patience time.Duration
+	// OnPoll, if it is set, is called after each list that was asked for, with a Progress that it may keep. An error
+	// ends the wait, also when all is done. OnPoll must honour its context.
+	OnPoll func(context.Context, *Progress) error
+}
+
+const (
+	// A state counts as from before the call if it began so much earlier.
+	beforeCall = 10 * time.Second
+	// So long after the call a second list can make a topic blocked, or done by a state from before the call. Two
+	// lists so far apart can take a topic's state back.
+	firmAfter = 30 * time.Second
+	// So long after the call topics of unknown outcome without a sign are given up.
+	noSignFor = 2 * time.Minute
+	// A topic that has not moved for askAfter is asked for its reasons, at most once in askEvery.
+	askAfter, askEvery = 30 * time.Second, time.Minute
+	// So many topics are asked for their reasons after one list and at the end, and no longer than that.
+	askAPoll, askAtEnd       = 3, 20
+	askForAPoll, askForAtEnd = 10 * time.Second, 30 * time.Second
+)
+
+// Done reads the lists of the clusters until the topics of the report are where its verb leads: those that were
+// accepted, those whose outcome is unknown, and those that were refused because their mirrors had stopped already. It
+// changes nothing. A report with nothing to wait for needs no list.
+//
+// Done ends when
+//   - all are done, by a new list of each cluster that the verb changes,
+//   - what is left is blocked, or is unknown and has shown no sign 2 minutes after the call,
+//   - nothing has moved for Options.Patience,
+//   - a cluster refuses to be read,
+//   - OnPoll returns an error,
+//   - ctx ends.
+//
+// The Progress is never nil. The error is that of its Err: nil only if every topic of the report is accounted for and
+// done. It matches ErrStalled, mirror.ErrOutcomeUnknown, mirror.ErrInvalidArgument, the *mirror.APIError of a cluster
+// that refuses to be read, what OnPoll returned, and the error and the cause of ctx.
+//
+// Done may be called from several goroutines. That a topic is done is no proof that it has caught up, that consumer
+// offsets or all data have come over, or that this call did it.
+func Done(ctx context.Context, r *mirror.Report, o Options) (*Progress, error) {
+	w, err := newWaiter(r, o)
+	if err == nil {
+		err = w.run(ctx)
+	}
+	w.finish(err)
+	p := w.progress()
+	return p, p.Err()
+}
+
+// waiter is one call of Done.
+type waiter struct {
+	*poller
+	report  *mirror.Report
+	options Options
+	topics  []*topic
+	moved   time.Time // when anything last moved
+	done    bool
+	ended   string
+	err     error
+}
+
+// topic is one topic that is waited for.
+type topic struct {
+	result  *mirror.Result
+	call    mirror.Attempt // the last that may have changed it
+	sides   [2]track
+	finding finding
+	doneBy  time.Time // when the list was asked for that showed it done
+	moved   time.Time // when it last moved
+	asked   time.Time // when a cluster was last asked why it does not move
+	told    time.Time // when the cluster gave its reasons
+	reasons []mirror.Reason
+}
+
+// track is what the lists of one cluster have shown of a topic.
+type track struct {
+	sight
+	current bool      // the latest new list agrees
+	since   time.Time // when the status began, by the cluster's clock
+	began   time.Time // and by this process's clock, as far as that is known
+	came    time.Time // when the list was asked for that first showed it so
+	at      time.Time // when the latest list was asked for that showed it so
+	problem string    // what the cluster names as wrong with the mirror
+	lists   int       // new lists in a row that show it so
+	absent  int       // whole new lists in a row without it
+	older   mirror.Status
+	olderAt time.Time // when the list was asked for that first showed the older row
+	had     []mirror.Status
+	// The sum of the lags, -1 if it is not known: now, when the topic came to its status, and the lowest.
+	lag, firstLag, lowest int64
+}
+
+// waits tells whether a topic may be on its way.
+func waits(r *mirror.Result) bool {
+	return !r.Done && (r.Outcome == mirror.Accepted || r.Outcome == mirror.Unknown || r.AlreadyStopped())
+}
+
+func newWaiter(r *mirror.Report, o Options) (*waiter, error) {
+	w := &waiter{poller: newPoller("", nil, 0), report: &mirror.Report{}, options: o}
+	var bad []string
+	if r == nil {
+		return w, fmt.Errorf("%w: there is no report", mirror.ErrInvalidArgument)
+	}
+	w.report = r.Clone()
+	goal, otherGoal := r.Verb.Goal()
+	clients := []*mirror.Client{o.This}
+	switch {
+	case o.This == nil:
+		bad = append(bad, "This: there is no client")
+	case o.This.ClusterID() != r.ClusterID:
+		bad = append(bad, fmt.Sprintf("This: a client of %s, and the report is about %s", o.This.ClusterID(), r.ClusterID))
+	}
+	switch {
+	case otherGoal == "":
+	case o.Other == nil:
+		bad = append(bad, fmt.Sprintf("Other: %s needs a client of the other cluster", r.Verb))
+	case o.Other.ClusterID() == r.ClusterID:
+		bad = append(bad, "Other: a client of the report's own cluster")
+	default:
+		clients = append(clients, o.Other)
+	}
+	if goal == "" {
+		bad = append(bad, "report: its verb is not known: "+text.Quote(string(r.Verb)))
+	}
+	if r.DryRun {
+		bad = append(bad, "report: it is of a dry run, which changes nothing")
+	}
+	bad = append(bad, checkTimes(o.Interval, o.Patience)...)
+	if len(bad) > 0 {
+		return w, fmt.Errorf("%w: %s", mirror.ErrInvalidArgument, strings.Join(bad, "; "))
+	}
+	w.options.Patience = cmp.Or(o.Patience, 6*time.Minute)
+	calls := callsOf(w.report)
+	var keep []string
+	for i := range w.report.Results {
+		if res := &w.report.Results[i]; waits(res) {
+			keep = append(keep, res.Topic)
+			w.topics = append(w.topics, &topic{result: res, call: calls.of(res)})
+		}
+	}
+	w.poller = newPoller(r.Link, keep, cmp.Or(o.Interval, 5*time.Second), clients...)
+	for i := range r.Attempts {
+		if at := r.Attempts[i].Date; at.After(w.sides[0].floor) {
+			w.sides[0].floor = at
+		}
+	}
+	w.moved = w.began
+	for _, t := range w.topics {
+		t.moved = w.began
+		for i, s := range w.sides {
+			t.sides[i].cluster, t.sides[i].lag, t.sides[i].lowest = s.ClusterID, -1, -1
+		}
+	}
+	return w, nil
+}
+
+func checkTimes(interval, patience time.Duration) (bad []string) {
+	if interval != 0 && interval < minInterval {
+		bad = append(bad, fmt.Sprintf("Interval: %v is less than %v", interval, minInterval))
+	}
+	if patience < 0 {
+		bad = append(bad, fmt.Sprintf("Patience: %v is negative", patience))
+	}
+	return bad
+}
+
+// calls are the last attempts of a report's batches.
+type calls struct {
+	batches map[mirror.Send]mirror.Attempt
+	last    mirror.Attempt
+}
+
+func callsOf(r *mirror.Report) calls {
+	c := calls{batches: map[mirror.Send]mirror.Attempt{}}
+	for _, a := range r.Attempts {
+		key := mirror.Send{Run: a.Run, Batch: a.Batch}
+		if c.batches[key].Number <= a.Number {
+			c.batches[key] = a
+		}
+		if !a.Start.Before(c.last.Start) {
+			c.last = a
+		}
+	}
+	return c
+}
+
+// of returns the last attempt that may have changed the topic.
+func (c calls) of(r *mirror.Result) (last mirror.Attempt) {
+	for _, s := range r.Sends {
+		if a := c.batches[mirror.Send{Run: s.Run, Batch: s.Batch}]; !a.Start.Before(last.Start) {
+			last = a
+		}
+	}
+	if last.Start.IsZero() {
+		return c.last
+	}
+	return last
+}
+
+// run waits, and returns nil if all topics are done.
+func (w *waiter) run(ctx context.Context) error {
+	if len(w.topics) == 0 {
+		return nil
+	}
+	whole := ctx
+	ctx, cancel := context.WithCancel(ctx)
+	defer w.drain()
+	defer cancel()
+	for {
+		r, ok := w.poll(ctx, w.moved.Add(w.options.Patience))
+		switch {
+		case ctx.Err() != nil:
+			return ended(whole)
+		case !ok:
+			w.askReasons(ctx, true)
+			return fmt.Errorf("nothing has moved for %v: %w", w.options.Patience, ErrStalled)
+		}
+		fresh, err := w.take(r)
+		if fresh {
+			w.see(r)
+		}
+		end := err != nil
+		if !end {
+			end, err = w.end()
+		}
+		w.askReasons(ctx, err != nil)
+		if w.options.OnPoll != nil {
+			if end {
+				w.finish(err)
+			}
+			if stop := w.options.OnPoll(ctx, w.progress()); stop != nil {
+				return fmt.Errorf("OnPoll returned an error: %w", stop)
+			}
+		}
+		if end {
+			return err
+		}
+	}
+}
+
+// ended returns the error of a context that has ended, and its cause.
+func ended(ctx context.Context) error {
+	if cause := context.Cause(ctx); !errors.Is(ctx.Err(), cause) {
+		return fmt.Errorf("the context ended: %w: %w", ctx.Err(), cause)
+	}
+	return fmt.Errorf("the context ended: %w", ctx.Err())
+}
+
+func (w *waiter) finish(err error) {
+	w.done, w.err, w.ended = err == nil, err, "all are done"
+	if err != nil {
+		w.ended = text.Line(err.Error(), maxLine)
+	}
+}
+
+// see takes in a new list, and judges every topic.
+func (w *waiter) see(r reading) {
+	side := slices.Index(w.sides, r.side)
+	rows := rowsOf(r.list)
+	for _, t := range w.topics {
+		was := t.finding.stage
+		if t.sides[side].see(r, rows[t.result.Topic], w.elapsed(t, r.asked)) && was != StageDone {
+			t.moved, w.moved, t.asked, t.told, t.reasons = r.read, r.read, time.Time{}, time.Time{}, nil
+		}
+		w.judge(t)
+		if t.finding.stage == StageDone && was != StageDone {
+			t.doneBy, t.moved, w.moved = r.asked, r.read, r.read
+		}
+	}
+}
+
+// rowsOf returns the rows of a list by topic, without those whose status is not known.
+func rowsOf(l *mirror.Listing) map[string]*mirror.Mirror {
+	rows := make(map[string]*mirror.Mirror, len(l.Mirrors))
+	for i := range l.Mirrors {
+		if m := &l.Mirrors[i]; m.Status != "" {
+			rows[m.Topic] = m
+		}
+	}
+	return rows
+}
+
+// see takes in what a new list shows of the topic, a row or none, and returns whether that is progress.
+func (t *track) see(r reading, m *mirror.Mirror, elapsed time.Duration) (progress bool) {
+	t.current, t.hint = false, ""
+	listed, confirmed := m != nil, false
+	switch {
+	case !listed && !r.list.Complete: // the absence proves nothing
+		return false
+	case !listed && t.listed:
+		t.absent++
+		t.older = ""
+		if confirmed = t.absent > 1; !confirmed {
+			return false
+		}
+	case listed && t.listed && !m.Since.IsZero() && m.Since.Before(t.since):
+		t.absent = 0
+		if t.older != m.Status {
+			t.older, t.olderAt = m.Status, r.asked
+		}
+		if confirmed = r.asked.Sub(t.olderAt) >= firmAfter; !confirmed {
+			t.hint = m.Status
+			return false
+		}
+	}
+	if !listed {
+		m = &mirror.Mirror{}
+	}
+	if changed := !t.read || t.listed != listed || t.status != m.Status || !t.since.Equal(m.Since); changed {
+		t.lists, t.came, t.moved, t.firstLag = 0, r.asked, t.read, -1
+		t.gone = t.gone || t.listed
+	}
+	if t.lists++; confirmed {
+		t.lists = max(2, t.lists)
+	}
+	t.firm = t.lists > 1 && elapsed >= firmAfter
+	t.read, t.listed, t.current, t.absent, t.older = true, listed, true, 0, ""
+	t.status, t.since, t.problem, t.at, t.began = m.Status, m.Since, m.Error, r.asked, t.came
+	if clock := !r.list.At.IsZero() && !m.Since.IsZero(); clock {
+		old := r.list.At.Sub(m.Since)
+		t.began = r.asked.Add(-old)
+		switch t.age = ageBefore; {
+		case old <= elapsed+beforeCall:
+			t.age = ageSince
+		case t.moved:
+			t.age = ageNotKnown
+		}
+	} else if t.age = ageNotKnown; t.moved {
+		t.age = ageSince
+	}
+	if listed && !slices.Contains(t.had, m.Status) {
+		t.had, progress = append(t.had, m.Status), true
+	}
+	t.lag = -1
+	if lag := m.Lag(); lag.Partitions > 0 && lag.NotKnown == 0 {
+		t.lag = lag.Total
+		if t.firstLag < 0 {
+			t.firstLag = t.lag
+		}
+		if t.lowest < 0 || t.lag < t.lowest {
+			progress = progress || t.lowest >= 0
+			t.lowest = t.lag
+		}
+	}
+	return progress
+}
+
+// elapsed is how long before the given time the topic was sent: by the clock of its cluster if the answer had a Date,
+// and by this process's clock if not. It is at least the time since Done began.
+func (w *waiter) elapsed(t *topic, now time.Time) time.Duration {
+	least := now.Sub(w.began)
+	newest := &w.sides[0].newest
+	switch {
+	case !t.call.Date.IsZero() && newest.list != nil && !newest.list.At.IsZero():
+		sent := t.call.Date.Add(-t.call.Duration)
+		return max(least, newest.list.At.Sub(sent)+now.Sub(newest.asked))
+	case t.call.Start.IsZero():
+		return least
+	}
+	return max(least, now.Round(0).Sub(t.call.Start.Round(0))) // a monotonic clock stands still while a machine sleeps
+}
+
+// judge gives a topic its stage.
+func (w *waiter) judge(t *topic) {
+	this, other := &t.sides[0], &t.sides[1]
+	if len(w.sides) > 1 && w.sides[1].Listed.After(this.came) {
+		this.stays = w.sides[1].Listed.Sub(this.came)
+	}
+	t.finding = judge(w.report.Verb, this.sight, other.sight)
+	for i := range t.sides {
+		t.sides[i].arrived = t.sides[i].arrived || t.finding.arrived[i]
+		t.sides[i].left = t.sides[i].left || t.finding.left[i]
+	}
+}
+
+// end tells whether there is nothing more to wait for, and returns why that is no success.
+func (w *waiter) end() (end bool, err error) {
+	blocked, noSign, done, fresh := 0, 0, 0, true
+	least := w.sides[0]
+	for _, s := range w.sides {
+		if s.Lists < least.Lists || s.Listed.Before(least.Listed) {
+			least = s
+		}
+	}
+	for _, t := range w.topics {
+		switch t.finding.stage {
+		case StageDone:
+			done++
+			for i, s := range w.sides {
+				fresh = fresh && t.sides[i].current && !s.Listed.Before(t.doneBy)
+			}
+		case StageBlocked:
+			blocked++
+		case StageNoSign:
+			if t.result.Outcome != mirror.Accepted && least.Lists > 1 && w.elapsed(t, least.Listed) >= noSignFor {
+				noSign++
+			}
+		}
+	}
+	switch {
+	case done == len(w.topics):
+		return fresh, nil
+	case done+blocked+noSign < len(w.topics):
+		return false, nil
+	case noSign == 0:
+		return true, fmt.Errorf("what is left is blocked: %s", text.Count(blocked, "topic"))
+	case blocked == 0:
+		return true, fmt.Errorf("what is left shows no sign: %s", text.Count(noSign, "topic"))
+	}
+	return true, fmt.Errorf("what is left is blocked (%d) or shows no sign (%d)", blocked, noSign)
+}
+
+// askReasons asks the clusters why topics do not move: a few of them, or at the end more. A cluster that does not
+// answer is not asked again in the same round.
+func (w *waiter) askReasons(ctx context.Context, atEnd bool) {
+	now := time.Now()
+	most, bound := askAPoll, askForAPoll
+	if atEnd {
+		most, bound = askAtEnd, askForAtEnd
+	}
+	var due []*topic
+	for _, t := range w.topics {
+		stuck := now.Sub(t.moved) >= askAfter && now.Sub(t.asked) >= askEvery
+		blocked := t.finding.stage == StageBlocked && t.asked.IsZero()
+		if t.finding.ask > 0 && (stuck || blocked || atEnd) {
+			due = append(due, t)
+		}
+	}
+	slices.SortStableFunc(due, func(a, b *topic) int { return a.asked.Compare(b.asked) })
+	ctx, cancel := context.WithTimeout(ctx, bound)
+	defer cancel()
+	for _, t := range due[:min(len(due), most)] {
+		s := w.sides[t.finding.ask-1]
+		if ctx.Err() != nil || s.Dark || s.quietUntil.After(now) {
+			continue
+		}
+		t.asked = now
+		m, err := s.client.Mirror(ctx, w.link, t.result.Topic)
+		var api *mirror.APIError
+		switch {
+		case err == nil:
+			t.reasons, t.told = m.Reasons, now
+		case errors.As(err, &api) && api.Status == http.StatusTooManyRequests: // its lists are asked for later too
+			s.quietUntil = now.Add(max(askEvery, api.RetryAfter))
+			if next := now.Add(api.RetryAfter + w.interval/10); next.After(s.next) {
+				s.next = next
+			}
+		case !errors.Is(err, mirror.ErrNoMirror):
+			s.quietUntil = now.Add(1) // for this round
+		}
+	}
+}

@@ -1,0 +1,242 @@
+package wait
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"time"
+
+	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
+	"github.com/seed25095279/clusterlink-go/pkg/mirror"
+)
+
+const (
+	// Lists are told apart by the header Date, which has whole seconds.
+	minInterval = 2 * time.Second
+	// The wait after a list that could not be read doubles up to maxPause.
+	maxPause = time.Minute
+	// A cluster may answer 404 for so long after a link was made (observed).
+	freshLink = 30 * time.Second
+	// A cluster that could be read before is given up after so many refusals in a row over so long.
+	maxRefusals  = 3
+	refusalsOver = 15 * time.Second
+
+	maxLine = 512 // bytes of a text on one line
+)
+
+// ClusterProgress says how the reading of one cluster goes.
+type ClusterProgress struct {
+	ClusterID string `json:"cluster_id"`
+	// Asked is how many lists were asked for, Answered how many of them were read to their end, and Lists how
+	// many of those were new.
+	Asked    int `json:"asked"`
+	Answered int `json:"answered"`
+	Lists    int `json:"lists"`
+	// Listed is when the latest new list was asked for; the zero time if there was none.
+	Listed time.Time `json:"listed,omitzero"`
+	// Dark says that the latest request gave no new list. HTTPStatus is that of the refusal; 0 if there was none.
+	Dark       bool `json:"dark,omitempty"`
+	HTTPStatus int  `json:"http_status,omitempty"`
+	// Error says on one printable line why the latest list was not read, not new or not whole; "" if it was.
+	Error string `json:"error,omitempty"`
+}
+
+// reading is what came of one request for a list.
+type reading struct {
+	side        *side
+	asked, read time.Time
+	jitter      float64
+	list        *mirror.Listing
+	err         error
+}
+
+// side is one cluster, whose lists are read at a pace of its own.
+type side struct {
+	ClusterProgress
+	client *mirror.Client
+	// floor is the earliest Date of a new list. If behind is set, floor follows the latest Date, so far behind it.
+	floor  time.Time
+	behind time.Duration
+	looks  int  // requests at most; 0 is any number
+	linked bool // a 404 of the link is an answer too
+
+	dates     map[time.Time]bool // of the new lists
+	newest    reading            // the latest that was new
+	next      time.Time
+	pause     time.Duration // after a list that could not be read; 0 after one that was read
+	busy      bool
+	refusals  int // in a row
+	refusedAt time.Time
+
+	quietUntil time.Time // the cluster is not asked for reasons before
+}
+
+// poller reads the lists of the sides.
+type poller struct {
+	link     string
+	keep     []string // topics
+	interval time.Duration
+	began    time.Time
+	sides    []*side
+	readings chan reading
+}
+
+func newPoller(link string, keep []string, interval time.Duration, clients ...*mirror.Client) *poller {
+	p := &poller{link: link, keep: keep, interval: interval, began: time.Now(), readings: make(chan reading, len(clients))}
+	for _, c := range clients {
+		s := &side{client: c.WithRetryFor(-1), dates: map[time.Time]bool{}, next: p.began}
+		s.ClusterID = c.ClusterID()
+		p.sides = append(p.sides, s)
+	}
+	return p
+}
+
+// poll returns the next reading. It asks each cluster whose turn it is. It returns false when ctx has ended, at the
+// given time, and when no side has a look left.
+func (p *poller) poll(ctx context.Context, until time.Time) (reading, bool) {
+	for {
+		now, jitter := time.Now(), 1+0.15*rand.Float64() //nolint:gosec // it spreads out polls
+		wake, idle := until, true
+		for _, s := range p.sides {
+			switch {
+			case s.busy:
+				idle = false
+			case s.looks > 0 && s.Asked == s.looks:
+			case s.next.After(now.Add(p.interval / 10)): // those that are due soon are asked together
+				idle = false
+				if s.next.Before(wake) {
+					wake = s.next
+				}
+			default:
+				idle, s.busy = false, true
+				go p.read(ctx, s, now, jitter)
+			}
+		}
+		if idle || !now.Before(until) {
+			return reading{}, false
+		}
+		timer := time.NewTimer(wake.Sub(now))
+		select {
+		case r := <-p.readings:
+			timer.Stop()
+			r.side.busy = false
+			return r, ctx.Err() == nil
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return reading{}, false
+		}
+	}
+}
+
+func (p *poller) read(ctx context.Context, s *side, now time.Time, jitter float64) {
+	r := reading{side: s, asked: now, jitter: jitter, list: &mirror.Listing{}, err: errors.New("the read was broken off")}
+	defer func() { p.readings <- r }()
+	r.list, r.err = s.client.Mirrors(ctx, p.link, p.keep...)
+	r.read = time.Now()
+}
+
+// drain waits until no read is under way. Their context must have ended.
+func (p *poller) drain() {
+	for _, s := range p.sides {
+		if s.busy {
+			<-p.readings
+		}
+	}
+}
+
+// take notes how a reading went. It returns whether the list is new, and an error if its cluster is not to be read any
+// more.
+func (p *poller) take(r reading) (fresh bool, end error) {
+	s := r.side
+	s.Error, s.HTTPStatus = "", 0
+	s.Asked++
+	if r.err != nil {
+		s.Error = text.Line(r.err.Error(), maxLine)
+	}
+	pause := time.Duration(r.jitter * float64(max(p.interval, 4*r.read.Sub(r.asked))))
+	var why string
+	switch {
+	case s.linked && errors.Is(r.err, mirror.ErrNoLink):
+		fresh, s.Error = true, ""
+	case !r.list.Read:
+		s.pause = max(p.interval, min(maxPause, 2*max(s.pause, p.interval)))
+		pause, end = s.pause, p.refused(r)
+		var api *mirror.APIError
+		if errors.As(r.err, &api) {
+			s.HTTPStatus, pause = api.Status, max(pause, api.RetryAfter)
+		}
+	default:
+		if why = s.old(r.list); why != "" {
+			s.Error = why
+		}
+		fresh = why == ""
+		s.Answered++
+		s.pause, s.refusals = 0, 0
+	}
+	s.Dark, s.next = !fresh, r.read.Add(pause+p.interval/10)
+	if !fresh {
+		return false, end
+	}
+	s.Lists++
+	s.Listed, s.newest = r.asked, r
+	s.newest.list = &mirror.Listing{At: r.list.At} // the rows are not kept
+	if at := r.list.At; !at.IsZero() {
+		s.dates[at] = true
+		if low := at.Add(-s.behind); s.behind > 0 && low.After(s.floor) {
+			s.floor = low
+		}
+	}
+	return true, nil
+}
+
+// old returns why a list is not new; "" if it is.
+func (s *side) old(l *mirror.Listing) string {
+	switch {
+	case l.Age > 0:
+		return fmt.Sprintf("no new list: a cache answered (Age %.0f s)", l.Age.Seconds())
+	case l.At.IsZero() && !l.Complete:
+		return "no new list: it has no Date and is not whole"
+	case l.At.IsZero():
+		return ""
+	case s.dates[l.At]:
+		return "no new list: it has the Date of an earlier one, as from a cache"
+	case l.At.Before(s.floor):
+		return "no new list: it is older than the call or than another list"
+	}
+	return ""
+}
+
+// refused counts the refusals of a cluster, and returns an error if the cluster is not to be read any more.
+func (p *poller) refused(r reading) error {
+	s := r.side
+	given := fmt.Errorf("cluster %s cannot be read: %w", s.ClusterID, r.err)
+	var api *mirror.APIError
+	switch {
+	case errors.Is(r.err, mirror.ErrInvalidArgument): // such as a credential that cannot be sent
+		return given
+	case !errors.As(r.err, &api):
+		s.refusals = 0
+		return nil
+	}
+	switch api.Status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
+		if s.refusals++; s.refusals == 1 {
+			s.refusedAt = r.asked
+		}
+		fresh := api.Status == http.StatusNotFound && r.asked.Sub(p.began) < freshLink
+		if s.Answered == 0 && !fresh || s.refusals >= maxRefusals && r.asked.Sub(s.refusedAt) >= refusalsOver && !fresh {
+			return given
+		}
+		return nil
+	case http.StatusTooManyRequests, http.StatusRequestTimeout:
+	default:
+		if api.Status/100 == 4 {
+			return given
+		}
+	}
+	s.refusals = 0
+	return nil
+}

@@ -1,0 +1,281 @@
+package wait
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/seed25095279/clusterlink-go/pkg/mirror"
+)
+
+// Progress says how far the topics of a report have come. It is plain data, and belongs to the caller.
+type Progress struct {
+	// Verb, ClusterID and Link are the report's own.
+	Verb      mirror.Verb `json:"verb"`
+	ClusterID string      `json:"cluster_id"`
+	Link      string      `json:"link"`
+	// Began is when the wait began, and At when this was so, by the clock of this process.
+	Began time.Time `json:"began,omitzero"`
+	At    time.Time `json:"at"`
+	// Ended is why the wait ended; "" while it goes on. Done says that the wait ended because all topics that were
+	// waited for are done.
+	Ended string `json:"ended,omitempty"`
+	Done  bool   `json:"done"`
+	// Clusters say how reading them went: the report's own first.
+	Clusters []ClusterProgress `json:"clusters"`
+	// Waited are the topics that are waited for, and those that were settled as done before, in the order of the
+	// report.
+	Waited []TopicProgress `json:"topics"`
+
+	report *mirror.Report
+	err    error
+}
+
+// TopicProgress says how far one topic has come.
+type TopicProgress struct {
+	Topic string `json:"topic"`
+	// Outcome is what the report says, with what the wait has settled. WasUnknown says that it was Unknown before.
+	Outcome    mirror.Outcome `json:"outcome"`
+	WasUnknown bool           `json:"was_unknown,omitempty"`
+	Stage      Stage          `json:"stage"`
+	// Since is when the status began that keeps the topic from its goal, or its last one. It is the cluster's own age
+	// of the status, taken from the clock of this process, or when the wait first saw the status.
+	Since time.Time `json:"since,omitzero"`
+	// This is what the report's cluster shows, and Other what the other one does.
+	This  Sight `json:"this"`
+	Other Sight `json:"other,omitzero"`
+	// Lag is the sum of the lags on the cluster where the topic is not at its goal; -1 if it is not known. Rising says
+	// that it was lower when the topic came to its status.
+	Lag    int64 `json:"lag"`
+	Rising bool  `json:"rising,omitempty"`
+	// Notes say what is known beside the stage. Reasons are what a cluster said at Asked of why the topic does not move;
+	// Asked is the zero time if no cluster was asked.
+	Notes   []string        `json:"notes,omitempty"`
+	Reasons []mirror.Reason `json:"reasons,omitempty"`
+	Asked   time.Time       `json:"asked,omitzero"`
+	// Next says what to do; "" if nothing is to be done.
+	Next string `json:"next,omitempty"`
+}
+
+// Sight is what one cluster shows of a topic.
+type Sight struct {
+	// At is when the list was asked for that last showed the topic so, or showed that it is not listed. It is the zero
+	// time if no new list has.
+	At time.Time `json:"at,omitzero"`
+	// Status is "" if the topic is not listed. Since is when the status began, by the cluster's clock.
+	Status mirror.Status `json:"status,omitempty"`
+	Since  time.Time     `json:"since,omitzero"`
+	// Error is what the cluster names as wrong with the mirror.
+	Error string `json:"error,omitempty"`
+}
+
+// progress is how things are now.
+func (w *waiter) progress() *Progress {
+	p := &Progress{
+		Verb: w.report.Verb, ClusterID: w.report.ClusterID, Link: w.report.Link, Began: w.began, At: time.Now(),
+		Ended: w.ended, Done: w.done, report: w.report, err: w.err,
+		Waited: make([]TopicProgress, 0, len(w.topics)), Clusters: []ClusterProgress{},
+	}
+	for _, s := range w.sides {
+		p.Clusters = append(p.Clusters, s.ClusterProgress)
+	}
+	topics := w.topics
+	for i := range w.report.Results {
+		switch res := &w.report.Results[i]; {
+		case res.Done:
+			p.Waited = append(p.Waited, TopicProgress{
+				Topic: res.Topic, Outcome: res.Outcome, Stage: StageDone, Lag: -1, Notes: []string{"settled: " + res.Settled},
+			})
+		case len(topics) > 0 && topics[0].result == res:
+			p.Waited = append(p.Waited, topics[0].progress(w.ended))
+			topics = topics[1:]
+		}
+	}
+	return p
+}
+
+func (t *topic) progress(ended string) TopicProgress {
+	one := TopicProgress{
+		Topic: t.result.Topic, Outcome: t.result.Outcome, Stage: t.finding.stage, This: t.sides[0].show(),
+		Other: t.sides[1].show(), Notes: slices.Clone(t.finding.notes), Lag: -1, Next: t.next(ended),
+	}
+	at := &t.sides[max(0, t.finding.ask-1)]
+	one.Since = at.began
+	if one.Stage == StageDone {
+		one.WasUnknown, one.Outcome = one.Outcome == mirror.Unknown, mirror.Accepted
+		return one
+	}
+	one.Reasons, one.Asked = slices.Clone(t.reasons), t.told
+	if t.finding.ask > 0 {
+		one.Lag, one.Rising = at.lag, at.lag > at.firstLag && at.firstLag >= 0
+	}
+	return one
+}
+
+func (t *track) show() Sight {
+	return Sight{At: t.at, Status: t.status, Since: t.since, Error: t.problem}
+}
+
+const contextEnded = "the context ended"
+
+// next says what to do about a topic.
+func (t *topic) next(ended string) string {
+	group := func(r mirror.Reason) bool { return strings.Contains(r.Code, "CONSUMER_GROUP") }
+	f := t.finding
+	switch {
+	case strings.HasPrefix(f.next, stopProducers):
+		return f.next + ": the topic may take writes on both clusters"
+	case f.next != "" || f.stage == StageDone:
+		return f.next
+	case f.stage == StageInProgress && slices.ContainsFunc(t.reasons, group):
+		return "stop what stands under WHY; it then goes on by itself"
+	case f.stage == StageInProgress && len(t.reasons) > 0:
+		return "fix what stands under WHY; it then goes on by itself"
+	case strings.HasPrefix(ended, contextEnded):
+		return "not finished: wait again"
+	case f.stage == StageInProgress && ended == "":
+		return "wait"
+	case f.stage == StageInProgress:
+		return "fix what stands under WHY, then wait again"
+	case ended == "":
+		return "nothing to be seen yet: wait"
+	}
+	return "no sign, which is no proof that it was not made: look at the topic before sending it again"
+}
+
+// Topic returns how far a topic has come, and whether it is waited for.
+func (p *Progress) Topic(name string) (TopicProgress, bool) {
+	i := slices.IndexFunc(p.Waited, func(t TopicProgress) bool { return t.Topic == name })
+	if i < 0 {
+		return TopicProgress{}, false
+	}
+	return p.Waited[i], true
+}
+
+// Topics returns the names of the topics at a stage, in the order of the report.
+func (p *Progress) Topics(s Stage) (names []string) {
+	for i := range p.Waited {
+		if p.Waited[i].Stage == s {
+			names = append(names, p.Waited[i].Topic)
+		}
+	}
+	return names
+}
+
+// Count returns how many topics are at a stage.
+func (p *Progress) Count(s Stage) int { return len(p.Topics(s)) }
+
+// Report returns the report with those outcomes settled that the lists prove: a topic at StageDone whose outcome was
+// unknown, or that was refused because its mirror had stopped already, is Accepted. Nothing else is settled. The
+// report that Done was called with stays as it is.
+func (p *Progress) Report() *mirror.Report {
+	if p.report == nil {
+		return &mirror.Report{Verb: p.Verb, ClusterID: p.ClusterID, Link: p.Link}
+	}
+	r := p.report.Clone()
+	open := map[string]bool{}
+	for i := range r.Results {
+		res := &r.Results[i]
+		open[res.Topic] = waits(res) && res.Outcome != mirror.Accepted
+	}
+	seen := map[string][]string{} // from what was seen to the topics
+	for i := range p.Waited {
+		if t := &p.Waited[i]; t.Stage == StageDone && open[t.Topic] {
+			why := p.seen(t)
+			seen[why] = append(seen[why], t.Topic)
+		}
+	}
+	for why, topics := range seen {
+		_ = r.Settle(mirror.Accepted, why, topics...) // each is in the report, and open
+	}
+	return r
+}
+
+// seen is what was seen of a topic that is done.
+func (p *Progress) seen(t *TopicProgress) string {
+	var texts []string
+	for i, s := range []Sight{t.This, t.Other}[:len(p.Clusters)] {
+		texts = append(texts, fmt.Sprintf(
+			"it was %s on %s at %s", s.Status, p.Clusters[i].ClusterID, s.At.UTC().Format(time.RFC3339),
+		))
+	}
+	return strings.Join(append(texts, t.Notes...), "; ")
+}
+
+// Err returns nil only if every topic of the report is accounted for and done. It is the error of Done. Of a Progress
+// that was read back the error matches what a report tells, such as mirror.ErrOutcomeUnknown, and not what ended the
+// wait.
+func (p *Progress) Err() error {
+	r := p.Report()
+	e := &notDone{progress: p}
+	switch {
+	case p.err != nil:
+		e.causes = append(e.causes, p.err)
+	case p.Done && p.others() == "" && len(r.Results) > 0:
+		return nil
+	}
+	if err := r.Err(); err != nil {
+		e.causes = append(e.causes, err)
+	}
+	return e
+}
+
+// notDone is the error of a wait that did not end in success.
+type notDone struct {
+	progress *Progress
+	causes   []error
+}
+
+// Error returns the counts and what ended the wait, on one printable line.
+func (e *notDone) Error() string {
+	if e.progress.Done || e.progress.Ended == "" {
+		return e.progress.String()
+	}
+	return e.progress.String() + ": " + e.progress.Ended
+}
+
+func (e *notDone) Unwrap() []error { return e.causes }
+
+// The version of the JSON form.
+const version = 1
+
+type progressFields Progress
+
+type progressForm struct {
+	Version int            `json:"version"`
+	Counts  map[Stage]int  `json:"counts"`
+	Report  *mirror.Report `json:"report"`
+	progressFields
+}
+
+// MarshalJSON writes the progress with a version, a count for each stage, and the settled report without lags.
+func (p Progress) MarshalJSON() ([]byte, error) {
+	form := progressForm{Version: version, Counts: map[Stage]int{}, Report: p.Report(), progressFields: progressFields(p)}
+	for _, s := range stages {
+		form.Counts[s] = p.Count(s)
+	}
+	for i := range form.Report.Results {
+		form.Report.Results[i].Lags = nil
+	}
+	return json.Marshal(form)
+}
+
+// UnmarshalJSON reads a progress that was kept. Its Report is the settled one.
+func (p *Progress) UnmarshalJSON(data []byte) error {
+	var form progressForm
+	if err := json.Unmarshal(data, &form); err != nil {
+		return err
+	}
+	if form.Version != version {
+		return fmt.Errorf("it has version %d, and this library reads version %d", form.Version, version)
+	}
+	if form.Report == nil {
+		return errors.New("it has no report")
+	}
+	*p = Progress(form.progressFields)
+	p.report = form.Report
+	return nil
+}
