@@ -1,0 +1,129 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed25095279/clusterlink-go/pkg/job"
+	"github.com/seed25095279/clusterlink-go/pkg/mirror"
+	"github.com/seed25095279/clusterlink-go/pkg/mirrortest"
+)
+
+// The test's own binary is the program if this is set.
+const isProgram = "CLUSTERLINK_TEST_IS_FAILOVER"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(isProgram) != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+func options(topics int) (o mirrortest.Options, names []string) {
+	for i := range topics {
+		names = append(names, fmt.Sprintf("t%03d", i))
+		o.Topics = append(o.Topics, mirrortest.Topic{
+			Name: names[i], Partitions: []mirrortest.Partition{{LastSourceFetchOffset: 7}},
+		})
+	}
+	return o, names
+}
+
+func client(t *testing.T, c *mirrortest.Cluster) *mirror.Client {
+	t.Helper()
+	client, err := mirror.NewClient(c.Config())
+	require.NoError(t, err)
+	return client
+}
+
+func requireReversedOnce(t *testing.T, pair *mirrortest.Pair, names []string) {
+	t.Helper()
+	pair.Local.AssertSentOnce(t)
+	for _, name := range names {
+		require.Equal(t, 1, pair.Local.Applied(name))
+		require.Equal(t, mirror.StatusPaused, pair.Remote.Status(name))
+	}
+}
+
+func TestFailover_FromTheGateToTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, names := options(3)
+		o.InMemory, o.Takes = true, time.Minute
+		pair := mirrortest.NewPair(t, o)
+		time.Sleep(time.Hour)
+		path := filepath.Join(t.TempDir(), "friday.job")
+		local, other := client(t, pair.Local), client(t, pair.Remote)
+
+		pair.Local.SetPartitions("t001", mirrortest.Partition{Lag: 5, LastSourceFetchOffset: 7})
+		require.Error(t, failover(t.Context(), local, other, path, pair.Link(), names), "a topic lags")
+		require.NoFileExists(t, path)
+
+		pair.Local.SetPartitions("t001", mirrortest.Partition{LastSourceFetchOffset: 12})
+		pair.Local.Inject(mirrortest.Fault{AfterApply: true, Do: mirrortest.Cut(0)})
+		require.NoError(t, failover(t.Context(), local, other, path, pair.Link(), names), "a lost answer is settled")
+		requireReversedOnce(t, pair, names)
+		require.NoError(t, failover(t.Context(), local, other, path, pair.Link(), names), "again")
+		requireReversedOnce(t, pair, names)
+	})
+}
+
+// A planned job of 600 topics: two batches.
+func planned(t *testing.T) (pair *mirrortest.Pair, names []string, program func() *exec.Cmd) {
+	t.Helper()
+	o, names := options(600)
+	pair = mirrortest.NewPair(t, o)
+	path := filepath.Join(t.TempDir(), "friday.job")
+	plan, err := client(t, pair.Local).Validate(t.Context(), mirror.VerbReverseAndPause, pair.Link(), mirror.Topics(names...))
+	require.NoError(t, err)
+	j, err := job.Create(path, plan, job.Options{})
+	require.NoError(t, err)
+	require.NoError(t, j.Close())
+	return pair, names, func() *exec.Cmd {
+		cmd := exec.Command(os.Args[0], append([]string{path, pair.Link()}, names...)...)
+		cmd.Env = append(os.Environ(), isProgram+"=1")
+		for prefix, c := range map[string]*mirrortest.Cluster{"": pair.Local, "OTHER_": pair.Remote} {
+			key, secret := c.APIKey()
+			cmd.Env = append(cmd.Env, prefix+"KAFKA_REST_ENDPOINT="+c.Endpoint, prefix+"KAFKA_CLUSTER_ID="+c.ID,
+				prefix+"KAFKA_API_KEY="+key, prefix+"KAFKA_API_SECRET="+secret)
+		}
+		return cmd
+	}
+}
+
+func TestFailover_KilledAndTakenUp(t *testing.T) {
+	pair, names, program := planned(t)
+	cmd := program()
+	pair.Local.Inject(mirrortest.Fault{AfterApply: true, Do: mirrortest.Handle(
+		func(_ http.ResponseWriter, r *http.Request, _ http.Handler) {
+			_ = cmd.Process.Kill()
+			<-r.Context().Done()
+		},
+	)})
+	out, _ := cmd.CombinedOutput()
+	require.Equal(t, -1, cmd.ProcessState.ExitCode(), string(out))
+	require.Zero(t, pair.Local.Sent("t599"))
+
+	// The batch under way is unknown: the second run settles it and sends the rest.
+	out, _ = program().CombinedOutput()
+	again := program()
+	more, err := again.CombinedOutput()
+	require.NoError(t, err, string(out)+string(more))
+	requireReversedOnce(t, pair, names)
+}
+
+func TestFailover_CalledWrongly(t *testing.T) {
+	cmd := exec.Command(os.Args[0], "friday.job")
+	cmd.Env = append(os.Environ(), isProgram+"=1")
+	out, err := cmd.CombinedOutput()
+	require.Error(t, err)
+	require.Contains(t, string(out), "usage")
+}
