@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
+	"github.com/seed25095279/clusterlink-go/pkg/job"
+	"github.com/seed25095279/clusterlink-go/pkg/mirror"
+)
+
+// planning are the flags of plan.
+type planning struct {
+	selection
+	cluster, job string
+	leaveOut     bool
+}
+
+func (a *app) planCommand() *cobra.Command {
+	var p planning
+	c := &cobra.Command{
+		Use: "plan VERB LINK [TOPIC...]", Short: "Ask the cluster what a verb would do, and write a job",
+		Args: cobra.MinimumNArgs(2),
+		RunE: func(c *cobra.Command, args []string) error {
+			v, err := mirror.ParseVerb(args[0])
+			if err != nil {
+				return err
+			}
+			p.names = args[2:]
+			return a.plan(c.Context(), v, args[1], &p)
+		},
+	}
+	clusterFlag(c, &p.cluster)
+	p.selection.flags(c)
+	c.Flags().StringVar(&p.job, "job", "", "the file of the job, which must not be there")
+	c.Flags().BoolVar(&p.leaveOut, "leave-out-refused", false, "leave the topics that the dry run refuses out of the job")
+	return c
+}
+
+func (a *app) plan(ctx context.Context, v mirror.Verb, link string, p *planning) error {
+	if _, err := os.Lstat(p.job); p.job != "" && err == nil {
+		return fmt.Errorf("--job: the file %s is there already", shellWord(p.job))
+	}
+	this, _, err := a.clusters(p.cluster)
+	if err != nil {
+		return err
+	}
+	topics, err := p.topics(ctx, a, this.Client, v, link)
+	if err != nil {
+		return err
+	}
+	a.tell.now("asking what %s would do to %s", v, text.Count(len(topics), "topic"))
+	report, err := this.Validate(ctx, v, link, mirror.Topics(topics...))
+	a.doc.Report = report
+	refused := report.Count(mirror.Failed)
+	if err != nil && refused+report.Count(mirror.Accepted) < len(report.Results) {
+		return unchanged(err)
+	}
+	a.writePlan(report)
+	again := append([]string{"plan", string(v), link}, p.words()...)
+	if p.cluster != "" {
+		again = append(again, "--cluster", p.cluster)
+	}
+	switch {
+	case err != nil && (!p.leaveOut || refused == len(topics) || report.Count(mirror.Accepted)+refused < len(topics)):
+		if refused < len(topics) {
+			a.next(append(again, "--leave-out-refused", "--job", orDefault(p.job, v))...)
+		}
+		return code(exitRefused)
+	case p.job == "":
+		if p.leaveOut {
+			again = append(again, "--leave-out-refused")
+		}
+		a.next(append(again, "--job", orDefault("", v))...)
+		return nil
+	}
+	return a.create(p.job, report, p.leaveOut)
+}
+
+// orDefault returns the path, or the name of a job of the verb.
+func orDefault(path string, v mirror.Verb) string {
+	if path == "" {
+		return string(v) + ".job"
+	}
+	return path
+}
+
+// create writes the job.
+func (a *app) create(path string, report *mirror.Report, leaveOut bool) error {
+	j, err := job.Create(path, report, job.Options{LeaveOutRefused: leaveOut})
+	if err != nil {
+		if errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		return unchanged(err)
+	}
+	a.doc.Hash = j.Hash()
+	var t text.Table
+	t.Line("")
+	t.Line(fmt.Sprintf("job %s, hash %s: %s", path, j.Hash(), text.Count(len(j.Report().Results), "topic")))
+	_, _ = t.WriteTo(&a.text) // memory
+	a.nextApply(j, path)
+	return j.Close()
+}
+
+// nextApply adds the line that does the job.
+func (a *app) nextApply(j *job.Job, path string) {
+	words := []string{"apply", path}
+	if plan := j.Plan(); plan.Verb == mirror.VerbTruncateAndRestore {
+		words = append(words, "--max-messages", strconv.FormatInt(mostCut(plan), 10))
+	}
+	if !a.asks {
+		words = append(words, "--approve", j.Hash())
+	}
+	a.next(words...)
+}
+
+// warnings are told before a verb is called that cannot be undone.
+var warnings = map[mirror.Verb]string{
+	mirror.VerbPromote:            "only truncate-and-restore or a new mirror brings it back",
+	mirror.VerbFailover:           "only truncate-and-restore or a new mirror brings it back; what was not fetched yet is lost",
+	mirror.VerbTruncateAndRestore: "it deletes records: those that the other cluster does not have",
+}
+
+// warn tells what cannot be undone.
+func (a *app) warn(v mirror.Verb) {
+	if w := warnings[v]; w != "" {
+		a.tell.say("%s: %s", v, w)
+	}
+}
+
+// writePlan writes the report of a dry run.
+func (a *app) writePlan(r *mirror.Report) {
+	a.warn(r.Verb)
+	_ = r.Table(&a.text) // memory
+	var t text.Table
+	if names := r.Topics(mirror.Accepted); len(names) > 0 {
+		t.Row("topics", text.Fit(names, 100))
+	}
+	if r.Verb == mirror.VerbTruncateAndRestore {
+		writeCuts(&t, r)
+	}
+	_, _ = t.WriteTo(&a.text) // memory
+}
+
+// mostShown is how many topics plan shows with their numbers of messages.
+const mostShown = 20
+
+// writeCuts writes the largest numbers of messages that would be cut off.
+func writeCuts(t *text.Table, r *mirror.Report) {
+	results := slices.Clone(r.Results)
+	slices.SortStableFunc(results, func(x, y mirror.Result) int { return int(max(-1, min(1, cut(&y)-cut(&x)))) })
+	total := int64(0)
+	for i := range results {
+		total += max(0, cut(&results[i]))
+	}
+	t.Line("")
+	t.Row("CUT OFF", "TOPIC")
+	for i := range results[:min(len(results), mostShown)] {
+		if n := cut(&results[i]); n >= 0 {
+			t.Row(n, results[i].Topic)
+		}
+	}
+	t.Row(total, fmt.Sprintf("in all, of %s", text.Count(len(results), "topic")))
+}
+
+// cut is how many messages would be cut off a topic; -1 if it is not known.
+func cut(r *mirror.Result) int64 {
+	rows := int64(-1)
+	for _, p := range r.Truncations {
+		rows = max(rows, 0) + max(0, p.MessagesTruncated)
+	}
+	return max(r.MessagesTruncated, rows)
+}
+
+// mostCut is the largest number of messages that would be cut off a topic.
+func mostCut(r *mirror.Report) (most int64) {
+	for i := range r.Results {
+		if r.Results[i].Outcome == mirror.Accepted {
+			most = max(most, cut(&r.Results[i]))
+		}
+	}
+	return most
+}
