@@ -156,7 +156,7 @@ func (a *app) send(
 	switch {
 	case errors.As(err, &changed):
 		a.writeChanges(changed)
-		a.next("plan", string(plan.Verb), plan.Link, "--cluster", plan.ClusterID, "--topics-of", path, "--job", another(path))
+		a.next("plan", short(plan.Verb), plan.Link, "--cluster", plan.ClusterID, "--topics-of", path, "--job", another(path))
 		return unchanged(fmt.Errorf("%w: nothing was sent, see --even-if-changed", job.ErrChanged))
 	case err != nil && !sending.answered && len(j.Remaining()) > 0:
 		return unchanged(fmt.Errorf("nothing was sent: %w", err))
@@ -170,7 +170,7 @@ func another(path string) string { return strings.TrimSuffix(path, ".job") + "-2
 // ask asks a person for the link's name.
 func (a *app) ask(ctx context.Context, plan *mirror.Report, n int) error {
 	a.tell.ask(fmt.Sprintf("%s of %s on %s. Type the link's name, %s, to go on: ",
-		plan.Verb, text.Count(n, "topic"), plan.ClusterID, plan.Link))
+		short(plan.Verb), text.Count(n, "topic"), plan.ClusterID, plan.Link))
 	line := make(chan string, 1)
 	go func() {
 		typed, _ := bufio.NewReader(a.in).ReadString('\n') // what was read to the end counts
@@ -189,10 +189,10 @@ func (a *app) ask(ctx context.Context, plan *mirror.Report, n int) error {
 
 // writeChanges writes what differs from the plan. Topics that differ in the same way are one line.
 func (a *app) writeChanges(changed *job.ChangedError) {
+	a.doc.Changes = changed.Changes
 	topics := map[string][]string{}
 	var order []string
 	for _, c := range changed.Changes {
-		a.doc.Changes = append(a.doc.Changes, change(c))
 		how := strings.ReplaceAll(c.How, c.Topic, "…")
 		if topics[how] == nil {
 			order = append(order, how)
@@ -241,15 +241,16 @@ func (a *app) wait(ctx context.Context, j *job.Job, path string, this, other clu
 			return nil
 		},
 	})
-	a.doc.Progress, a.doc.Report = progress, progress.Report()
+	a.doc.Progress = progress
 	switch {
 	case errors.Is(err, mirror.ErrInvalidArgument):
 		return err
-	case err != nil && progress.Done && len(j.Remaining()) == 0:
+	case progress.Done && len(j.Remaining()) == 0:
 		err = j.Finish() // what is left was refused
-	case err != nil:
-		err = settleDone(j, progress)
+	default:
+		err = nil // the progress says why
 	}
+	err = errors.Join(err, settleDone(j, progress))
 	return errors.Join(a.told(j, path, progress), err)
 }
 
@@ -296,7 +297,7 @@ func (a *app) told(j *job.Job, path string, p *wait.Progress) error {
 		a.nextApply(j, path)
 	}
 	if left.refused > 0 {
-		a.next("plan", string(r.Verb), r.Link, "--cluster", r.ClusterID, "--topics-of", path+":refused", "--job", another(path))
+		a.next("plan", short(r.Verb), r.Link, "--cluster", r.ClusterID, "--topics-of", path+":refused", "--job", another(path))
 	}
 	return code(n)
 }
@@ -336,25 +337,10 @@ func verdict(r *mirror.Report, finished bool) (n int, l left) {
 
 // nextVerb adds the line that follows a verb that is done.
 func (a *app) nextVerb(r *mirror.Report, path string) {
-	switch r.Verb {
-	case mirror.VerbReverseAndPause:
-		other := "ID"
-		for _, c := range a.doc.progressClusters() {
-			if c != r.ClusterID {
-				other = c
-			}
-		}
-		a.next("plan", "resume", r.Link, "--cluster", other, "--topics-of", path+":done", "--job", "resume.job")
-	default:
-		a.next("status", r.Link, "--cluster", r.ClusterID)
+	_, other, err := a.clusters(r.ClusterID)
+	if r.Verb == mirror.VerbReverseAndPause && err == nil && other.err == nil {
+		a.next("plan", "resume", r.Link, "--cluster", other.ClusterID(), "--topics-of", path+":done", "--job", "resume.job")
+		return
 	}
-}
-
-func (d *document) progressClusters() (ids []string) {
-	if d.Progress != nil {
-		for _, c := range d.Progress.Clusters {
-			ids = append(ids, c.ClusterID)
-		}
-	}
-	return ids
+	a.next("status", r.Link, "--cluster", r.ClusterID)
 }

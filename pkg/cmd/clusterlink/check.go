@@ -88,7 +88,7 @@ func (a *app) check(
 		return unchanged(err)
 	}
 	k.write(a, v)
-	words := append([]string{string(v), link}, topics...)
+	words := append([]string{short(v), link}, topics...)
 	if len(topics) == 0 && !v.FromUnlisted() && v != mirror.VerbResume {
 		words = append(words, "--all")
 	}
@@ -98,7 +98,7 @@ func (a *app) check(
 	if !k.Ready {
 		return code(exitRefused)
 	}
-	a.next(append(append([]string{"plan"}, words...), "--job", string(v)+".job")...)
+	a.next(append(append([]string{"plan"}, words...), "--job", short(v)+".job")...)
 	return nil
 }
 
@@ -236,7 +236,7 @@ func (k *checked) statuses(v mirror.Verb, list *mirror.Listing, topics []string)
 		if len(odd[s]) > 1 {
 			what = strings.Replace(what, "it is", "they are", 1)
 		}
-		k.inTheWay("%s: %s, which %s does not start from", text.Fit(odd[s], 40), what, v)
+		k.inTheWay("%s: %s, which %s does not start from", text.Fit(odd[s], 40), what, short(v))
 	}
 }
 

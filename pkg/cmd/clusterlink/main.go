@@ -20,6 +20,8 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -94,8 +96,9 @@ type app struct {
 
 	output, envPrefix, otherPrefix string
 
-	text bytes.Buffer // for people
-	doc  document
+	typed []string     // the arguments
+	text  bytes.Buffer // for people
+	doc   document
 }
 
 // document is what -o json prints.
@@ -105,16 +108,10 @@ type document struct {
 	Hash     string           `json:"hash,omitempty"`
 	Report   *mirror.Report   `json:"report,omitempty"`
 	Progress *wait.Progress   `json:"progress,omitempty"`
-	Changes  []change         `json:"changes,omitempty"`
+	Changes  []job.Change     `json:"changes,omitempty"`
 	Check    *checked         `json:"check,omitempty"`
 	Clusters []*clusterStatus `json:"clusters,omitempty"`
 	Next     []string         `json:"next,omitempty"`
-}
-
-// change is a job.Change.
-type change struct {
-	Topic string `json:"topic"`
-	How   string `json:"how"`
 }
 
 // coded is an error that says how the process exits. A nil error means that the output says why.
@@ -161,6 +158,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 	flags.StringVar(&a.otherPrefix, "other-prefix", "OTHER_", "what the names of the other cluster's variables begin with")
 	root.AddCommand(a.statusCommand(), a.checkCommand(), a.planCommand(), a.applyCommand(), a.waitCommand(),
 		a.showCommand(), a.settleCommand())
+	a.typed = args
 	root.SetArgs(args)
 	root.SetOut(&a.text)
 	root.SetErr(a.tell.w)
@@ -218,20 +216,18 @@ func (a *app) next(words ...string) {
 	if a.otherPrefix != "OTHER_" {
 		words = append(words, "--other-prefix", a.otherPrefix)
 	}
-	line := "clusterlink"
-	for _, w := range words {
-		line += " " + shellWord(w)
-	}
-	a.doc.Next = append(a.doc.Next, line)
+	a.doc.Next = append(a.doc.Next, "clusterlink "+shellWords(words...))
 }
 
-// shellWord returns a word as a shell reads it.
-func shellWord(w string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_./:=@%+,-", r)
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./:=@%+,-]+$`)
+
+// shellWords returns words as a shell reads them.
+func shellWords(words ...string) string {
+	quoted := slices.Clone(words)
+	for i, w := range words {
+		if !plainWord.MatchString(w) {
+			quoted[i] = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+		}
 	}
-	if w != "" && strings.TrimFunc(w, plain) == "" {
-		return w
-	}
-	return "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+	return strings.Join(quoted, " ")
 }

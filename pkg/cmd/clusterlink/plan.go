@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -46,7 +47,7 @@ func (a *app) planCommand() *cobra.Command {
 
 func (a *app) plan(ctx context.Context, v mirror.Verb, link string, p *planning) error {
 	if _, err := os.Lstat(p.job); p.job != "" && err == nil {
-		return fmt.Errorf("--job: the file %s is there already", shellWord(p.job))
+		return fmt.Errorf("--job: the file %s is there already", shellWords(p.job))
 	}
 	this, _, err := a.clusters(p.cluster)
 	if err != nil {
@@ -56,7 +57,7 @@ func (a *app) plan(ctx context.Context, v mirror.Verb, link string, p *planning)
 	if err != nil {
 		return err
 	}
-	a.tell.now("asking what %s would do to %s", v, text.Count(len(topics), "topic"))
+	a.tell.now("asking what %s would do to %s", short(v), text.Count(len(topics), "topic"))
 	report, err := this.Validate(ctx, v, link, mirror.Topics(topics...))
 	a.doc.Report = report
 	refused := report.Count(mirror.Failed)
@@ -64,33 +65,25 @@ func (a *app) plan(ctx context.Context, v mirror.Verb, link string, p *planning)
 		return unchanged(err)
 	}
 	a.writePlan(report)
-	again := append([]string{"plan", string(v), link}, p.words()...)
-	if p.cluster != "" {
-		again = append(again, "--cluster", p.cluster)
+	again := slices.Clone(a.typed)
+	if p.job == "" {
+		again = append(again, "--job", short(v)+".job")
 	}
 	switch {
-	case err != nil && (!p.leaveOut || refused == len(topics) || report.Count(mirror.Accepted)+refused < len(topics)):
+	case err != nil && (!p.leaveOut || refused == len(topics)):
 		if refused < len(topics) {
-			a.next(append(again, "--leave-out-refused", "--job", orDefault(p.job, v))...)
+			a.next(append(again, "--leave-out-refused")...)
 		}
 		return code(exitRefused)
 	case p.job == "":
-		if p.leaveOut {
-			again = append(again, "--leave-out-refused")
-		}
-		a.next(append(again, "--job", orDefault("", v))...)
+		a.next(again...)
 		return nil
 	}
 	return a.create(p.job, report, p.leaveOut)
 }
 
-// orDefault returns the path, or the name of a job of the verb.
-func orDefault(path string, v mirror.Verb) string {
-	if path == "" {
-		return string(v) + ".job"
-	}
-	return path
-}
+// short is the name of a verb as the vendor's CLI has it.
+func short(v mirror.Verb) string { return strings.TrimSuffix(string(v), "-mirror") }
 
 // create writes the job.
 func (a *app) create(path string, report *mirror.Report, leaveOut bool) error {
@@ -132,7 +125,7 @@ var warnings = map[mirror.Verb]string{
 // warn tells what cannot be undone.
 func (a *app) warn(v mirror.Verb) {
 	if w := warnings[v]; w != "" {
-		a.tell.say("%s: %s", v, w)
+		a.tell.say("%s: %s", short(v), w)
 	}
 }
 

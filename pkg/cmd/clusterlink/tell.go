@@ -124,7 +124,7 @@ func (l limiterLog) WithGroup(string) slog.Handler                  { return l }
 func (l limiterLog) Handle(_ context.Context, r slog.Record) error {
 	r.Attrs(func(a slog.Attr) bool {
 		if a.Key == "wait" {
-			l.say("%s: %v", r.Message, a.Value.Duration().Round(100*time.Millisecond))
+			l.now("%s", r.Message)
 		}
 		return true
 	})

@@ -34,26 +34,6 @@ func (s *selection) flags(c *cobra.Command) {
 	f.StringArrayVar(&s.excluded, "exclude", nil, "leave out a topic, or with * at its end all that begin so; may be repeated")
 }
 
-// words are the arguments that make the same selection.
-func (s *selection) words() []string {
-	words := slices.Clone(s.names)
-	one := func(flag string, values ...string) {
-		for _, v := range values {
-			if v != "" {
-				words = append(words, flag, v)
-			}
-		}
-	}
-	one("--topics-from", s.from)
-	one("--topics-of", s.of)
-	if s.all {
-		words = append(words, "--all")
-	}
-	one("--prefix", s.prefix...)
-	one("--exclude", s.excluded...)
-	return words
-}
-
 func (s *selection) byList() bool { return s.all || len(s.prefix) > 0 }
 
 func (s *selection) byName() bool { return len(s.names) > 0 || s.from != "" || s.of != "" }
@@ -84,7 +64,7 @@ func (s *selection) topics(ctx context.Context, a *app, c *mirror.Client, v mirr
 			return name == e || isPrefix && strings.HasPrefix(name, prefix)
 		})
 		if len(rest) == len(names) {
-			a.tell.say("note: --exclude %s leaves out nothing", shellWord(e))
+			a.tell.say("note: --exclude %s leaves out nothing", shellWords(e))
 		}
 		names = rest
 	}
