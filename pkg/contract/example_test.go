@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log"
-	"net/http"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -19,7 +18,7 @@ import (
 func TestContract(t *testing.T) {
 	pair := mirrortest.NewPair(t, mirrortest.Options{})
 	cfg := pair.Local.Config()
-	cfg.Middleware = func(next http.RoundTripper) http.RoundTripper { return contract.Test(t, next) }
+	cfg.Transport = contract.Test(t, cfg.Transport)
 	client, err := mirror.NewClient(cfg)
 	require.NoError(t, err)
 
@@ -39,16 +38,13 @@ func ExampleNewTransport() {
 	})
 
 	cfg := pair.Local.Config()
-	cfg.Middleware = func(next http.RoundTripper) http.RoundTripper {
-		transport, err := contract.NewTransport(next, func(f contract.Finding) {
-			if f.Rule == contract.RuleDuplicate {
-				fmt.Println(f)
-			}
-		}, contract.Options{})
-		if err != nil {
-			log.Fatal(err)
+	cfg.Transport, err = contract.NewTransport(cfg.Transport, func(f contract.Finding) {
+		if f.Rule == contract.RuleDuplicate {
+			fmt.Printf("%v at %s: %s\n", f.Severity, f.Pointer, f.Detail)
 		}
-		return transport
+	}, contract.Options{})
+	if err != nil {
+		log.Fatal(err)
 	}
 	client, err := mirror.NewClient(cfg)
 	if err != nil {
@@ -57,5 +53,5 @@ func ExampleNewTransport() {
 	topics := mirror.Topics("topic-1", "topic-2")
 	_, _ = client.Validate(context.Background(), mirror.VerbReverseAndPause, pair.Link(), topics)
 	// Output:
-	// violation duplicate-member: answer 200 at /data/1/error_code: the member is there twice
+	// violation at /data/1/error_code: the member is there twice
 }

@@ -40,6 +40,9 @@ func guardCases() []guarded {
 		{"a dry run with another parameter", "POST", link + "/mirrors:truncate-and-restore" +
 			"?include_partition_level_truncation_data=true&validate_only=true", nil, nil, true},
 		{"a dry run with an escaped colon", "POST", strings.Replace(dry, ":rev", "%3Arev", 1), nil, nil, true},
+		{"a new mirror topic", "POST", link + "/mirrors", nil, nil, false},
+		{"a delete of the link", "DELETE", link, nil, nil, false},
+		{"a new mirror topic on loopback", "POST", strings.TrimSuffix(local, ":promote"), nil, nil, true},
 		{"a real run", "POST", pause, nil, nil, false},
 		{"validate_only=false", "POST", pause + "?validate_only=false", nil, nil, false},
 		{"validate_only=1", "POST", pause + "?validate_only=1", nil, nil, false},
@@ -171,6 +174,22 @@ func TestGuard_SendsNothingBeyondLoopbackButReadsAndDryRuns(t *testing.T) {
 	}
 }
 
+func TestGuard_NamesTheVerbThatWasRefused(t *testing.T) {
+	for url, c := range map[string]struct {
+		allowed mirror.Verb
+		says    string
+	}{
+		"/clusters/c/links/l/mirrors:promote":     {mirror.VerbFailover, `the verb "promote" for the cluster "c" and the link "l"`},
+		"/clusters/other/links/l/mirrors:promote": {mirror.VerbPromote, `the verb "promote" for the cluster "other" and`},
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://rest.example/kafka/v3"+url, nil)
+		require.NoError(t, err)
+		transport := contract.Test(&recorder{}, nil, contract.AllowVerb(c.allowed, "c", "l"))
+		_, err = transport.RoundTrip(r)
+		require.ErrorContains(t, err, c.says)
+	}
+}
+
 // A redirect is another request, and judged as one.
 func TestGuard_JudgesRedirects(t *testing.T) {
 	r := &recorder{}
@@ -189,10 +208,7 @@ func TestGuard_JudgesRedirects(t *testing.T) {
 // The network in memory has addresses on loopback, so that its clusters can be changed.
 func TestGuard_LetsTheNetworkInMemoryBeChanged(t *testing.T) {
 	pair := mirrortest.NewPair(t, mirrortest.Options{InMemory: true})
-	cfg := pair.Local.Config()
-	cfg.Middleware = func(next http.RoundTripper) http.RoundTripper { return contract.Test(t, next, contract.Strictly()) }
-	client, err := mirror.NewClient(cfg)
-	require.NoError(t, err)
-	_, err = client.ReverseAndPause(t.Context(), pair.Link(), mirror.Topics("topic-1"))
+	client := through(t, pair.Local, tested(t, contract.Strictly()))
+	_, err := client.ReverseAndPause(t.Context(), pair.Link(), mirror.Topics("topic-1"))
 	require.NoError(t, err)
 }

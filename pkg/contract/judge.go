@@ -2,65 +2,91 @@ package contract
 
 import (
 	"fmt"
+	"regexp"
+	"slices"
 	"sync"
 
 	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
-// maxFindings bounds what is told of one request or one answer, for each severity.
-const maxFindings = 100
+const (
+	// maxFindings bounds the findings of one request or one answer, for each severity.
+	maxFindings = 100
+	// maxViolations bounds the violations that are counted in one request or one answer.
+	maxViolations = 1000
+)
 
-// judge collects what is found about a request or an answer.
+// judge collects the findings about a request or an answer.
 type judge struct {
-	request  bool
-	status   int
-	strict   bool
-	findings []Finding
-	counts   [Violation + 1]int
+	about      Finding // what all its findings have in common
+	strict     bool
+	findings   []Finding
+	index      map[Finding]int // of a kind of finding in findings
+	counts     [Violation + 1]int
+	violations int
 }
 
-// at notes a finding about a value, or about the whole if that is nil. It returns errEnough once there
-// are more violations than are told.
+// at notes a finding about a value, or about the whole if t is nil. It returns errEnough once no more
+// violations are counted.
 func (j *judge) at(rule string, s Severity, t *tree, format string, args ...any) error {
-	if j.request && rule == RuleSchema {
+	return j.atPointer(rule, s, t.pointer(), format, args...)
+}
+
+func (j *judge) atPointer(rule string, s Severity, pointer, format string, args ...any) error {
+	if j.about.Request && rule == RuleSchema {
 		rule = RuleRequest
 	}
 	if s == Drift && j.strict {
 		s = Violation
 	}
-	if j.counts[s]++; j.counts[s] <= maxFindings {
-		j.findings = append(j.findings, Finding{
-			Rule: rule, Severity: s, Pointer: t.pointer(), Request: j.request, Status: j.status,
-			Detail: text.Line(fmt.Sprintf(format, args...), 512),
-		})
+	if s == Violation {
+		j.violations++
 	}
-	if j.counts[Violation] > maxFindings {
+	f := j.about
+	f.Rule, f.Severity, f.Pointer = rule, s, pointerOf(pointer)
+	f.Detail, f.Count = text.Line(fmt.Sprintf(format, args...), 512), 1
+	if i, isThere := j.index[f.kind()]; isThere {
+		j.findings[i].Count++
+	} else if j.counts[s]++; j.counts[s] <= maxFindings {
+		if j.index == nil {
+			j.index = map[Finding]int{}
+		}
+		j.index[f.kind()] = len(j.findings)
+		j.findings = append(j.findings, f)
+	}
+	if j.counts[Violation] > maxFindings || j.violations >= maxViolations {
 		return errEnough
 	}
 	return nil
 }
 
-// about finds something about the whole.
-func (j *judge) about(rule string, s Severity, format string, args ...any) {
+// element is a part of a pointer that is the index of an element.
+var element = regexp.MustCompile(`/\d+`)
+
+// kind returns what a finding has in common with those that differ in their place only.
+func (f Finding) kind() Finding {
+	f.Pointer, f.Number, f.Count = element.ReplaceAllString(f.Pointer, "/*"), 0, 0
+	return f
+}
+
+// whole notes a finding about the whole.
+func (j *judge) whole(rule string, s Severity, format string, args ...any) {
 	_ = j.at(rule, s, nil, format, args...) // there are few of these
 }
 
 // unchecked says why a body was not checked.
 func (j *judge) unchecked(err error) {
-	j.about(RuleUnchecked, Note, "the body could not be checked: %s", text.Line(err.Error(), 100))
+	j.whole(RuleUnchecked, Note, "the body could not be checked: %s", text.Line(err.Error(), 100))
 }
 
 // all returns the findings.
 func (j *judge) all() []Finding {
-	for _, n := range j.counts {
-		if n > maxFindings {
-			j.findings = append(j.findings, Finding{
-				Rule: RuleUnchecked, Severity: Note, Request: j.request, Status: j.status, Detail: "and more",
-			})
-			break
-		}
+	if j.violations < maxViolations && slices.Max(j.counts[:]) <= maxFindings {
+		return j.findings
 	}
-	return j.findings
+	more := j.about
+	more.Rule, more.Severity, more.Detail, more.Count = RuleUnchecked, Note, "and more", 1
+	return append(j.findings, more)
 }
 
 // outbox hands out findings one at a time.

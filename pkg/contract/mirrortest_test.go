@@ -28,11 +28,12 @@ func keepsToTheContract(t *testing.T) {
 	drifts := map[string]int{}
 	statuses := map[int]bool{}
 	seen := func(next http.RoundTripper) http.RoundTripper {
-		checked, err := contract.NewTransport(next, func(f contract.Finding) {
-			require.Equal(t, contract.Drift, f.Severity, "%v", f)
-			drifts[f.Detail]++
-		}, contract.Options{})
-		require.NoError(t, err)
+		checked := checkedBy(t, contract.Options{}, func(f contract.Finding) {
+			if f.Status != http.StatusUnauthorized {
+				require.Equal(t, contract.Drift, f.Severity, "%v", f)
+				drifts[f.Detail]++
+			}
+		})(next)
 		return roundTripper(func(r *http.Request) (*http.Response, error) {
 			resp, err := checked.RoundTrip(r)
 			if err == nil {
@@ -41,39 +42,33 @@ func keepsToTheContract(t *testing.T) {
 			return resp, err
 		})
 	}
-	call := func(c *mirrortest.Cluster, link string, s mirror.Selection, edit func(*mirror.Config)) {
+	call := func(c *mirrortest.Cluster, link string, s mirror.Selection, edits ...func(*mirror.Config)) {
 		t.Helper()
-		cfg := c.Config()
-		cfg.RetryFor, cfg.Middleware = -1, seen
-		if edit != nil {
-			edit(&cfg)
-		}
-		client, err := mirror.NewClient(cfg)
-		require.NoError(t, err)
+		client := through(t, c, seen, edits...)
 		_, _ = client.ReverseAndPause(t.Context(), link, s) // what came is checked on the way
 	}
 	everything := mirror.Topics("t-ACTIVE", "t-PAUSED", "t-STOPPED", "t-LINK_FAILED", "bare", "nowhere")
-	call(pair.Local, pair.Link(), everything, nil)
-	call(pair.Local, pair.Link(), everything, nil)
-	call(pair.Remote, pair.Link(), everything, nil)
-	call(pair.Local, pair.Link(), mirror.All(), nil)
-	call(pair.Local, pair.Link(), mirror.Prefix("nothing"), nil)
-	call(pair.Local, pair.Link(), mirror.Pattern("(?!x)y"), nil) // 400
+	call(pair.Local, pair.Link(), everything)
+	call(pair.Local, pair.Link(), everything)
+	call(pair.Remote, pair.Link(), everything)
+	call(pair.Local, pair.Link(), mirror.All())
+	call(pair.Local, pair.Link(), mirror.Prefix("nothing"))
+	call(pair.Local, pair.Link(), mirror.Pattern("(?!x)y")) // 400
 	call(pair.Local, pair.Link(), everything, func(c *mirror.Config) {
 		c.Credential = mirror.APIKey("key", "wrong")
 	}) // 401
 	call(pair.Local, pair.Link(), everything, func(c *mirror.Config) {
 		c.Credential = pair.Local.Forbidden()
 	}) // 403
-	call(pair.Local, "another", everything, nil) // 404
+	call(pair.Local, "another", everything) // 404
 	for _, do := range []mirrortest.Action{
 		mirrortest.Error(500, 500, "x"), mirrortest.Error(503, 50003, "x"), mirrortest.Error(429, 42901, "x"),
 	} {
 		pair.Local.Inject(mirrortest.Fault{Do: do})
-		call(pair.Local, pair.Link(), everything, nil)
+		call(pair.Local, pair.Link(), everything)
 	}
 	for range 9 {
-		call(pair.Local, pair.Link(), mirror.Topics("bare"), nil) // until the rate limiter has enough
+		call(pair.Local, pair.Link(), mirror.Topics("bare")) // until the rate limiter has enough
 	}
 	require.Equal(t, map[int]bool{
 		200: true, 400: true, 401: true, 403: true, 404: true, 429: true, 500: true, 503: true,
@@ -87,7 +82,7 @@ func keepsToTheContract(t *testing.T) {
 // Each operation of the contract is checked, because it is there: a good exchange has no finding, and
 // what is wrong with an answer is found.
 func TestTransport_ChecksEveryVerb(t *testing.T) {
-	for _, v := range mirror.Verbs() {
+	for _, v := range verbs {
 		t.Run(string(v), func(t *testing.T) {
 			topic := mirrortest.Topic{Name: "a"}
 			if v == mirror.VerbTruncateAndRestore {
@@ -95,17 +90,10 @@ func TestTransport_ChecksEveryVerb(t *testing.T) {
 			}
 			pair := mirrortest.NewPair(t, mirrortest.Options{Topics: []mirrortest.Topic{topic}})
 			var found []string
-			cfg := pair.Local.Config()
-			cfg.Middleware = func(next http.RoundTripper) http.RoundTripper {
-				checked, err := contract.NewTransport(next, func(f contract.Finding) {
-					found = append(found, f.Rule)
-				}, contract.Options{Strict: true})
-				require.NoError(t, err)
-				return checked
-			}
-			client, err := mirror.NewClient(cfg)
-			require.NoError(t, err)
-			_, err = client.Validate(t.Context(), v, pair.Link(), mirror.Topics("a"))
+			client := through(t, pair.Local, checkedBy(t, contract.Options{Strict: true}, func(f contract.Finding) {
+				found = append(found, f.Rule)
+			}))
+			_, err := client.Validate(t.Context(), v, pair.Link(), mirror.Topics("a"))
 			require.NoError(t, err)
 			require.Empty(t, found)
 
@@ -127,18 +115,10 @@ func TestTransport_ChecksEveryVerb(t *testing.T) {
 func TestTransport_ChecksReads(t *testing.T) {
 	pair := mirrortest.NewPair(t, mirrortest.Options{Link: "link-1", Topics: []mirrortest.Topic{{Name: "a"}, {Name: "b"}}})
 	var found []string
-	cfg := pair.Local.Config()
-	cfg.RetryFor = -1
-	cfg.Middleware = func(next http.RoundTripper) http.RoundTripper {
-		checked, err := contract.NewTransport(next, func(f contract.Finding) {
-			found = append(found, f.Rule+" "+f.Pointer)
-		}, contract.Options{Strict: true})
-		require.NoError(t, err)
-		return checked
-	}
-	client, err := mirror.NewClient(cfg)
-	require.NoError(t, err)
-	_, err = client.Mirrors(t.Context(), "link-1")
+	client := through(t, pair.Local, checkedBy(t, contract.Options{Strict: true}, func(f contract.Finding) {
+		found = append(found, f.Rule+" "+f.Pointer)
+	}))
+	_, err := client.Mirrors(t.Context(), "link-1")
 	require.NoError(t, err)
 	_, err = client.Mirror(t.Context(), "link-1", "a")
 	require.NoError(t, err)

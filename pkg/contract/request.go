@@ -15,13 +15,9 @@ import (
 
 // judgeRequest checks all of the request but its body.
 func (x *exchange) judgeRequest(status int) {
-	j := x.t.judge(true, status)
-	if x.operation == nil {
-		j.about(RuleRequest, Violation, "the contract has no %s here", text.Line(methodOf(x.request), 16))
-	} else {
-		x.judgeQuery(j)
-		judgeAuthorization(j, x.request)
-	}
+	j := x.judge(true, status)
+	x.judgeQuery(j)
+	judgeAuthorization(j, x.request)
 	x.t.out.send(j.all())
 }
 
@@ -31,7 +27,7 @@ func (x *exchange) judgeRequest(status int) {
 func (x *exchange) judgeQuery(j *judge) {
 	query, err := parseQuery(x.request.URL)
 	if err != nil {
-		j.about(RuleRequest, Violation, "the query has a part that servers read differently")
+		j.whole(RuleRequest, Violation, "the query has a part that servers read differently")
 	}
 	for _, name := range slices.Sorted(maps.Keys(query)) {
 		values := query[name]
@@ -39,18 +35,19 @@ func (x *exchange) judgeQuery(j *judge) {
 		isBare := strings.Join(values, "") == ""
 		switch {
 		case parameter == nil && (len(name) > 40 || isBare): // it may be anything, a secret too
-			j.about(RuleRequest, Violation, "a query parameter is not declared")
+			j.whole(RuleRequest, Violation, "a query parameter is not declared")
 		case parameter == nil:
-			j.about(RuleRequest, Violation, "the query parameter %s is not declared", text.Quote(name))
+			j.whole(RuleRequest, Violation, "the query parameter %s is not declared", text.Quote(name))
+		case parameter.Schema == nil || parameter.Schema.Value.Type.Is("array"): // it has a form of its own
 		case len(values) > 1:
-			j.about(RuleRequest, Violation, "the query parameter %s is there %d times", name, len(values))
+			j.whole(RuleRequest, Violation, "the query parameter %s is there %d times", name, len(values))
 		case parameter.Schema.Value.Type.Is("boolean") && values[0] != "true" && values[0] != "false":
-			j.about(RuleRequest, Violation, "the query parameter %s is neither true nor false", name)
+			j.whole(RuleRequest, Violation, "the query parameter %s is neither true nor false", name)
 		}
 	}
 	for _, parameter := range x.operation.Parameters {
 		if p := parameter.Value; p.In == "query" && p.Required && !query.Has(p.Name) {
-			j.about(RuleRequest, Violation, "the query parameter %s is missing", p.Name)
+			j.whole(RuleRequest, Violation, "the query parameter %s is missing", p.Name)
 		}
 	}
 }
@@ -63,17 +60,17 @@ func judgeAuthorization(j *judge, r *http.Request) {
 	values := valuesOf(r.Header, "Authorization")
 	switch len(values) {
 	case 0:
-		j.about(RuleRequest, Drift, "there is no Authorization: only servers with client certificates, or without "+
+		j.whole(RuleRequest, Drift, "there is no Authorization: only servers with client certificates, or without "+
 			"authentication, take that")
 		return
 	case 1:
 	default:
-		j.about(RuleRequest, Violation, "Authorization is there %d times", len(values))
+		j.whole(RuleRequest, Violation, "Authorization is there %d times", len(values))
 		return
 	}
 	basic := http.Request{Header: http.Header{"Authorization": values}}
 	if _, _, ok := basic.BasicAuth(); !ok && !bearer.MatchString(values[0]) {
-		j.about(RuleRequest, Violation, "Authorization is neither Basic with a user and a password nor Bearer with a token")
+		j.whole(RuleRequest, Violation, "Authorization is neither Basic with a user and a password nor Bearer with a token")
 	}
 }
 
@@ -83,7 +80,7 @@ func (x *exchange) judgeSent(status int, last bool) {
 	x.mu.Lock()
 	sent := x.sent
 	x.mu.Unlock()
-	if x.operation == nil || x.judged {
+	if x.judged {
 		return
 	}
 	length := x.request.ContentLength
@@ -93,17 +90,17 @@ func (x *exchange) judgeSent(status int, last bool) {
 		}
 	}
 	x.judged = true
-	j := x.t.judge(true, status)
+	j := x.judge(true, status)
 	defer func() { x.t.out.send(j.all()) }()
-	takesBody := x.operation.RequestBody != nil
-	if len(sent) == 0 && takesBody {
-		j.about(RuleRequest, Note, "there is no body, and so no topic is selected")
+	takesBody := x.operation.RequestBody != nil && contentOf(x.operation.RequestBody.Value.Content, jsonType) != nil
+	if len(sent) == 0 && x.verb != "" {
+		j.whole(RuleRequest, Note, "there is no body, and so no topic is selected")
 	}
 	if len(sent) == 0 || !takesBody {
 		return
 	}
 	if mediaType := mediaTypeOf(x.request.Header); mediaType != jsonType {
-		j.about(RuleRequest, Violation, "the request's body has %s, and not %q", nameOf(mediaType), jsonType)
+		j.whole(RuleRequest, Violation, "the request's body has %s, and not %q", nameOf(mediaType), jsonType)
 	}
 	var before []byte
 	for i, c := range sent {
@@ -113,13 +110,10 @@ func (x *exchange) judgeSent(status int, last bool) {
 		case over:
 			j.unchecked(errTooLong)
 		case !whole && isLast:
-			j.about(RuleUnchecked, Note, "the body was not sent to its end")
+			j.whole(RuleUnchecked, Note, "the body was not sent to its end")
 		case whole && (i == 0 || !bytes.Equal(body, before)):
 			x.asked = x.judgeSelection(j, body)
-			before = body
-			if status == 0 {
-				x.t.checked.Add(1)
-			}
+			before, x.sentBody = body, true
 		}
 		if isLast && !whole {
 			x.asked = nil // it is not known which of them was answered
@@ -135,27 +129,30 @@ func (x *exchange) judgeSelection(j *judge, body []byte) (asked []string) {
 		j.unchecked(err)
 		return nil
 	}
-	shape := x.t.shapes.of[x.operation.RequestBody.Value.Content[jsonType].Schema.Value]
-	before := *j // the findings do not count if it is no document
-	r := reader{judge: j}
-	root, err := r.read(body, shape)
+	schema := schemaOf(x.operation.RequestBody.Value.Content)
+	r := reader{judge: &judge{about: j.about, strict: j.strict}}
+	root, err := r.read(body)
+	if err == nil {
+		err = r.judge.schema(root, schema)
+	}
 	switch {
-	case errors.Is(err, errEnough):
-		return nil // not all of it was read
 	case errors.Is(err, errTooDeep):
-		*j = before
 		j.unchecked(err)
 		return nil
-	case err != nil:
-		*j = before
-		j.about(RuleSyntax, Violation, "the body is not one JSON document in UTF-8")
+	case err == nil, errors.Is(err, errEnough):
+		j.findings = append(j.findings, r.judge.all()...)
+	default:
+		j.whole(RuleSyntax, Violation, "the body is not one JSON document in UTF-8")
 		r.lenient, r.judge = true, &judge{}
-		if root, err = r.read(body, shape); err != nil && !errors.Is(err, errMore) {
+		if root, err = r.read(body); err != nil && !errors.Is(err, errMore) {
 			return nil
 		}
 	}
+	if x.verb == "" || errors.Is(err, errEnough) { // then not all of it was read
+		return nil
+	}
 	for _, m := range root.children {
-		if _, declared := shape.property(m.name); !declared && root.kind == '{' && !shape.closed {
+		if root.kind == '{' && !declares(schema, m.name) {
 			_ = j.at(RuleRequest, Note, m, "the member is not declared")
 		}
 	}

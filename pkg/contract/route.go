@@ -17,11 +17,13 @@ type route struct {
 	item     *openapi3.PathItem
 }
 
-// routesOf returns the paths of a document.
+// routesOf returns the paths of a document. If a URL can be for two of them, the one with fewer
+// parameters comes first.
 func routesOf(doc *openapi3.T) []route {
 	var routes []route
-	for path, item := range doc.Paths.Map() {
-		routes = append(routes, route{strings.Split(strings.TrimPrefix(path, "/kafka/"), "/"), item})
+	for _, path := range doc.Paths.InMatchingOrder() {
+		segments := strings.Split(strings.TrimPrefix(path, "/kafka/"), "/")
+		routes = append(routes, route{segments, doc.Paths.Value(path)})
 	}
 	return routes
 }

@@ -14,21 +14,28 @@ type meaning struct {
 	asked      []string          // the names that the request asked for; nil if it is not known, or a pattern
 	hasRow     map[string]bool   // whether a topic that was asked for, or was read, has a row
 	parameters map[string]string // of the path
+	isVerb     bool              // the operation changes mirror topics, and its rows have an outcome
 	truncates  bool              // the operation can truncate topics
 }
 
 // row checks a row of a list, or the one that was read alone.
 func (m *meaning) row(row *tree) {
 	m.self(row.get("metadata", "self"))
-	m.verdict(row)
 	m.lags(row)
-	m.truncations(row)
+	if m.isVerb {
+		m.verdict(row)
+		m.truncations(row)
+	}
 	name := row.get("mirror_topic_name")
 	if name == nil || name.kind != '"' {
 		return // the schema says so
 	}
-	hasRow, known := m.hasRow[name.text]
-	m.hasRow[name.text] = true
+	key := name.text
+	if link := row.get("link_name"); m.asked == nil && m.ofAllLinks() && link != nil {
+		key += "\n" + link.text
+	}
+	hasRow, known := m.hasRow[key]
+	m.hasRow[key] = true
 	switch {
 	case hasRow:
 		m.violation(RuleTwice, name, "the topic %s has a row already", text.Quote(name.text))
@@ -52,6 +59,12 @@ func (m *meaning) whole(answer *tree) {
 			m.hasRow[name] = true // so that it is said once
 		}
 	}
+}
+
+// ofAllLinks tells whether the request is about all links of the cluster, so that a topic can have a row
+// for each.
+func (m *meaning) ofAllLinks() bool {
+	return m.parameters["link_name"] == "" || m.parameters["link_name"] == "-"
 }
 
 func (m *meaning) violation(rule string, t *tree, format string, args ...any) {
@@ -144,6 +157,9 @@ func (m *meaning) self(self *tree) {
 	}
 	if self.text == "" {
 		_ = m.judge.at(RuleSelf, Note, self, "it is empty")
+		return
+	}
+	if m.ofAllLinks() {
 		return
 	}
 	path, _, _ := strings.Cut(self.text, "?")

@@ -3,7 +3,6 @@ package contract_test
 import (
 	"encoding/json"
 	"errors"
-	"os"
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -58,7 +57,7 @@ func TestSpec_IsValidAndWhole(t *testing.T) {
 			}, media, "%s %s", method, path)
 		}
 	}
-	for _, v := range mirror.Verbs() {
+	for _, v := range verbs {
 		item := doc.Paths.Find("/kafka/v3/clusters/{cluster_id}/links/{link_name}/mirrors:" + string(v))
 		require.NotNil(t, item, "the library has a verb that the contract has not: %s", v)
 		require.NotNil(t, item.Post)
@@ -73,15 +72,6 @@ func TestSpec_HandsOutCopies(t *testing.T) {
 	require.NotEqual(t, one[0], api.Spec()[0])
 }
 
-// The demo serves the contract's own example of a 200.
-func TestSpec_DemoServesTheExample(t *testing.T) {
-	want, err := json.Marshal(operation(t).Responses.Value("200").Value.Content["application/json"].Example)
-	require.NoError(t, err)
-	got, err := os.ReadFile("../mirror/internal/demo/example.json")
-	require.NoError(t, err)
-	require.JSONEq(t, string(want), string(got))
-}
-
 // call makes one call to a cluster that gives one answer, and returns what it sent.
 func call(
 	t *testing.T, s mirror.Selection, status int, mediaType, answer string,
@@ -89,12 +79,9 @@ func call(
 	t.Helper()
 	pair := mirrortest.NewPair(t, mirrortest.Options{})
 	pair.Local.Inject(mirrortest.Fault{Every: true, Do: mirrortest.Answer(status, answer, "Content-Type", mediaType)})
-	cfg := pair.Local.Config()
-	cfg.RetryFor = -1
-	client, err := mirror.NewClient(cfg)
-	require.NoError(t, err)
+	client := through(t, pair.Local, nil)
 	report, err = client.ReverseAndPause(t.Context(), pair.Link(), s)
-	return pair.Journal()[0].Body, report, err
+	return pair.Requests()[0].Body, report, err
 }
 
 // The contract's request examples go out as they stand there.

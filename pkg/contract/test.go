@@ -1,19 +1,15 @@
 package contract
 
 import (
-	"cmp"
 	"fmt"
 	"net/http"
-	"net/url"
-	"regexp"
+	"os"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 
-	"github.com/seed25095279/clusterlink-go/pkg/internal/loopback"
-	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
+	"github.com/seed25095279/clusterlink-go/pkg/mirror"
 )
 
 // Option is a choice for Test.
@@ -23,13 +19,13 @@ type Option func(*guard)
 // cluster that is not on loopback. Without it, no reversal is sent there.
 func AllowReversal(clusterID, link string) Option {
 	return func(g *guard) {
-		AllowVerb("reverse-and-pause-mirror", clusterID, link)(g)
-		AllowVerb("reverse-and-start-mirror", clusterID, link)(g)
+		AllowVerb(mirror.VerbReverseAndPause, clusterID, link)(g)
+		AllowVerb(mirror.VerbReverseAndStart, clusterID, link)(g)
 	}
 }
 
-// AllowVerb does so for calls of one verb, as it stands in the API's path after "mirrors:".
-func AllowVerb(verb, clusterID, link string) Option {
+// AllowVerb does so for calls of one verb.
+func AllowVerb(verb mirror.Verb, clusterID, link string) Option {
 	return func(g *guard) { g.allowed = append(g.allowed, allowance{verb, clusterID, link}) }
 }
 
@@ -37,157 +33,151 @@ func AllowVerb(verb, clusterID, link string) Option {
 func Strictly() Option { return func(g *guard) { g.options.Strict = true } }
 
 // Test returns a transport, over base or http.DefaultTransport if that is nil, with which the test
-// fails on each Violation and logs every other Finding.
+// fails on each Violation and logs every other Finding. Findings are told when the test ends, equal
+// ones on one line.
 //
 // It refuses to send anything but reads and dry runs of the contract's verbs to a host that is not
 // loopback, unless AllowReversal or AllowVerb says so: such a request fails, and the test with it,
 // before a byte is sent. Loopback is localhost and the loopback addresses. What listens there is not
 // known: a port that is forwarded, or a dialer or proxy of base's own, can lead to a real cluster.
 //
-// A test in which nothing was checked fails too, unless it is skipped.
+// A test in which nothing of the contract was checked fails too, unless it is skipped: if every answer
+// had a status or a media type that the contract does not declare, for example, as the page of a
+// gateway has. An answer that refuses the credential as the contract declares it is checked, and gets
+// a Note: test the error of the call as well.
+//
+// A Violation that is found after the test has ended is printed to standard error, and fails the next
+// test of the process that calls Test.
 func Test(t testing.TB, base http.RoundTripper, options ...Option) http.RoundTripper {
 	t.Helper()
-	g := &guard{t: t}
+	g := &guard{results: resultsOf(t)}
 	for _, o := range options {
 		o(g)
 	}
-	transport, err := NewTransport(base, func(f Finding) {
-		if f.Severity == Violation {
-			t.Errorf("contract: %v", f)
-		} else {
-			t.Logf("contract: %v", f)
-		}
-	}, g.options)
+	transport, err := NewTransport(base, g.results.add, g.options)
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	transport.checked = countChecked(t)
+	transport.ended = g.results.count
 	g.transport = transport
 	return g
 }
 
-// checked counts, for each test that is running, the exchanges that were checked: an *atomic.Int64 for
-// a testing.TB.
-var checked sync.Map
+// results are what was found in one test.
+type results struct {
+	t    testing.TB
+	name string
 
-// countChecked returns the counter of the test, which fails at its end if that is still 0.
-func countChecked(t testing.TB) *atomic.Int64 {
+	mu       sync.Mutex
+	findings []Finding       // of each kind the first, with the count of all
+	index    map[Finding]int // of a kind in findings
+	checked  bool            // something of the contract was
+	others   map[string]int  // why requests were not checked
+	told     bool            // the test ends, and the findings were told
+}
+
+// running has the *results of each testing.TB that is running.
+var running sync.Map
+
+// late holds what was found after a test had ended.
+var late struct {
+	sync.Mutex
+	lines []string
+}
+
+// resultsOf returns the results of the test, which are told when the test ends. What other tests have
+// left fails this one.
+func resultsOf(t testing.TB) *results {
 	t.Helper()
-	value, isThere := checked.LoadOrStore(t, &atomic.Int64{})
-	n := value.(*atomic.Int64) // nothing else is in there
+	late.Lock()
+	lines := late.lines
+	late.lines = nil
+	late.Unlock()
+	for _, line := range lines {
+		t.Errorf("%s", line)
+	}
+	fresh := &results{t: t, name: t.Name(), index: map[Finding]int{}, others: map[string]int{}}
+	value, isThere := running.LoadOrStore(t, fresh)
 	if !isThere {
 		t.Cleanup(func() {
-			checked.Delete(t)
-			if n.Load() == 0 && !t.Skipped() {
-				t.Errorf("contract: nothing was checked: no request for a path of the contract got an answer " +
-					"that was read, or was lost after its body was sent")
-			}
+			running.Delete(t)
+			fresh.tell()
 		})
 	}
-	return n
+	return value.(*results) // nothing else is in there
 }
 
-type guard struct {
-	t         testing.TB
-	transport *Transport
-	options   Options
-	allowed   []allowance
+// add takes a finding.
+func (r *results) add(f Finding) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.told {
+		r.line(f)
+		return
+	}
+	if i, isThere := r.index[f.kind()]; isThere {
+		r.findings[i].Count += f.Count
+		return
+	}
+	r.index[f.kind()] = len(r.findings)
+	r.findings = append(r.findings, f)
 }
 
-// allowance is a verb that may be sent to a link.
-type allowance struct{ verb, clusterID, link string }
-
-func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
-	if reason := g.refuses(r); reason != "" {
-		url := cmp.Or(r.URL, &url.URL{})
-		err := fmt.Errorf("contract: refused to send %s %s to %s: %s", text.Line(methodOf(r), 32),
-			text.Quote(url.Path), text.Quote(url.Host), reason)
-		g.t.Errorf("%v", err)
-		if r.Body != nil {
-			_ = r.Body.Close() // as a RoundTripper does
-		}
-		return nil, err
+// count takes why a request was not checked; "" if it was.
+func (r *results) count(why string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.checked = r.checked || why == ""; why != "" {
+		r.others[why]++
 	}
-	return g.transport.RoundTrip(r)
 }
 
-// otherPath is the form of headers that name the path which some servers take for the request's.
-var otherPath = regexp.MustCompile(`(?i)^x[-_](original|rewrite|forwarded|replaced)[-_](url|uri|path)$`)
-
-// refuses says why a request must not be sent; "" if it may. A request may be understood in more than
-// one way, for example by a server that knows method override headers. Then it must be harmless in
-// each of them.
-func (g *guard) refuses(r *http.Request) string {
-	switch {
-	case r.URL == nil:
-		return "it has no URL"
-	case r.URL.Opaque != "":
-		return "its URL is opaque, so that what is sent is not its path and query"
-	case onLoopback(r):
-		return ""
+// tell tells what was found.
+func (r *results) tell() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, f := range r.findings {
+		r.line(f)
 	}
-	query, err := parseQuery(r.URL)
-	if err != nil {
-		return "its query has a part that servers read differently"
+	r.told = true
+	if r.checked || r.t.Skipped() {
+		return
 	}
-	methods := []string{methodOf(r)}
-	for _, fields := range []map[string][]string{r.Header, query} {
-		for name, values := range fields {
-			if otherPath.MatchString(name) {
-				return "a header or a parameter names another path"
-			}
-			if strings.Contains(strings.ToLower(name), "method") {
-				methods = append(methods, values...)
-			}
-		}
+	var others []string
+	for why, n := range r.others {
+		others = append(others, "a request "+why+times(n))
 	}
-	if !slices.ContainsFunc(methods, func(m string) bool { return m != http.MethodGet && m != http.MethodHead }) {
-		return ""
+	slices.Sort(others)
+	if others == nil {
+		others = []string{"no request was sent, or no answer was read"}
 	}
-	for _, m := range methods {
-		if m != http.MethodGet && m != http.MethodHead && m != http.MethodPost {
-			return "its host or Host header is not loopback, and it is neither a read nor a dry run"
-		}
-	}
-	route, parameters, found, _ := find(g.transport.shapes.routes, r.URL)
-	if !found || route.item.Post == nil {
-		return "its host or Host header is not loopback, and the contract has no such request"
-	}
-	if isDryRun(query) && route.item.Post.Parameters.GetByInAndName("query", "validate_only") != nil ||
-		slices.Contains(g.allowed, allowance{route.verb(), parameters["cluster_id"], parameters["link_name"]}) {
-		return ""
-	}
-	return "it is not a dry run, its host or Host header is not loopback, and neither AllowReversal nor AllowVerb " +
-		"names its cluster and link"
+	r.t.Errorf("contract: nothing of the contract was checked: %s", strings.Join(others, "; "))
 }
 
-// isDryRun tells whether every server takes the query for that of a dry run: it has one validate_only,
-// in any case, and that is true.
-func isDryRun(query url.Values) bool {
-	n := 0
-	for name, values := range query {
-		if strings.EqualFold(name, "validate_only") {
-			n += len(values)
-		}
+// line tells of a finding.
+func (r *results) line(f Finding) {
+	if f.Severity == Violation {
+		r.fail(fmt.Sprintf("contract: %v", f))
+	} else if line := fmt.Sprintf("contract: %v", f); !try(r.t.Logf, line) {
+		_, _ = fmt.Fprintln(os.Stderr, line)
 	}
-	return n == 1 && query.Get("validate_only") == "true"
 }
 
-// onLoopback tells whether a request is for this machine: where it goes, and what it says about it.
-func onLoopback(r *http.Request) bool {
-	hosts := []string{r.URL.Host}
-	if r.Host != "" {
-		hosts = append(hosts, r.Host)
+// fail makes the test fail. If the test has ended, the next one that calls Test does.
+func (r *results) fail(line string) {
+	if try(r.t.Errorf, line) {
+		return
 	}
-	for name, values := range r.Header {
-		if strings.EqualFold(name, "Host") && name != "Host" { // net/http sends this one as it is
-			hosts = append(hosts, values...)
-		}
-	}
-	return !slices.ContainsFunc(hosts, func(host string) bool {
-		return !loopback.Is((&url.URL{Host: host}).Hostname())
-	})
+	line = fmt.Sprintf("%s (found after %s had ended)", line, r.name)
+	_, _ = fmt.Fprintln(os.Stderr, line)
+	late.Lock()
+	defer late.Unlock()
+	late.lines = append(late.lines, line)
 }
 
-// methodOf returns the method that is sent.
-func methodOf(r *http.Request) string { return cmp.Or(r.Method, http.MethodGet) }
+// try calls a method of a test. A test that has ended panics: then try returns false.
+func try(say func(format string, args ...any), line string) (said bool) {
+	defer func() { _ = recover() }()
+	say("%s", line)
+	return true
+}

@@ -172,7 +172,7 @@ func trafficCases() []trafficCase {
 			func(c *traffic) { c.answer = strings.ReplaceAll(c.answer, "link-1", "%6Cink-1") }, nil,
 		},
 		{"a 400", fails(400, "application/json", `{"error_code":40002,"message":"x"}`), nil},
-		{"a 401", fails(401, "application/json", `{"error_code":40101,"message":"x"}`), nil},
+		{"a 401", fails(401, "application/json", `{"error_code":40101,"message":"x"}`), found("note status")},
 		{"a 429 of the rate limiter as HTML", fails(429, "text/html", "<html>"), nil},
 		{"a 500", fails(500, "application/json", `{"error_code":500,"message":null}`), nil},
 		{
@@ -192,6 +192,21 @@ func trafficCases() []trafficCase {
 		{"truncate-and-restore", target(link1 + "/mirrors:truncate-and-restore" +
 			"?include_partition_level_truncation_data=true&validate_only=true"), nil},
 
+		{"a topic of two links", reads("/kafka/v3/clusters/lkc-local/links/-/mirrors", list(
+			mirrorRow("a"), strings.Replace(mirrorRow("a"), `"link_name":"link-1"`, `"link_name":"link-2"`, 1),
+		)), nil},
+		{"a topic twice of one of two links", reads("/kafka/v3/clusters/lkc-local/links/-/mirrors", list(
+			mirrorRow("a"), mirrorRow("a"),
+		)), found("violation topic-twice")},
+		{"a topic read alone from all links", reads("/kafka/v3/clusters/lkc-local/links/-/mirrors/a", mirrorRow("a")), nil},
+		{"a code in a list", reads(link1+"/mirrors", list(
+			strings.Replace(mirrorRow("a"), `{`, `{"error_code":"NO_ERROR",`, 1),
+		)), nil},
+		{"a message in a list", reads(link1+"/mirrors", list(
+			strings.Replace(mirrorRow("a"), `{`, `{"error_message":"x","messages_truncated":1,`+one+`,`, 1),
+		)), nil},
+		{"a code of one mirror", reads(link1+"/mirrors/a", strings.Replace(mirrorRow("a"), `{`, `{"error_code":"x",`, 1)), nil},
+
 		// The request's query, path and head.
 		{"validate_only beside a malformed pair", query("validate_only=true&x=%zz"), found(requestViolation)},
 		{"validate_only beside a semicolon", query("validate_only=true;a=b"), found(requestViolation)},
@@ -204,7 +219,9 @@ func trafficCases() []trafficCase {
 		{"a parameter of another operation", query("include_partition_level_truncation_data=true"), found(requestViolation)},
 		{"a boolean of a read", reads(link1+"?include_tasks=yes", clusterLink), found(requestViolation)},
 		{"an undeclared parameter of a read", reads(link1+"/mirrors?page_size=10", list()), found(requestViolation)},
-		{"a method that the contract does not have", func(c *traffic) { c.method = "PUT" }, found(requestViolation)},
+		{"a method that the contract does not have", func(c *traffic) { c.method = "PUT" }, found(requestUnchecked)},
+		{"a new mirror topic", target(link1 + "/mirrors"), found(requestUnchecked)},
+		{"a delete of the link", func(c *traffic) { c.method, c.target = "DELETE", link1 }, found(requestUnchecked)},
 		{"a trailing slash", target(reverse + "/"), found(requestUnchecked)},
 		{"a double slash", target(strings.Replace(reverse, "/links", "//links", 1)), found(requestUnchecked)},
 		{"a double slash before", target("/" + reverse), found(requestUnchecked)},
@@ -298,7 +315,7 @@ func trafficCases() []trafficCase {
 
 		// The answer's body.
 		{"a list of errors", fails(401, "application/json", `{"errors":[{"id":"x","status":"401","detail":"no"}]}`),
-			found("drift schema")},
+			found("drift schema", "note status")},
 		{"a list of errors as 500", fails(500, "application/json", `{"errors":[]}`), found("drift schema")},
 		{"a list with a wrong error", fails(400, "application/json", `{"errors":[{"status":400}]}`),
 			found("drift schema", "violation schema")},

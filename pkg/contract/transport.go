@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 
 	"github.com/getkin/kin-openapi/openapi3"
+
+	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
 // Options say how a Transport checks. The zero value of every field is ready to use.
@@ -26,8 +28,10 @@ type Transport struct {
 	base    http.RoundTripper
 	out     outbox
 	options Options
-	shapes  *shapes
-	checked *atomic.Int64 // answers, and bodies of lost requests, that were checked to the end
+	routes  []route
+	sent    atomic.Int64 // requests
+	// ended is told of each request once: why nothing of the contract was checked, or "".
+	ended func(why string)
 }
 
 // NewTransport returns a Transport that sends through base, or through http.DefaultTransport if base
@@ -42,12 +46,13 @@ type Transport struct {
 // any goroutine, is told when it has returned. At most 100 findings of each severity are told of a
 // request or an answer.
 //
-// Requests for paths that the contract does not have are not checked. It is an error if found is nil.
+// Requests for paths or methods that the contract does not have are not checked. It is an error if found
+// is nil.
 func NewTransport(base http.RoundTripper, found func(Finding), o Options) (*Transport, error) {
 	if found == nil {
 		return nil, errors.New("contract: there is nothing to call with the findings")
 	}
-	shapes, err := loadShapes()
+	routes, err := loaded()
 	if err != nil {
 		return nil, err
 	}
@@ -57,23 +62,26 @@ func NewTransport(base http.RoundTripper, found func(Finding), o Options) (*Tran
 	if o.MaxBody == 0 {
 		o.MaxBody = 32 << 20
 	}
-	return &Transport{
-		base: base, out: outbox{found: found}, options: o, shapes: shapes, checked: &atomic.Int64{},
-	}, nil
+	return &Transport{base: base, out: outbox{found: found}, options: o, routes: routes, ended: func(string) {}}, nil
 }
 
 // exchange is one request and its answer.
 type exchange struct {
 	t          *Transport
-	operation  *openapi3.Operation // nil if the contract has none for the method
-	parameters map[string]string   // of the path
+	operation  *openapi3.Operation
+	verb       string            // what the operation does to mirror topics; "" if it only reads
+	parameters map[string]string // of the path
 	request    *http.Request
+	about      Finding // what all findings have in common
 
 	mu   sync.Mutex
 	sent []*capture // the request's body, once for each time that it was sent
 
-	judged bool     // what was sent
-	asked  []string // by name; nil if that is not known, or by pattern
+	judged   bool     // what was sent
+	sentBody bool     // a body was sent to its end
+	asked    []string // by name; nil if that is not known, or by pattern
+
+	answer openapi3.Content // that the contract declares
 }
 
 // RoundTrip sends the request through the base, and checks it and its answer.
@@ -81,20 +89,29 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL == nil {
 		return t.base.RoundTrip(r) // which says so
 	}
-	route, parameters, found, alike := find(t.shapes.routes, r.URL)
-	if !found {
-		if alike {
-			j := t.judge(true, 0)
-			j.about(RuleUnchecked, Note, "the path is not written as the contract has it")
-			t.out.send(j.all())
+	x := &exchange{t: t, request: r}
+	x.about = Finding{Method: methodOf(r), Path: r.URL.Path, Number: int(t.sent.Add(1))}
+	route, parameters, found, alike := find(t.routes, r.URL)
+	if found {
+		x.parameters, x.verb, x.operation = parameters, route.verb(), route.item.GetOperation(methodOf(r))
+	}
+	if x.operation == nil {
+		j := x.judge(true, 0)
+		switch {
+		case found:
+			j.whole(RuleUnchecked, Note, "the contract has no %s here", text.Line(methodOf(r), 16))
+		case alike:
+			j.whole(RuleUnchecked, Note, "the path is not written as the contract has it")
 		}
+		t.out.send(j.all())
+		t.ended("is not of the contract")
 		return t.base.RoundTrip(r)
 	}
-	x := &exchange{t: t, parameters: parameters, request: r, operation: route.item.GetOperation(methodOf(r))}
 	resp, err := t.base.RoundTrip(x.tapped(r))
 	if err != nil || resp == nil {
 		x.judgeRequest(0)
 		x.judgeSent(0, true)
+		t.ended(map[bool]string{false: "got no answer"}[x.sentBody])
 		return resp, err
 	}
 	status, header, length := resp.StatusCode, resp.Header.Clone(), resp.ContentLength
@@ -102,7 +119,6 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	hasBody := x.judgeHead(status, header)
 	x.judgeSent(status, !hasBody)
 	if !hasBody {
-		t.checked.Add(1)
 		return resp, nil
 	}
 	received := &capture{limit: t.options.MaxBody}
@@ -119,8 +135,11 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-func (t *Transport) judge(request bool, status int) *judge {
-	return &judge{request: request, status: status, strict: t.options.Strict}
+// judge returns a judge of the request or of the answer.
+func (x *exchange) judge(request bool, status int) *judge {
+	about := x.about
+	about.Request, about.Status = request, status
+	return &judge{about: about, strict: x.t.options.Strict}
 }
 
 // tapped returns the request with a body that is kept as it is read, as often as it is sent.

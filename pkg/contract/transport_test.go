@@ -31,17 +31,11 @@ func observe(t *testing.T, s mirror.Selection, o contract.Options, do *mirrortes
 		pair.Local.Inject(mirrortest.Fault{Do: *do})
 	}
 	var found []contract.Finding
-	cfg := pair.Local.Config()
-	cfg.RetryFor = -1
-	cfg.Middleware = func(next http.RoundTripper) http.RoundTripper {
-		transport, err := contract.NewTransport(next, func(f contract.Finding) { found = append(found, f) }, o)
-		require.NoError(t, err)
-		return transport
-	}
 	pair.Local.AcceptToken(secret, "")
-	cfg.Credential = func(_ context.Context, h http.Header) error { h.Set("Authorization", "Bearer "+secret); return nil }
-	client, err := mirror.NewClient(cfg)
-	require.NoError(t, err)
+	client := through(t, pair.Local, checkedBy(t, o, func(f contract.Finding) { found = append(found, f) }),
+		func(cfg *mirror.Config) {
+			cfg.Credential = func(_ context.Context, h http.Header) error { h.Set("Authorization", "Bearer "+secret); return nil }
+		})
 	_, _ = client.ReverseAndPause(t.Context(), "link-1", s)
 	return found
 }
@@ -189,7 +183,8 @@ func TestTransport_FindsNothingInWhatIsRight(t *testing.T) {
 	require.Empty(t, observe(t, mirror.Topics("a", "b"), contract.Options{Strict: true}, &whole))
 }
 
-// The contract's own examples are no violation, although their self links are of another link.
+// The contract's own examples are no violation, although their self links are of another link. A 401 is
+// a note.
 func TestTransport_ExamplesOfTheContract(t *testing.T) {
 	for status, response := range operation(t).Responses.Map() {
 		for mediaType, content := range response.Value.Content {
@@ -210,8 +205,7 @@ func TestTransport_ExamplesOfTheContract(t *testing.T) {
 				code := map[string]int{"200": 200, "400": 400, "401": 401, "429": 429, "5XX": 500}[status]
 				do := mirrortest.Answer(code, text, "Content-Type", mediaType)
 				for _, f := range observe(t, mirror.Topics("topic-sb", "topic-2"), contract.Options{Strict: true}, &do) {
-					require.Equal(t, contract.RuleSelf, f.Rule, "%s: %v", name, f)
-					require.Equal(t, contract.Note, f.Severity)
+					require.Equal(t, contract.Note, f.Severity, "%s: %v", name, f)
 				}
 			}
 		}
@@ -227,7 +221,7 @@ func TestTransport_DriftIsListedNotFailed(t *testing.T) {
 			require.Len(t, found, 1)
 			require.Equal(t, contract.Drift, found[0].Severity)
 			require.Equal(t, d.status, found[0].Status)
-			require.Contains(t, found[0].String(), fmt.Sprintf("drift %s: answer %d: ", d.rule, d.status))
+			require.Contains(t, found[0].String(), fmt.Sprintf(": answer %d: ", d.status))
 		}
 	}
 }
@@ -315,14 +309,10 @@ func TestTransport_WhatItDoesNotCheck(t *testing.T) {
 func TestTransport_PassesOnErrorsAndTraces(t *testing.T) {
 	pair := mirrortest.NewPair(t, mirrortest.Options{})
 	pair.Local.Inject(mirrortest.Fault{AfterApply: true, Do: mirrortest.Cut(0)})
-	cfg := pair.Local.Config()
-	cfg.RetryFor = -1
-	cfg.Middleware = func(next http.RoundTripper) http.RoundTripper { return contract.Test(t, next) }
-	client, err := mirror.NewClient(cfg)
-	require.NoError(t, err)
+	client := through(t, pair.Local, tested(t))
 	report, err := client.ReverseAndPause(t.Context(), pair.Link(), mirror.Topics("topic-1"))
 	require.ErrorIs(t, err, mirror.ErrOutcomeUnknown)
-	require.Equal(t, 1, report.Attempts[0].Sends, "the trace comes through")
+	require.Equal(t, []string{"topic-1"}, report.Topics(mirror.Unknown), "the trace comes through: the request was sent")
 
 	require.NoError(t, pair.Close())
 	report, err = client.ReverseAndPause(t.Context(), pair.Link(), mirror.Topics("topic-2"))
@@ -332,16 +322,13 @@ func TestTransport_PassesOnErrorsAndTraces(t *testing.T) {
 
 func TestTransport_IsSafeForConcurrentUse(t *testing.T) {
 	pair := mirrortest.NewPair(t, mirrortest.Options{})
-	cfg := pair.Local.Config()
-	cfg.Middleware = func(next http.RoundTripper) http.RoundTripper { return contract.Test(t, next, contract.Strictly()) }
-	client, err := mirror.NewClient(cfg)
-	require.NoError(t, err)
+	client := through(t, pair.Local, tested(t, contract.Strictly()))
 	var all sync.WaitGroup
 	for range 128 {
 		all.Go(func() { _, _ = client.Validate(t.Context(), mirror.VerbReverseAndPause, pair.Link(), mirror.All()) })
 	}
 	all.Wait()
-	require.Len(t, pair.Journal(), 128)
+	require.Len(t, pair.Requests(), 128)
 }
 
 var _ http.RoundTripper = (*contract.Transport)(nil)
@@ -350,56 +337,14 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// recorder is a test that only notes its failures.
-type recorder struct {
-	testing.TB
-	errors, logs []string
-	cleanup      func()
-	skipped      bool
-}
-
-func (*recorder) Helper()            {}
-func (r *recorder) Cleanup(f func()) { r.cleanup = f }
-func (r *recorder) Skipped() bool    { return r.skipped }
-func (r *recorder) Errorf(format string, a ...any) {
-	r.errors = append(r.errors, fmt.Sprintf(format, a...))
-}
-func (r *recorder) Logf(format string, a ...any) { r.logs = append(r.logs, fmt.Sprintf(format, a...)) }
-
-func TestTest_FailsOnViolationsOnly(t *testing.T) {
-	for _, c := range []struct {
-		body         string
-		options      []contract.Option
-		errors, logs int
-	}{
-		{list(row("a")), nil, 0, 0},
-		{list(), nil, 1, 0},
-		{strings.ReplaceAll(list(row("a")), "links/link-1", "links/other"), nil, 0, 2},
-		{"403", nil, 0, 1},
-		{"403", []contract.Option{contract.Strictly()}, 1, 0},
-	} {
-		pair := mirrortest.NewPair(t, mirrortest.Options{Link: "link-1", Topics: []mirrortest.Topic{{Name: "a"}}})
-		do := mirrortest.Answer(200, c.body, "Content-Type", "application/json")
-		if c.body == "403" {
-			do = mirrortest.Error(403, 40301, "no")
-		}
-		pair.Local.Inject(mirrortest.Fault{Do: do})
-		r := &recorder{}
-		cfg := pair.Local.Config()
-		cfg.Middleware = func(next http.RoundTripper) http.RoundTripper { return contract.Test(r, next, c.options...) }
-		client, err := mirror.NewClient(cfg)
-		require.NoError(t, err)
-		_, _ = client.ReverseAndPause(t.Context(), "link-1", mirror.Topics("a"))
-		require.Len(t, r.errors, c.errors, "%v", r.errors)
-		require.Len(t, r.logs, c.logs, "%v", r.logs)
-	}
-}
-
 func TestSeverity_TextForms(t *testing.T) {
 	require.Equal(t, "note drift violation severity(9)",
 		fmt.Sprint(contract.Note, contract.Drift, contract.Violation, contract.Severity(9)))
 	f := contract.Finding{
-		Rule: contract.RuleRequest, Severity: contract.Violation, Request: true, Pointer: "/a\n", Detail: "x",
+		Rule: contract.RuleRequest, Severity: contract.Violation, Method: "GET", Path: "/b\n", Number: 7,
+		Request: true, Pointer: "/a\n", Detail: "x", Count: 1,
 	}
-	require.Equal(t, `violation request: request at /a\n: x`, f.String())
+	require.Equal(t, `violation request: request 7, GET /b\n: request at /a\n: x`, f.String())
+	f.Request, f.Status, f.Count = false, 200, 500
+	require.Equal(t, `violation request: request 7, GET /b\n: answer 200 at /a\n: x (500 times)`, f.String())
 }

@@ -9,14 +9,13 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
-// tree is a JSON value with all that encoding/json would hide: duplicate members, and numbers as they
-// were written.
+// tree is a JSON value with everything that encoding/json would hide: duplicate members, and numbers as
+// they were written.
 type tree struct {
 	kind     jsontext.Kind
 	text     string // of a string, or of a number as it was written
@@ -24,15 +23,16 @@ type tree struct {
 	name     string // as a member
 	index    int    // as an element
 	children []*tree
+	cut      int // elements that were read and not kept
 }
 
-// pointer returns the JSON Pointer of the value, "" if there is none.
+// pointer returns the JSON Pointer of the value, "" if there is no value.
 func (t *tree) pointer() string {
 	var parts []string
 	for ; t != nil && t.parent != nil; t = t.parent {
 		part := strconv.Itoa(t.index)
 		if t.parent.kind == '{' {
-			part = strings.NewReplacer("~", "~0", "/", "~1").Replace(t.name)
+			part = escaped(t.name)
 		}
 		parts = append(parts, part)
 	}
@@ -40,13 +40,16 @@ func (t *tree) pointer() string {
 	for _, part := range slices.Backward(parts) {
 		b.WriteString("/" + part)
 	}
-	return text.Line(b.String(), maxPointer)
+	return b.String()
 }
 
-const maxPointer = 1024 // bytes; a body can be thousands of levels deep
+// escaped returns a part of a JSON Pointer (RFC 6901).
+func escaped(part string) string { return escapes.Replace(part) }
 
-// get returns the value at a path of member names, the last one if a name is there twice; nil if
-// there is none.
+var escapes = strings.NewReplacer("~", "~0", "/", "~1")
+
+// get returns the value at a path of member names; nil if there is no value. If an object has a member
+// twice, the last one counts.
 func (t *tree) get(names ...string) *tree {
 	for _, name := range names {
 		if t == nil || t.kind != '{' {
@@ -63,7 +66,7 @@ func (t *tree) get(names ...string) *tree {
 	return t
 }
 
-// list returns the elements of an array, and none for anything else.
+// list returns the elements of an array, and none for any other value.
 func (t *tree) list() []*tree {
 	if t == nil || t.kind != '[' {
 		return nil
@@ -71,7 +74,7 @@ func (t *tree) list() []*tree {
 	return t.children
 }
 
-// isSet tells whether there is a value, and not null.
+// isSet tells whether there is a value other than null.
 func (t *tree) isSet() bool { return t != nil && t.kind != 'n' }
 
 // hasText tells whether there is a member that is text.
@@ -80,7 +83,7 @@ func (t *tree) hasText(name string) bool {
 	return member != nil && member.kind == '"'
 }
 
-// integer returns the number, if it is an integer of 64 bits.
+// integer returns the number, if the number is an integer of 64 bits.
 func (t *tree) integer() (int64, bool) {
 	if t == nil || t.kind != '0' {
 		return 0, false
@@ -89,13 +92,64 @@ func (t *tree) integer() (int64, bool) {
 	return n, err == nil
 }
 
-// reader reads a JSON document once, from its start to its end, and checks all of it on the way. It
-// keeps the values that their shape knows.
+// float returns the number as the OpenAPI library takes numbers.
+func (t *tree) float() float64 {
+	n, _ := strconv.ParseFloat(t.text, 64)
+	return min(max(n, -math.MaxFloat64), math.MaxFloat64)
+}
+
+// isOdd tells whether the value is, or holds, a whole number that is not written as an integer of 64
+// bits: 1e3, 1.0, or a number that is too large.
+func (t *tree) isOdd() bool {
+	if _, ok := t.integer(); t.kind == '0' && !ok {
+		return t.float() == math.Trunc(t.float())
+	}
+	return slices.ContainsFunc(t.children, (*tree).isOdd)
+}
+
+// oddMark is no integer, and no number that anybody sends.
+const oddMark = float64(0.123456789)
+
+// value returns the value as the OpenAPI library takes values. Elements that were not kept are
+// numbers, each another one. If odd numbers are to be found, oddMark stands in their place.
+func (t *tree) value(findOdd bool) any {
+	switch t.kind {
+	case '{':
+		members := make(map[string]any, len(t.children))
+		for _, m := range t.children {
+			members[m.name] = m.value(findOdd)
+		}
+		return members
+	case '[':
+		elements := make([]any, 0, len(t.children)+t.cut)
+		for _, e := range t.children {
+			elements = append(elements, e.value(findOdd))
+		}
+		for i := range t.cut {
+			elements = append(elements, float64(i))
+		}
+		return elements
+	case '"':
+		return t.text
+	case 't', 'f':
+		return t.kind == 't'
+	case '0':
+		if findOdd && t.isOdd() {
+			return oddMark
+		}
+		return t.float()
+	}
+	return nil
+}
+
+// reader reads a JSON document once, from its start to its end.
 type reader struct {
 	dec   *jsontext.Decoder
 	judge *judge
-	// row, if set, gets each element of the list data, which is not kept then.
-	row func(*tree)
+	// row, if set, gets each element of the list data, which is kept only if keepRows is set. An error
+	// ends the reading.
+	row      func(*tree) error
+	keepRows bool
 	// lenient takes text that is not UTF-8, as some servers do.
 	lenient bool
 }
@@ -108,14 +162,15 @@ var (
 // maxDepth is how deep the decoder goes. A document that is deeper is one all the same.
 const maxDepth = 10_000
 
-// read returns the document's root. Other errors than errEnough and errTooDeep say that it is not one
-// JSON document in UTF-8, errMore that one is there and more; the root is then what was read of it.
-func (r *reader) read(body []byte, s *shape) (root *tree, err error) {
+// read returns the document's root. The error errMore says that there is one document and more bytes.
+// Errors other than errMore, errEnough and errTooDeep say that there is no JSON document in UTF-8. The
+// root is then what was read of the document.
+func (r *reader) read(body []byte) (root *tree, err error) {
 	r.dec = jsontext.NewDecoder(
 		bytes.NewReader(body), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(r.lenient),
 	)
 	root = &tree{}
-	if err := r.value(root, s); err != nil {
+	if err := r.value(root); err != nil {
 		return root, err
 	}
 	if _, err := r.dec.ReadToken(); !errors.Is(err, io.EOF) {
@@ -124,7 +179,7 @@ func (r *reader) read(body []byte, s *shape) (root *tree, err error) {
 	return root, nil
 }
 
-func (r *reader) value(t *tree, s *shape) error {
+func (r *reader) value(t *tree) error {
 	t.kind = r.dec.PeekKind()
 	if (t.kind == '{' || t.kind == '[') && r.dec.StackDepth() >= maxDepth {
 		return errTooDeep
@@ -133,24 +188,18 @@ func (r *reader) value(t *tree, s *shape) error {
 	if err != nil {
 		return err
 	}
-	if t.kind == '"' || t.kind == '0' {
-		t.text = token.String()
-	}
-	if s != nil {
-		if err := r.checkValue(t, s.own); err != nil {
-			return err
-		}
-	}
 	switch t.kind {
+	case '"', '0':
+		t.text = token.String()
 	case '{':
-		return r.object(t, s)
+		return r.object(t)
 	case '[':
-		return r.array(t, s)
+		return r.array(t)
 	}
 	return nil
 }
 
-func (r *reader) object(t *tree, s *shape) error {
+func (r *reader) object(t *tree) error {
 	seen := map[string]bool{}
 	for r.dec.PeekKind() != '}' {
 		token, err := r.dec.ReadToken()
@@ -158,68 +207,36 @@ func (r *reader) object(t *tree, s *shape) error {
 			return err
 		}
 		member := &tree{parent: t, name: token.String()}
+		t.children = append(t.children, member)
 		if seen[member.name] {
 			if err := r.judge.at(RuleDuplicate, Violation, member, "the member is there twice"); err != nil {
 				return err
 			}
 		}
 		seen[member.name] = true
-		property, declared := s.property(member.name)
-		if s != nil {
-			t.children = append(t.children, member)
-		}
-		if s != nil && s.closed && !declared {
-			if err := r.judge.at(RuleSchema, Violation, member, "the member is not declared"); err != nil {
-				return err
-			}
-		}
-		if err := r.value(member, property); err != nil {
+		if err := r.value(member); err != nil {
 			return err
 		}
 	}
-	if _, err := r.dec.ReadToken(); err != nil {
-		return err
-	}
-	if s == nil {
-		return nil
-	}
-	for _, name := range s.required {
-		missing := &tree{parent: t, name: name}
-		if t.get(name) == nil {
-			if err := r.judge.at(RuleSchema, missing.severity(), missing, "the member is missing"); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	_, err := r.dec.ReadToken()
+	return err
 }
 
-// severity says how bad it is that a member is missing: servers from before September 2024 leave two
-// members out of a row (observed).
-func (t *tree) severity() Severity {
-	list := t.parent.parent // t.parent may be a row of it
-	known := t.name == "messages_truncated" || t.name == "partition_level_truncation_data"
-	if known && list != nil && list.name == "data" {
-		return Drift
-	}
-	return Violation
-}
-
-func (r *reader) array(t *tree, s *shape) error {
-	var items *shape
-	if s != nil {
-		items = s.items
-	}
+func (r *reader) array(t *tree) error {
 	isRows := r.row != nil && t.name == "data" && t.parent != nil && t.parent.parent == nil
 	for i := 0; r.dec.PeekKind() != ']'; i++ {
 		element := &tree{parent: t, index: i}
-		if err := r.value(element, items); err != nil {
+		if err := r.value(element); err != nil {
 			return err
 		}
-		switch {
-		case isRows:
-			r.row(element)
-		case s != nil:
+		if isRows {
+			if err := r.row(element); err != nil {
+				return err
+			}
+		}
+		if isRows && !r.keepRows {
+			t.cut++
+		} else {
 			t.children = append(t.children, element)
 		}
 	}
@@ -227,38 +244,7 @@ func (r *reader) array(t *tree, s *shape) error {
 	return err
 }
 
-// checkValue checks a value by itself, without its members or elements.
-func (r *reader) checkValue(t *tree, s *openapi3.Schema) error {
-	var value any
-	switch t.kind {
-	case '{':
-		value = map[string]any{}
-	case '[':
-		value = []any{}
-	case '"':
-		value = t.text
-	case 't', 'f':
-		value = t.kind == 't'
-	case '0':
-		number, _ := strconv.ParseFloat(t.text, 64)
-		bits := 64
-		if s.Format == "int32" {
-			bits = 32
-		}
-		_, err := strconv.ParseInt(t.text, 10, bits)
-		if s.Type.Is("integer") && err != nil && number == math.Trunc(number) && t.text != "" {
-			text := text.Line(t.text, 64)
-			return r.judge.at(RuleInteger, Violation, t, "%s is not written as an integer, or does not fit %d bits", text, bits)
-		}
-		value = number
-	}
-	err := s.VisitJSON(value)
-	var wrong *openapi3.SchemaError
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &wrong) && wrong.Reason != "":
-		return r.judge.at(RuleSchema, Violation, t, "%s", wrong.Reason)
-	}
-	return r.judge.at(RuleSchema, Violation, t, "it is not as the contract has it")
-}
+// pointerOf returns a pointer as it is told: a body can be thousands of levels deep.
+func pointerOf(pointer string) string { return text.Line(pointer, maxPointer) }
+
+const maxPointer = 1024 // bytes

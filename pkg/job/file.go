@@ -84,9 +84,12 @@ type file interface {
 	Close() error
 }
 
-// onlyRegular returns an error if there is no file at the path, or one that is not regular, such as a pipe.
+// onlyRegular returns an error if there is no file at the path, or if the file is not regular, such as a pipe.
 func onlyRegular(path string) error {
 	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %w", ErrNoJob, err)
+	}
 	if err == nil && !info.Mode().IsRegular() {
 		err = errors.New("it is not a regular file")
 	}
@@ -102,9 +105,9 @@ func (j *Job) read(text []byte) error {
 		end := j.size + int64(len(one))
 		l, err := decode(one)
 		switch last := end == int64(len(text)); {
-		case last && n == 1 && err == errDamaged && isBeginning(one):
+		case last && n == 1 && errors.Is(err, errDamaged) && isBeginning(one):
 			return ErrNoJob
-		case last && n > 1 && err == errDamaged:
+		case last && n > 1 && errors.Is(err, errDamaged):
 			j.dropped = fmt.Sprintf("line %d is damaged, as after a power loss, and was dropped", n)
 			return nil
 		case err != nil:
@@ -131,7 +134,7 @@ func (j *Job) repair(text []byte) error {
 		_, err = j.file.WriteAt([]byte("\n"), j.size)
 		j.size++
 	}
-	if err = errors.Join(err, j.file.Sync()); err != nil || j.dropped == "" || j.finished {
+	if err = errors.Join(err, j.file.Sync()); err != nil || j.dropped == "" || j.finished != nil {
 		return err
 	}
 	if j.plan.Verb == mirror.VerbTruncateAndRestore && !j.sending { // the line may have been a batch
@@ -213,7 +216,7 @@ func (j *Job) check(l *line) error {
 		return errors.New("the plan is the first line, and the first line only")
 	case l.Kind == isPlan && l.Version != version:
 		return fmt.Errorf("it has version %d, and this library reads version %d", l.Version, version)
-	case j.finished && l.Kind != isFound:
+	case j.finished != nil && l.Kind != isFound:
 		return ErrFinished
 	case l.Kind == isPlan, l.Kind == isFinished:
 		return nil
@@ -281,7 +284,7 @@ func (j *Job) take(l *line) {
 	case isFound:
 		j.reports = append(j.reports, l.Report)
 	case isFinished:
-		j.finished = true
+		j.finished = l
 	}
 }
 

@@ -27,7 +27,7 @@ var (
 	ErrAnotherJob = errors.New("another job")
 	// ErrFinished says that the job is finished. A finished job can be read and waited for, and sends nothing.
 	ErrFinished = errors.New("the job is finished")
-	// ErrNewPlan says that nothing more is sent by this plan: it is too old, or was used.
+	// ErrNewPlan says that this plan sends nothing more: it is too old, or the job was abandoned.
 	ErrNewPlan = errors.New("a new plan is needed")
 )
 
@@ -62,8 +62,8 @@ type Job struct {
 	sent     map[string]bool  // the topics of the job; true if a batch had the topic
 	reports  []*mirror.Report // of all topics, of batches, and of topics that were found
 	batches  map[batchID]*batch
-	sending  bool // the last line is a batch
-	finished bool
+	sending  bool  // the last line is a batch
+	finished *line // the end of the job
 }
 
 func newJob(path string) *Job {
@@ -89,7 +89,7 @@ func Create(path string, plan *mirror.Report, o Options) (*Job, error) {
 
 // usable returns why a dry run is no plan. Refused topics are no reason.
 func usable(dry *mirror.Report) error {
-	if !dry.DryRun {
+	if !dry.DryRun || len(dry.Attempts) == 0 {
 		return fmt.Errorf("%w: it is not the report of a dry run", mirror.ErrInvalidArgument)
 	}
 	rest := dry.Clone()
@@ -120,7 +120,7 @@ func Read(path string) (*Job, error) {
 		}
 	}
 	if err != nil {
-		return nil, j.fail(noFile(err))
+		return nil, j.fail(err)
 	}
 	j.broken = errors.New("it was opened to be read only")
 	return j, nil
@@ -130,14 +130,14 @@ func Read(path string) (*Job, error) {
 func open(path string, first *line) (*Job, error) {
 	j, flags := newJob(path), os.O_RDWR
 	err := onlyRegular(path)
-	if first != nil && errors.Is(err, fs.ErrNotExist) {
+	if first != nil && errors.Is(err, ErrNoJob) {
 		flags, err = flags|os.O_CREATE, nil
 	}
 	if err == nil {
 		j.file, err = openLocked(path, flags)
 	}
 	if err != nil {
-		return nil, j.fail(noFile(err))
+		return nil, j.fail(err)
 	}
 	if err := j.begin(first); err != nil {
 		return nil, errors.Join(j.fail(err), j.file.Close())
@@ -164,14 +164,6 @@ func (j *Job) begin(first *line) error {
 		return err
 	}
 	return j.write(first)
-}
-
-// noFile makes the error of a file that is not there match ErrNoJob.
-func noFile(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: %w", ErrNoJob, err)
-	}
-	return err
 }
 
 // fail adds the path to an error that is not nil.
@@ -205,7 +197,7 @@ func (j *Job) Dropped() string { return j.dropped }
 func (j *Job) Finished() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.finished
+	return j.finished != nil
 }
 
 // Report returns what is known of every topic of the job, in the order of the plan. A topic that was not sent yet is
@@ -214,18 +206,25 @@ func (j *Job) Finished() bool {
 func (j *Job) Report() *mirror.Report {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return merged(j.reports)
-}
-
-// merged merges reports in their order, by halves: each topic is copied as often as the reports can be halved.
-func merged(reports []*mirror.Report) *mirror.Report {
-	if len(reports) == 1 {
-		return reports[0].Clone()
+	// Merge takes time in proportion to both reports, and there are as many reports as batches. So the n-th results of
+	// all topics are put into one report before they are merged.
+	var layers []*mirror.Report
+	count := map[string]int{}
+	for _, r := range j.reports {
+		for _, res := range r.Results {
+			n := count[res.Topic]
+			if count[res.Topic]++; n == len(layers) {
+				layers = append(layers, j.reportOf(nil))
+			}
+			layers[n].Results = append(layers[n].Results, res)
+		}
+		layers[0].Attempts = append(layers[0].Attempts, r.Attempts...)
+		layers[0].Problems = append(layers[0].Problems, r.Problems...)
+		layers[0].Unexpected = append(layers[0].Unexpected, r.Unexpected...)
 	}
-	half := len(reports) / 2
-	whole := merged(reports[:half])
-	if err := whole.Merge(merged(reports[half:])); err != nil {
-		whole.Problems = append(whole.Problems, err.Error())
+	whole := layers[0].Clone()
+	for _, layer := range layers[1:] {
+		_ = whole.Merge(layer) // both are about the job
 	}
 	return whole
 }
@@ -236,7 +235,7 @@ func (j *Job) Remaining() []string {
 	report := j.Report()
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.finished {
+	if j.finished != nil {
 		return nil
 	}
 	return slices.DeleteFunc(report.Topics(mirror.Untouched), func(name string) bool {
@@ -274,7 +273,7 @@ func (j *Job) Run(ctx context.Context, client *mirror.Client) (*mirror.Report, e
 	if sent != nil {
 		err = errors.Join(err, report.Merge(sent)) // an answer that could not be written down is known here
 	}
-	open := func(r mirror.Result) bool { return r.Outcome != mirror.Accepted && !r.AlreadyStopped() }
+	open := func(r mirror.Result) bool { return r.Outcome != mirror.Accepted && !j.hadStopped(r) }
 	if err == nil && slices.ContainsFunc(report.Results, open) {
 		err = report.Err()
 	}
@@ -290,7 +289,9 @@ func (j *Job) mayRun(client *mirror.Client) error {
 		good = time.Hour
 	}
 	switch old, id := time.Since(j.plan.Attempts[0].Start), client.ClusterID(); {
-	case j.finished:
+	case j.finished != nil && j.finished.Why != "":
+		return fmt.Errorf("%w: the job was abandoned: %s", ErrNewPlan, j.finished.Why)
+	case j.finished != nil:
 		return ErrFinished
 	case j.broken != nil:
 		return j.broken
@@ -355,7 +356,7 @@ func (j *Job) Wait(ctx context.Context, o wait.Options) (*wait.Progress, error) 
 	progress, err := wait.Done(ctx, known, o)
 	bad := j.recordFound(known, progress.Report())
 	if err == nil && bad == nil && !j.Finished() {
-		bad = j.record(&line{Kind: isFinished})
+		bad = j.Abandon("")
 	}
 	return progress, errors.Join(err, bad)
 }
@@ -393,13 +394,13 @@ func (j *Job) Finish() error {
 	}
 	unknown, left := j.Report().Count(mirror.Unknown), len(j.Remaining())
 	if unknown+left > 0 {
-		return j.fail(fmt.Errorf("the outcome of %s is unknown, and %s to be sent: wait, settle or run, or abandon the job",
+		return j.fail(fmt.Errorf("%s unknown and %s to be sent: wait and run, or abandon the job",
 			text.Count(unknown, "topic"), text.Count(left, "topic")))
 	}
 	return j.Abandon("")
 }
 
-// Abandon finishes the job whatever is left of it. The file keeps why.
+// Abandon finishes the job whatever is left of it. The file keeps why. While Run sends, the error matches ErrInUse.
 func (j *Job) Abandon(why string) error {
 	if !j.running.TryLock() {
 		return j.fail(ErrInUse)

@@ -423,6 +423,63 @@ func TestJob_FinishNeedsEveryTopicAccountedFor(t *testing.T) {
 		require.Empty(t, j.Remaining())
 		require.NoError(t, j.Settle(mirror.Accepted, "seen STOPPED", "a"), "also after the end")
 		require.ErrorIs(t, j.Abandon("again"), job.ErrFinished)
+		_, err = j.Run(t.Context(), client(pair.Local))
+		require.ErrorIs(t, err, job.ErrNewPlan)
+		require.ErrorContains(t, err, "another team")
+	})
+}
+
+func TestWait_DoesNotFinishAJobThatIsSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pair := newPair(t)
+		j, _ := created(t, pair)
+		waits := hooks{answered: func(b mirror.Batch, _ *mirror.Report) error {
+			if b.Index == 2 {
+				_, err := j.Wait(t.Context(), both(pair))
+				require.ErrorIs(t, err, job.ErrInUse)
+			}
+			return nil
+		}}
+		_, err := j.Run(t.Context(), client(pair.Local).WithRecorder(waits))
+		require.NoError(t, err)
+		require.False(t, j.Finished())
+		_, err = j.Wait(t.Context(), both(pair))
+		require.NoError(t, err)
+		require.True(t, j.Finished())
+	})
+}
+
+func TestWait_WritesDownWhatItSettledBeforeItEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pair := newPair(t)
+		j, path := created(t, pair)
+		losesAnAnswer := hooks{sending: func(b mirror.Batch) error {
+			if b.Index == 1 {
+				pair.Local.Inject(mirrortest.Fault{AfterApply: true, Do: mirrortest.Cut(0)})
+			}
+			return nil
+		}}
+		_, err := j.Run(t.Context(), client(pair.Local).WithRecorder(losesAnAnswer))
+		require.ErrorIs(t, err, mirror.ErrOutcomeUnknown)
+		require.Equal(
+			t, "a accepted, b accepted, c unknown, d unknown, e untouched, f untouched", outcomes(j.Report()),
+		)
+		_, err = j.Wait(t.Context(), both(pair))
+		require.Error(t, err, "e and f were not sent")
+		require.False(t, j.Finished())
+		j = reopened(t, j, path)
+		report := j.Report()
+		require.Equal(
+			t, "a accepted, b accepted, c accepted, d accepted, e untouched, f untouched", outcomes(report),
+		)
+		c, _ := report.Result("c")
+		require.True(t, c.Done)
+		_, err = j.Run(t.Context(), client(pair.Local))
+		require.NoError(t, err)
+		_, err = j.Wait(t.Context(), both(pair))
+		require.NoError(t, err)
+		require.True(t, j.Finished())
+		requireReversedOnce(t, pair)
 	})
 }
 
@@ -581,6 +638,26 @@ func TestTruncateAndRestore_TopicIsSentOnce(t *testing.T) {
 		}
 		pair.Remote.AssertSentOnce(t)
 		require.NoError(t, j.Finish())
+	})
+}
+
+func TestTruncateAndRestore_CopyOfAJobSendsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pair, plan := restorable(t)
+		path := filepath.Join(t.TempDir(), "job")
+		j := create(t, path, plan, job.Options{MaxMessages: 1 << 40})
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		time.Sleep(time.Minute)
+		_, err = j.Run(t.Context(), client(pair.Remote))
+		require.NoError(t, err)
+		for n := range 2 {
+			again := fmt.Sprint(path, n)
+			require.NoError(t, os.WriteFile(again, text, 0o600))
+			_, err = open(t, again).Run(t.Context(), client(pair.Remote))
+			require.ErrorIs(t, err, job.ErrChanged)
+		}
+		pair.Remote.AssertSentOnce(t)
 	})
 }
 

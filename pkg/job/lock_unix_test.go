@@ -26,6 +26,19 @@ func TestOpen_OnlyARegularFile(t *testing.T) {
 	}
 }
 
+func TestCreate_InAFolderThatMayNotBeListed(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "folder")
+	require.NoError(t, os.Mkdir(folder, 0o300))       // root may list it all the same
+	t.Cleanup(func() { _ = os.Chmod(folder, 0o700) }) //nolint:gosec // so that it can be removed
+	path := filepath.Join(folder, "job")
+	j, err := Create(path, plan(mirror.VerbPromote, "a"), Options{})
+	require.NoError(t, err)
+	require.NoError(t, j.Close())
+	j, err = Open(path)
+	require.NoError(t, err)
+	require.NoError(t, j.Close())
+}
+
 func TestSyncFolder_PassesOverWhatIsNoFailureOfTheDisk(t *testing.T) {
 	require.NoError(t, folderError(nil))
 	for _, err := range []error{syscall.EINVAL, syscall.EACCES, syscall.EPERM} {

@@ -52,7 +52,7 @@ func (j *Job) look(ctx context.Context, client *mirror.Client, names []string) (
 	}
 	s := &sight{dry: dry}
 	for _, r := range dry.Results {
-		if r.AlreadyStopped() {
+		if j.hadStopped(r) {
 			r.Sends, r.Notes = nil, append(r.Notes, "it was not sent: its mirror had stopped already")
 			s.stopped = append(s.stopped, r)
 			continue
@@ -63,6 +63,12 @@ func (j *Job) look(ctx context.Context, client *mirror.Client, names []string) (
 		}
 	}
 	return s, nil
+}
+
+// hadStopped returns whether a topic was refused because it is already where the verb leads.
+func (j *Job) hadStopped(r mirror.Result) bool {
+	goal, _ := j.plan.Verb.Goal()
+	return goal == mirror.StatusStopped && r.AlreadyStopped()
 }
 
 // differs returns how a topic differs from the plan, or "".

@@ -52,6 +52,9 @@ func TestRun_SendsNothingIfATopicDiffersFromThePlan(t *testing.T) {
 		"paused and resumed, before a pause": {mirror.VerbPause, func(p *mirrortest.Pair) {
 			p.Local.SetStatus("d", mirror.StatusActive)
 		}, false},
+		"stopped since, before a pause": {mirror.VerbPause, func(p *mirrortest.Pair) {
+			p.Local.SetStatus("d", mirror.StatusStopped)
+		}, false},
 		"nothing": {mirror.VerbPromote, func(*mirrortest.Pair) {}, true},
 	}
 	for what, c := range changes {
@@ -110,6 +113,28 @@ func TestRun_ComparesByTheClockOfTheCluster(t *testing.T) {
 			require.NoError(t, err)
 		})
 	}
+}
+
+func TestRun_WithoutADateComparesByTheClockOfThisProcess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pair := mirrortest.NewPair(t, mirrortest.Options{InMemory: true, NoDate: true})
+		time.Sleep(time.Minute)
+		plan := validated(t, pair.Local, mirror.VerbPromote, "topic-1", "topic-2")
+		j := create(t, filepath.Join(t.TempDir(), "job"), plan, job.Options{})
+		time.Sleep(time.Minute)
+		pair.Local.SetStatus("topic-1", mirror.StatusPaused)
+		_, err := j.Run(t.Context(), client(pair.Local))
+		require.ErrorIs(t, err, job.ErrChanged)
+		same := create(t, filepath.Join(t.TempDir(), "job"), plan, job.Options{})
+		pair.Local.OnList(func(all []mirrortest.Mirror) []mirrortest.Mirror {
+			for i := range all {
+				all[i].Since = all[i].Since.Add(-time.Hour)
+			}
+			return all
+		})
+		_, err = same.Run(t.Context(), client(pair.Local))
+		require.NoError(t, err)
+	})
 }
 
 func TestRun_LeavesOutWhatHasStoppedAndWaitsForIt(t *testing.T) {

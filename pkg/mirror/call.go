@@ -91,7 +91,7 @@ func (k *call) sendAll(ctx context.Context) {
 		stop := k.record(ctx, recorders, batch)
 		from += len(b.Topics)
 		if stop != nil {
-			if from < len(k.report.Results) {
+			if b.Index+1 < b.Of {
 				k.leaveOut(from, wire.Because(fmt.Sprintf("not sent: batch %d of %d ended the run", b.Index+1, b.Of), stop))
 			}
 			return
@@ -234,6 +234,8 @@ func (b *batch) send(ctx context.Context) error {
 // maxUnexpected bounds how many unexpected rows a report keeps.
 const maxUnexpected = 1000
 
+const disagree = "the answer has rows for this topic that disagree"
+
 // add takes in a row of the answer.
 func (b *batch) add(row row) {
 	i, ours := b.place(&row)
@@ -255,12 +257,13 @@ func (b *batch) add(row row) {
 	}
 	have.note("the answer has more than one row for this topic")
 	if have.Outcome != row.Outcome || have.Code != row.Code || have.Message != row.Message {
-		have.noteRow(*have)
+		if have.Why != disagree {
+			have.noteRow(*have)
+		}
 		have.noteRow(row.Result)
 	}
 	if have.Outcome != row.Outcome {
-		have.Outcome, have.Code, have.Message = Unknown, 0, ""
-		have.Why = "the answer has rows for this topic that disagree"
+		have.Outcome, have.Code, have.Message, have.Why = Unknown, 0, "", disagree
 	}
 }
 
@@ -388,9 +391,9 @@ func (b *batch) report() *Report {
 // address makes a request with the generated function, and puts the client's path prefix in place of /kafka. The names of
 // cluster and link must have stayed what they are, each in its own segment of the path.
 func (c *Client) address(
-	path, link string, make func(server, cluster, link string) (*http.Request, error),
+	path, link string, build func(server, cluster, link string) (*http.Request, error),
 ) (*http.Request, error) {
-	r, err := make(c.server, c.clusterID, link)
+	r, err := build(c.server, c.clusterID, link)
 	if err != nil {
 		return nil, err
 	}
@@ -415,11 +418,11 @@ func (c *Client) named(link string) string {
 // read sends a GET, and has its answer read. What says what was read. The error says that it was not.
 func (c *Client) read(
 	ctx context.Context, what, path, link string, read func(http.Header, io.Reader, *wire.Secrets) error,
-	make func(server, cluster, link string) (*http.Request, error),
+	build func(server, cluster, link string) (*http.Request, error),
 ) error {
 	var secrets wire.Secrets
 	stands, _ := c.sender.Send(ctx, &wire.Request{
-		Make:    func(io.Reader) (*http.Request, error) { return c.address(path, link, make) },
+		Make:    func(io.Reader) (*http.Request, error) { return c.address(path, link, build) },
 		Safe:    true,
 		Read:    func(h http.Header, body io.Reader) error { return read(h, body, &secrets) },
 		Secrets: &secrets,

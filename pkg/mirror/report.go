@@ -61,7 +61,7 @@ func (o *Outcome) UnmarshalText(name []byte) error {
 		return fmt.Errorf("%w: %s is none of %s",
 			ErrInvalidArgument, text.Quote(string(name)), strings.Join(outcomeNames[:], ", "))
 	}
-	*o = Outcome(i)
+	*o = Outcome(i) //nolint:gosec // i is the index of a name
 	return nil
 }
 

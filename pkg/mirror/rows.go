@@ -88,17 +88,18 @@ func newGroupRequest(server, cluster, group string) (*http.Request, error) {
 // maxValue bounds one value of an answer, in bytes: the decoder has to hold a row whole.
 const maxValue = 16 << 20
 
-// bounded is the body of an answer. It fails where more than maxValue bytes are read without a step.
+// bounded is the body of an answer. It fails where more than maxValue bytes are wanted without a step.
 type bounded struct {
 	r          io.Reader
 	read, last int64
 }
 
 func (b *bounded) Read(p []byte) (int, error) {
-	if b.read-b.last > maxValue {
+	room := maxValue - (b.read - b.last)
+	if room <= 0 {
 		return 0, fmt.Errorf("a value in it is longer than %d bytes", maxValue)
 	}
-	n, err := b.r.Read(p)
+	n, err := b.r.Read(p[:min(int64(len(p)), room)])
 	b.read += int64(n)
 	return n, err
 }
@@ -249,12 +250,28 @@ func readAnswer(body io.Reader, s *wire.Secrets, add func(row)) (answer, error) 
 type row struct{ Result }
 
 // verbRow is a row as the contract has it, but for the members that decide, which are kept as they stand, and for the
-// lags, of which a number that cannot be read costs only that number.
+// lags and truncations, of which a number that cannot be read costs only that number.
 type verbRow struct {
 	gen.AlterMirrorStatusResponseData
 	ErrorCode    jsontext.Value `json:"error_code"`
 	ErrorMessage jsontext.Value `json:"error_message"`
 	MirrorLags   []lag          `json:"mirror_lags"`
+	Truncations  []truncation   `json:"partition_level_truncation_data"`
+}
+
+// truncation is what is cut off one partition. A number that is absent or null is nil.
+type truncation struct {
+	PartitionID       *number `json:"partition_id"`
+	OffsetTruncatedTo *number `json:"offset_truncated_to"`
+	MessagesTruncated *number `json:"messages_truncated"`
+}
+
+// known returns the number; -1 if there is none.
+func (n *number) known() int64 {
+	if n == nil {
+		return -1
+	}
+	return int64(*n)
 }
 
 // readRow reads a row of the answer to a verb. If the row is not as the contract has it, name, code and message are read
@@ -272,9 +289,9 @@ func readRow(v jsontext.Value, s *wire.Secrets) row {
 	for _, l := range in.MirrorLags {
 		r.Lags = append(r.Lags, PartitionLag(l))
 	}
-	for _, t := range listOf(in.PartitionLevelTruncationData) {
+	for _, t := range in.Truncations {
 		r.Truncations = append(r.Truncations, PartitionTruncation{
-			Partition: int(t.PartitionID), OffsetTruncatedTo: t.OffsetTruncatedTo, MessagesTruncated: t.MessagesTruncated,
+			int(min(t.PartitionID.known(), 1<<31-1)), t.OffsetTruncatedTo.known(), t.MessagesTruncated.known(),
 		})
 	}
 	if in.MessagesTruncated != nil {
@@ -282,14 +299,6 @@ func readRow(v jsontext.Value, s *wire.Secrets) row {
 	}
 	r.decide(in.ErrorCode, in.ErrorMessage, s)
 	return r
-}
-
-// listOf returns the list that a nullable member points at.
-func listOf[T any](list *[]T) []T {
-	if list == nil {
-		return nil
-	}
-	return *list
 }
 
 // decide gives the row its outcome. Code and message alone decide: either is set, or null, 0 or "", or absent, or cannot
@@ -421,7 +430,7 @@ func readMirror(v jsontext.Value, link string, s *wire.Secrets) (m Mirror, odd s
 		r := membersOf(v, "mirror_topic_name", "mirror_status", "link_name")
 		in = mirrorRow{NumPartitions: -1, StateTimeMs: -1, MirrorLags: []lag{{-1, -1, -1}}}
 		in.MirrorTopicName = legible(r["mirror_topic_name"])
-		in.MirrorStatus = gen.MirrorTopicStatus(legible(r["mirror_status"]))
+		in.MirrorStatus = gen.MirrorTopicStatus(legible(r["mirror_status"])) //nolint:unconvert // regenerating may change the type
 		in.LinkName = legible(r["link_name"])
 	}
 	switch {
@@ -433,14 +442,15 @@ func readMirror(v jsontext.Value, link string, s *wire.Secrets) (m Mirror, odd s
 		odd = "the row of " + in.MirrorTopicName + " has no status that can be read"
 	}
 	m = Mirror{
-		Topic: in.MirrorTopicName, Source: s.Show(in.SourceTopicName, maxText), Status: Status(s.Show(string(in.MirrorStatus), maxText)),
+		Topic: in.MirrorTopicName, Source: s.Show(in.SourceTopicName, maxText),
+		Status:     Status(s.Show(string(in.MirrorStatus), maxText)), //nolint:unconvert // regenerating may change the type
 		Partitions: int(min(in.NumPartitions, 1<<31-1)),
 	}
 	if ms := in.StateTimeMs; ms > 0 && ms <= lastMillisecond {
 		m.Since = time.UnixMilli(int64(ms)).UTC()
 	}
 	if e := in.MirrorTopicError; e != nil && *e != "NO_ERROR" && *e != "NOT_SET" {
-		m.Error = s.Show(string(*e), maxText)
+		m.Error = s.Show(string(*e), maxText) //nolint:unconvert // regenerating may change the type
 	}
 	for _, l := range in.MirrorLags {
 		m.Lags = append(m.Lags, PartitionLag(l))

@@ -160,6 +160,9 @@ func TestReads_OfAGroup(t *testing.T) {
 		require.Equal(t, c.status, resp.StatusCode)
 		require.Contains(t, body, c.want)
 	}
+	group, err := client(t, p.Local).ConsumerGroup(ctx, "billing")
+	require.NoError(t, err)
+	require.Equal(t, mirror.ConsumerGroup{ID: "billing", State: "STABLE"}, group)
 }
 
 func TestReads_WithoutADate(t *testing.T) {

@@ -260,11 +260,12 @@ func (c *Cluster) SetError(name, code string) {
 // SetReasons gives a mirror topic the reasons why a change of it does not succeed. As long as it has any, its
 // status does not change by itself.
 func (c *Cluster) SetReasons(name string, reasons ...Reason) {
-	c.change(name, func(t *topic) { t.reasons = reasons })
+	c.change(name, func(t *topic) { t.reasons = slices.Clone(reasons) })
 }
 
 // SetPartitions sets how far a topic's partitions are behind.
 func (c *Cluster) SetPartitions(name string, partitions ...Partition) {
+	partitions = slices.Clone(partitions)
 	c.change(name, func(t *topic) { t.change(time.Now(), func(s *state) { s.partitions = partitions }) })
 }
 

@@ -184,9 +184,10 @@ func TestTopic_HasHadItsStatusForDays(t *testing.T) {
 // An empty partition stays at -1, whatever happens to its topic. A partition with data has an offset once its
 // mirror is ACTIVE, on either cluster, until the test takes it away, as a leader change may do.
 func TestPartition_EmptyOrWithData(t *testing.T) {
-	p := mirrortest.NewPair(t, mirrortest.Options{Topics: []mirrortest.Topic{{Name: "a", Partitions: []mirrortest.Partition{
+	partitions := []mirrortest.Partition{
 		{LastSourceFetchOffset: -1}, {Lag: 2, LastSourceFetchOffset: 40}, {LastSourceFetchOffset: 0},
-	}}}})
+	}
+	p := mirrortest.NewPair(t, mirrortest.Options{Topics: []mirrortest.Topic{{Name: "a", Partitions: partitions}}})
 	shows := func(c *mirrortest.Cluster) []lag {
 		rows, _ := listed(t, c, "dr-link")
 		return rows[0].Lags
@@ -203,8 +204,8 @@ func TestPartition_EmptyOrWithData(t *testing.T) {
 	require.Equal(t, []lag{{0, -1}}, shows(p.Remote), "after a leader change")
 }
 
-// A consumer group that is active on the cluster holds up a promote of its topics, and no reversal.
-func TestGroup_HoldsUpAPromote(t *testing.T) {
+// A consumer group that is active on the cluster holds up a promote and a restore of its topics, and no reversal.
+func TestGroup_HoldsUpAPromoteAndARestore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		billing := mirrortest.Group{ID: "billing", State: "STABLE", Topics: []string{"a", "b"}}
 		p := mirrortest.NewPair(t, mirrortest.Options{
@@ -226,7 +227,14 @@ func TestGroup_HoldsUpAPromote(t *testing.T) {
 		require.Equal(t, mirror.StatusStopped, p.Local.Status("a"))
 		rows, _ := listed(t, p.Local, "dr-link")
 		require.Equal(t, time.Now().UnixMilli(), rows[0].Since, "it ended when the group did")
-		_, err = client(t, p.Remote).Validate(ctx, mirror.VerbTruncateAndRestore, p.Link(), mirror.Topics("a"))
-		require.NoError(t, err)
+
+		p.Remote.SetGroup(mirrortest.Group{ID: "audit", State: "STABLE", Topics: []string{"a"}})
+		restore := strings.Replace(path(p.Remote), "reverse-and-pause-mirror", "truncate-and-restore", 1)
+		raw(t, p.Remote, "POST", restore, `{"mirror_topic_names":["a"]}`)
+		time.Sleep(time.Hour)
+		require.Equal(t, mirror.StatusPendingSetupForRestore, p.Remote.Status("a"))
+		p.Remote.SetGroup(mirrortest.Group{ID: "audit", State: "DEAD", Topics: []string{"a"}})
+		time.Sleep(10 * time.Second)
+		require.Equal(t, mirror.StatusActive, p.Remote.Status("a"))
 	})
 }

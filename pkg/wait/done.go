@@ -460,7 +460,7 @@ func (w *waiter) askReasons(ctx context.Context, atEnd bool) {
 	defer cancel()
 	for _, t := range due[:min(len(due), most)] {
 		s := w.sides[t.finding.ask-1]
-		if ctx.Err() != nil || s.Dark || s.quietUntil.After(now) {
+		if ctx.Err() != nil || s.Dark || s.busy || s.quietUntil.After(now) {
 			continue
 		}
 		t.asked = now

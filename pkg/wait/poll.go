@@ -96,7 +96,7 @@ func newPoller(link string, keep []string, interval time.Duration, clients ...*m
 // poll returns the next reading. It asks each cluster whose turn it is. It returns false when ctx has ended, at the
 // given time, and when no side has a look left.
 func (p *poller) poll(ctx context.Context, until time.Time) (reading, bool) {
-	for {
+	for ctx.Err() == nil {
 		now, jitter := time.Now(), 1+0.15*rand.Float64() //nolint:gosec // it spreads out polls
 		wake, idle := until, true
 		for _, s := range p.sides {
@@ -115,7 +115,7 @@ func (p *poller) poll(ctx context.Context, until time.Time) (reading, bool) {
 			}
 		}
 		if idle || !now.Before(until) {
-			return reading{}, false
+			break
 		}
 		timer := time.NewTimer(wake.Sub(now))
 		select {
@@ -126,9 +126,9 @@ func (p *poller) poll(ctx context.Context, until time.Time) (reading, bool) {
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return reading{}, false
 		}
 	}
+	return reading{}, false
 }
 
 func (p *poller) read(ctx context.Context, s *side, now time.Time, jitter float64) {
@@ -196,15 +196,15 @@ func (p *poller) take(r reading) (fresh bool, end error) {
 func (s *side) old(l *mirror.Listing) string {
 	switch {
 	case l.Age > 0:
-		return fmt.Sprintf("no new list: a cache answered (Age %.0f s)", l.Age.Seconds())
+		return fmt.Sprintf("a cache answered (Age %.0f s)", l.Age.Seconds())
 	case l.At.IsZero() && !l.Complete:
-		return "no new list: it has no Date and is not whole"
+		return "it has no Date and is not whole"
 	case l.At.IsZero():
 		return ""
 	case s.dates[l.At]:
-		return "no new list: it has the Date of an earlier one, as from a cache"
+		return "it has the Date of an earlier one, as from a cache"
 	case l.At.Before(s.floor):
-		return "no new list: it is older than the call or than another list"
+		return "it is older than the call or than another list"
 	}
 	return ""
 }

@@ -96,8 +96,8 @@ func run(ctx context.Context, w io.Writer, port int) (err error) {
 func help(pair *mirrortest.Pair) string {
 	var b strings.Builder
 	local, remote := pair.Local.ID, pair.Remote.ID
-	fmt.Fprintf(&b, `Two linked clusters, until you interrupt this program. Set these in another terminal, for clusterlink and
-mirror.ConfigFromEnv:
+	b.WriteString(`Two linked clusters, until you interrupt this program. For clusterlink and mirror.ConfigFromEnv, set
+this in another terminal:
 
 `)
 	tokens := map[string]string{local: "local-token", remote: "remote-token"}

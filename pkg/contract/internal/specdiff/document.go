@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -20,7 +21,10 @@ import (
 	printable "github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
-const maxSpec = 64 << 20 // bytes
+const (
+	maxSpec  = 64 << 20 // bytes
+	jsonType = "application/json"
+)
 
 // fetch reads a document from a file or a URL.
 func fetch(ctx context.Context, spec string) ([]byte, error) {
@@ -64,11 +68,26 @@ func load(text []byte) (*openapi3.T, error) {
 	if !strings.HasPrefix(doc.OpenAPI, "3.") || doc.Paths == nil {
 		return nil, errors.New("it is not an OpenAPI 3 document")
 	}
+	return doc, nil
+}
+
+// normal returns a document with nothing but what its operations use, in the form that is compared.
+func normal(doc *openapi3.T) (*openapi3.T, error) {
+	text, err := json.Marshal(doc)
+	if err == nil {
+		text, err = onlyUsed(text)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the document cannot be written: %s", printable.Line(err.Error(), 512))
+	}
+	if doc, err = load(text); err != nil {
+		return nil, err
+	}
 	plainMediaTypes(doc)
 	above := map[*openapi3.Schema]bool{}
 	if err := doc.WalkSchemas(func(pointer string, s *openapi3.SchemaRef) error {
 		if isPartOfItself(s.Value, above) {
-			return fmt.Errorf("it is not an OpenAPI 3 document: a schema is a part of itself: %s", printable.Line(pointer, 256))
+			return fmt.Errorf("it cannot be compared: a schema is a part of itself: %s", printable.Line(pointer, 256))
 		}
 		return nil
 	}); err != nil {
@@ -78,6 +97,45 @@ func load(text []byte) (*openapi3.T, error) {
 		unwrapNull(s.Value)
 		return nil
 	})
+}
+
+// reference is a reference to a component.
+var reference = regexp.MustCompile(`"#/components/([A-Za-z]+)/([^"/]+)"`)
+
+// onlyUsed leaves out of a document the components that its operations do not use, but for the
+// credentials, which are used by name.
+func onlyUsed(text []byte) ([]byte, error) {
+	var doc map[string]json.RawMessage
+	var components map[string]map[string]json.RawMessage
+	if err := json.Unmarshal(text, &doc); err != nil {
+		return nil, err
+	}
+	if doc["components"] != nil {
+		if err := json.Unmarshal(doc["components"], &components); err != nil {
+			return nil, err
+		}
+	}
+	used := map[string]map[string]json.RawMessage{"securitySchemes": components["securitySchemes"]}
+	var use func(json.RawMessage)
+	use = func(text json.RawMessage) {
+		for _, m := range reference.FindAllSubmatch(text, -1) {
+			kind, name := string(m[1]), string(m[2])
+			if used[kind] == nil {
+				used[kind] = map[string]json.RawMessage{}
+			}
+			if part := components[kind][name]; part != nil && used[kind][name] == nil {
+				used[kind][name] = part
+				use(part)
+			}
+		}
+	}
+	use(doc["paths"])
+	kept, err := json.Marshal(used)
+	if err != nil {
+		return nil, err
+	}
+	doc["components"] = kept
+	return json.Marshal(doc)
 }
 
 // isPartOfItself tells whether a schema can be reached from itself without going through a member or an
@@ -158,7 +216,7 @@ func align(contract, other *openapi3.T) (ours, theirs *openapi3.T, changes []cha
 	theirs = &openapi3.T{
 		OpenAPI: other.OpenAPI, Info: contract.Info, Components: other.Components, Paths: &openapi3.Paths{},
 	}
-	moved := map[string]int{}
+	moved, seen := map[string]int{}, map[*openapi3.Operation]bool{}
 	for _, path := range contract.Paths.Keys() {
 		for method, own := range contract.Paths.Value(path).Operations() {
 			there, op := locate(other, path, method)
@@ -167,6 +225,7 @@ func align(contract, other *openapi3.T) (ours, theirs *openapi3.T, changes []cha
 				changes = append(changes, change{ID: "guard-operation", Text: text, Level: breaks, Path: path})
 				continue
 			}
+			seen[op.operation] = true
 			add(ours, path, method, own, own.Parameters, contract.Security)
 			add(theirs, path, method, op.operation, op.parameters(path, there), other.Security)
 			if op.prefix != "/kafka" {
@@ -182,6 +241,14 @@ func align(contract, other *openapi3.T) (ours, theirs *openapi3.T, changes []cha
 			ID: "guard-prefix", Level: harmless, Path: path,
 			Text: "there, under another prefix: a part of the path is in the server's URL",
 		})
+	}
+	for _, path := range other.Paths.Keys() {
+		for method, op := range other.Paths.Value(path).Operations() {
+			if strings.Contains(path, "/mirrors:") && !seen[op] {
+				text := fmt.Sprintf("the other document has an operation that this one lacks: %s %s", method, path)
+				changes = append(changes, change{ID: "guard-new-operation", Text: text, Level: harmless, Path: path})
+			}
+		}
 	}
 	return ours, theirs, changes
 }

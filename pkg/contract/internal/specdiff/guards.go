@@ -16,12 +16,10 @@ func guards(ours, theirs *openapi3.T) []change {
 	found := map[change]bool{}
 	for _, path := range ours.Paths.Keys() {
 		for method, own := range ours.Paths.Value(path).Operations() {
-			g := guard{path, found}
+			g := guard{path, found, map[[2]*openapi3.Schema]bool{}}
 			op := theirs.Paths.Value(path).GetOperation(method)
-			g.check(op.OperationID == own.OperationID, "guard-operation-id",
-				"the operationId is another, and with it the name of the generated method")
 			g.answers(own, op)
-			g.security(op)
+			g.security(op, theirs.Components.SecuritySchemes)
 			g.parameters(own, op)
 			g.newParameters(own, op)
 			g.bodies(own, op)
@@ -36,6 +34,7 @@ func guards(ours, theirs *openapi3.T) []change {
 type guard struct {
 	path  string
 	found map[change]bool
+	seen  map[[2]*openapi3.Schema]bool // pairs of schemas that were compared within one body
 }
 
 func (g guard) check(ok bool, id, text string) {
@@ -77,17 +76,30 @@ func (g guard) answers(own, op *openapi3.Operation) {
 	}
 }
 
-// security guards the credentials, each of which must do alone. None at all means that none is needed.
-func (g guard) security(op *openapi3.Operation) {
+// security guards the two credentials that the library sends, each of which must do alone, whatever its
+// scheme is called. None at all means that none is needed.
+func (g guard) security(op *openapi3.Operation, schemes openapi3.SecuritySchemes) {
 	if len(*op.Security) == 0 {
 		return
 	}
-	for _, scheme := range []string{"resource-api-key", "external-access-token"} {
+	for _, sent := range []struct {
+		name string
+		fits func(*openapi3.SecurityScheme) bool
+	}{
+		{"an API key as HTTP Basic", func(s *openapi3.SecurityScheme) bool {
+			return s.Type == "http" && strings.EqualFold(s.Scheme, "basic")
+		}},
+		{"a bearer token", func(s *openapi3.SecurityScheme) bool {
+			return s.Type == "http" && strings.EqualFold(s.Scheme, "bearer") || s.Type == "oauth2" || s.Type == "openIdConnect"
+		}},
+	} {
 		ok := slices.ContainsFunc(*op.Security, func(alternative openapi3.SecurityRequirement) bool {
-			_, has := alternative[scheme]
-			return has && len(alternative) == 1
+			for name := range alternative {
+				return len(alternative) == 1 && schemes[name] != nil && sent.fits(schemes[name].Value)
+			}
+			return false
 		})
-		g.check(ok, "guard-security", fmt.Sprintf("the credential %s alone does not do any more", scheme))
+		g.check(ok, "guard-security", sent.name+" alone does not do any more")
 	}
 }
 
@@ -106,7 +118,7 @@ func (g guard) parameters(own, op *openapi3.Operation) {
 		g.check((ref.Value.Schema == nil) == (theirs.Schema == nil), "guard-style",
 			fmt.Sprintf("the parameter `%s` is written as a document", theirs.Name))
 		if ref.Value.Schema != nil && theirs.Schema != nil {
-			g.schema("the parameter `"+theirs.Name+"`", ref.Value.Schema.Value, theirs.Schema.Value, true)
+			g.schema("the parameter `"+theirs.Name+"`", "", ref.Value.Schema.Value, theirs.Schema.Value, true)
 		}
 	}
 }
@@ -117,17 +129,17 @@ func (g guard) newParameters(own, op *openapi3.Operation) {
 	for _, ref := range op.Parameters {
 		p := ref.Value
 		if own.Parameters.GetByInAndName(p.In, p.Name) == nil && p.Schema != nil {
-			g.schema("the parameter `"+p.Name+"`", &openapi3.Schema{}, p.Schema.Value, true)
+			g.schema("the parameter `"+p.Name+"`", "", &openapi3.Schema{}, p.Schema.Value, true)
 		}
 	}
 }
 
 func (g guard) bodies(own, op *openapi3.Operation) {
-	const jsonType = "application/json"
 	pair := func(what string, own, theirs openapi3.Content, request bool) {
 		was, is := own[jsonType], theirs[jsonType]
 		if was != nil && is != nil && was.Schema != nil && is.Schema != nil {
-			g.schema(what, was.Schema.Value, is.Schema.Value, request)
+			clear(g.seen)
+			g.schema(what, "", was.Schema.Value, is.Schema.Value, request)
 		}
 	}
 	if own.RequestBody != nil && op.RequestBody != nil {
@@ -140,8 +152,15 @@ func (g guard) bodies(own, op *openapi3.Operation) {
 	}
 }
 
-// schema guards what a comparison of schemas leaves out, in them and in all that is in both.
-func (g guard) schema(where string, own, theirs *openapi3.Schema, request bool) {
+// schema guards what a comparison of schemas leaves out, in them and in everything that is in both. The
+// member is where they are in what.
+func (g guard) schema(what, member string, own, theirs *openapi3.Schema, request bool) {
+	pair := [2]*openapi3.Schema{own, theirs}
+	if g.seen[pair] || !request && member != "" && !isRead(g.path, strings.TrimSuffix(member[1:], "/items")) {
+		return
+	}
+	g.seen[pair] = true
+	where := what + member
 	g.check(encodingOf(own) == encodingOf(theirs), "guard-encoding",
 		fmt.Sprintf("%s is text in another encoding: %s", where, encodingOf(theirs)))
 	if request {
@@ -149,6 +168,10 @@ func (g guard) schema(where string, own, theirs *openapi3.Schema, request bool) 
 		g.check(same, "guard-default", fmt.Sprintf("a server takes %v where %s is left out", theirs.Default, where))
 	} else {
 		g.check(own.WriteOnly || !theirs.WriteOnly, "guard-write-only", where+" is not answered any more")
+		for _, needed := range neededValues[member[strings.LastIndex(member, "/")+1:]] {
+			g.check(theirs.Enum == nil || slices.Contains(theirs.Enum, any(needed)), "guard-enum",
+				fmt.Sprintf("%s is never %s any more, which the library looks for", where, needed))
+		}
 	}
 	if isClosed(own) && !isClosed(theirs) {
 		g.found[change{
@@ -157,12 +180,12 @@ func (g guard) schema(where string, own, theirs *openapi3.Schema, request bool) 
 		}] = true
 	}
 	if own.Items != nil && theirs.Items != nil {
-		g.schema(where+"/items", own.Items.Value, theirs.Items.Value, request)
+		g.schema(what, member+"/items", own.Items.Value, theirs.Items.Value, request)
 	}
 	known := properties(own)
 	for name, property := range properties(theirs) {
 		if known[name] != nil {
-			g.schema(where+"/"+name, known[name], property, request)
+			g.schema(what, member+"/"+name, known[name], property, request)
 		} else if request {
 			g.check(property.Default == nil, "guard-default",
 				fmt.Sprintf("a server takes %v where %s/%s is left out", property.Default, where, name))

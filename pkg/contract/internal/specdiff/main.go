@@ -1,6 +1,9 @@
 // Specdiff compares another OpenAPI document with the contract and says, in plain words, what it would
-// mean for this library: what is breaking, what is harmless, and what is known already. It looks at
-// the operations of the contract, however many the other document has.
+// mean for the library: what is breaking, what is harmless, and what is known already. It looks at the
+// operations of the contract, and says which verbs for mirror topics the other document has beside them.
+//
+// What the library sends and reads decides, for every operation: its own requests and credentials are
+// held to the other document, and a member of an answer that it does not read is harmless.
 //
 // The last line that it prints says which it was, and so does its exit code: 0 if the documents are
 // the same or their differences harmless, 1 if something is breaking, and 2 if they could not be
@@ -101,6 +104,12 @@ func run(ctx context.Context, w io.Writer, oasdiff []string, spec string) (break
 		return false, err
 	}
 	ours, theirs, changes := align(contract, other)
+	if ours, err = normal(ours); err != nil {
+		return false, err
+	}
+	if theirs, err = normal(theirs); err != nil {
+		return false, err
+	}
 	changes = append(changes, guards(ours, theirs)...)
 	unfit, err := unfitRequests(ctx, theirs)
 	if err != nil {
@@ -111,7 +120,43 @@ func run(ctx context.Context, w io.Writer, oasdiff []string, spec string) (break
 	if err != nil {
 		return false, err
 	}
+	nameValues(reported, theirs)
 	return report(w, append(changes, reported...)), nil
+}
+
+// nameValues adds to each change that restricts a member of an answer to some values what these are.
+func nameValues(changes []change, theirs *openapi3.T) {
+	for i, c := range changes {
+		if c.ID != "response-property-became-enum" {
+			continue
+		}
+		name, values := quoted.FindStringSubmatch(c.Text)[1], []any(nil)
+		for _, op := range theirs.Paths.Value(c.Path).Operations() {
+			for _, response := range op.Responses.Map() {
+				if media := response.Value.Content[jsonType]; media != nil && media.Schema != nil {
+					if s := memberOf(media.Schema.Value, name); s != nil {
+						values = s.Enum
+					}
+				}
+			}
+		}
+		changes[i].Text += fmt.Sprintf(": %v", values)
+	}
+}
+
+// memberOf returns what is at a place in a schema; nil if nothing is.
+func memberOf(s *openapi3.Schema, place string) *openapi3.Schema {
+	for _, part := range strings.Split(place, "/") {
+		switch property := properties(s)[part]; {
+		case property != nil:
+			s = property
+		case part == "items" && s.Items != nil:
+			s = s.Items.Value
+		default:
+			return nil
+		}
+	}
+	return s
 }
 
 // diff has oasdiff compare two documents, both in the newest form of OpenAPI.

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -73,7 +74,7 @@ func textEdits() []edit {
 		{"path renamed", [][2]string{{"/mirrors:reverse-and-pause-mirror:", "/mirrors:reverse-and-pause:"}},
 			breaks, "the operation is gone"},
 		{"operationId changed", [][2]string{{"operationId: update", "operationId: alter"}},
-			breaks, "the operationId is another"},
+			harmless, "replaced with `alter"},
 		{"new required parameter", [][2]string{
 			{"components:\n  parameters:\n",
 				"components:\n  parameters:\n    Force: {name: force, in: query, required: true, schema: {type: boolean}}\n"},
@@ -162,11 +163,11 @@ func textEdits() []edit {
 			"        '409':\n          $ref: '#/components/responses/BadRequest'\n        '429':\n",
 		}}, harmless, "409"},
 		{"no bearer tokens any more", [][2]string{{"        - external-access-token: []\n", ""}},
-			breaks, "external-access-token alone does not do"},
+			breaks, "a bearer token alone does not do"},
 		{"both credentials at once", [][2]string{{
 			"        - resource-api-key: []\n        - external-access-token: []\n",
 			"        - resource-api-key: []\n          external-access-token: []\n",
-		}}, breaks, "resource-api-key alone does not do"},
+		}}, breaks, "an API key as HTTP Basic alone does not do"},
 		{"another credential as well", [][2]string{
 			{"        - external-access-token: []\n", "        - external-access-token: []\n        - cloud-key: []\n"},
 			{"  securitySchemes:\n", "  securitySchemes:\n    cloud-key: {type: http, scheme: basic}\n"},
@@ -189,7 +190,6 @@ func textEdits() []edit {
 const (
 	linkPath  = "/kafka/v3/clusters/{cluster_id}/links/{link_name}"
 	pausePath = linkPath + "/mirrors:reverse-and-pause-mirror"
-	jsonType  = "application/json"
 )
 
 // docEdits are made in the contract as it was loaded.
@@ -254,8 +254,146 @@ func docEdits() []edit {
 	asError := func(d *openapi3.T) *openapi3.ResponseRef { return d.Components.Responses["ServerError"] }
 	null := openapi3.NewSchemaRef("", &openapi3.Schema{Type: &openapi3.Types{"null"}})
 	newest := func(d *openapi3.T) { openapi3conv.Upgrade(d) }
+	restricted := func(schemaName, member string, values ...any) func(*openapi3.T) {
+		return schema(schemaName, func(s *openapi3.Schema) {
+			if member != "" {
+				s = s.AllOf[1].Value.Properties[member].Value
+			}
+			s.Enum = values
+		})
+	}
+	everyStatus := []any{
+		"ACTIVE", "FAILED", "LINK_FAILED", "LINK_PAUSED", "PAUSED", "PENDING_STOPPED", "SOURCE_UNAVAILABLE", "STOPPED",
+		"PENDING_MIRROR", "PENDING_SYNCHRONIZE", "PENDING_SETUP_FOR_RESTORE", "PENDING_RESTORE",
+	}
+	without := func(schemaName string, members ...string) func(*openapi3.T) {
+		return schema(schemaName, func(s *openapi3.Schema) {
+			own := s.AllOf[1].Value
+			for _, name := range members {
+				delete(own.Properties, name)
+			}
+			own.Required = slices.DeleteFunc(own.Required, func(name string) bool { return slices.Contains(members, name) })
+		})
+	}
+	ofType := func(schemaName, member, name string) func(*openapi3.T) {
+		return schema(schemaName, func(s *openapi3.Schema) {
+			s.AllOf[1].Value.Properties[member].Value = &openapi3.Schema{Type: &openapi3.Types{name}}
+		})
+	}
+	rename := func(name, as string) func(*openapi3.T) {
+		return func(d *openapi3.T) {
+			d.Components.Schemas[as] = d.Components.Schemas[name]
+			delete(d.Components.Schemas, name)
+			for _, response := range d.Components.Responses {
+				for _, media := range response.Value.Content {
+					if media.Schema.Ref == "#/components/schemas/"+name {
+						media.Schema.Ref = "#/components/schemas/" + as
+					}
+				}
+			}
+			_ = d.WalkSchemas(func(_ string, s *openapi3.SchemaRef) error {
+				if s.Ref == "#/components/schemas/"+name {
+					s.Ref = "#/components/schemas/" + as
+				}
+				return nil
+			})
+		}
+	}
+	scheme := func(name string, s *openapi3.SecurityScheme) func(*openapi3.T) {
+		return func(d *openapi3.T) { d.Components.SecuritySchemes[name].Value = s }
+	}
+	circular := func(name string) func(*openapi3.T) {
+		return func(d *openapi3.T) {
+			s := openapi3.NewSchema()
+			s.AllOf = openapi3.SchemaRefs{openapi3.NewSchemaRef("#/components/schemas/"+name, s)}
+			d.Components.Schemas[name] = openapi3.NewSchemaRef("", s)
+		}
+	}
+	operation := func(path string) func(*openapi3.T) {
+		return func(d *openapi3.T) { d.Paths.Set(path, &openapi3.PathItem{Post: d.Paths.Value(pausePath).Post}) }
+	}
 	const breaks, harmless = isBreaking, isHarmless
 	return []edit{
+		// What the library reads.
+		{"the statuses that there are", nil, restricted("MirrorTopicStatus", "", everyStatus...), harmless, "3 known"},
+		{"one status more", nil, restricted("MirrorTopicStatus", "", append(everyStatus[:12:12], "NEW")...),
+			harmless, "PENDING_RESTORE NEW]"},
+		{"no STOPPED", nil, restricted("MirrorTopicStatus", "", "ACTIVE", "PAUSED"), breaks,
+			"mirror_status is never STOPPED any more"},
+		{"statuses in small letters", nil, restricted("MirrorTopicStatus", "", "active", "paused", "stopped"), breaks,
+			"mirror_status is never ACTIVE any more"},
+		{"no ACTIVE link", nil, restricted("ListLinksResponseData", "link_state", "UP", "DOWN"), breaks,
+			"link_state is never ACTIVE any more"},
+		{"categories of links", nil, schema("LinkCategory", func(s *openapi3.Schema) {
+			s.Properties["state_category"].Value.Enum = []any{"GOOD", "BAD"}
+		}), harmless, "[GOOD BAD]"},
+		{"three members of a config are gone", nil,
+			without("ListLinkConfigsResponseData", "is_default", "is_read_only", "is_sensitive"),
+			harmless, "`data/items/is_sensitive`"},
+		{"the value of a config is gone", nil, without("ListLinkConfigsResponseData", "value"), breaks, "`data/items/value`"},
+		{"a member of a config has another type", nil, ofType("ListLinkConfigsResponseData", "is_default", "string"),
+			harmless, "the library does not read it"},
+		{"the topics of a link are gone", nil, without("ListLinksResponseData", "topic_names"), harmless, "`topic_names`"},
+		{"the topics of a link have another type", nil, ofType("ListLinksResponseData", "topic_names", "integer"),
+			breaks, "`topic_names`"},
+		{"the id of a link is gone", nil, without("ListLinksResponseData", "cluster_link_id"), breaks, "`cluster_link_id`"},
+		{"the status of a mirror is gone", nil, without("ListMirrorTopicsResponseData", "mirror_status"), breaks,
+			"`data/items/mirror_status`"},
+		{"a kind in base64", nil, schema("Resource", func(s *openapi3.Schema) { s.Properties["kind"].Value.Format = "byte" }),
+			harmless, ""},
+
+		// Names and widths.
+		{"a row of another name", nil, rename("AlterMirrorStatusResponseData", "MirrorOutcome"), harmless, "0 breaking, 0 harmless"},
+		{"an error of another name", nil, rename("Error", "Failure"), harmless, "0 breaking, 0 harmless"},
+		{"an error code of 32 bits", nil, row("error_code", func(s *openapi3.Schema) { s.Format = "int32" }), harmless, "0 breaking"},
+		{"a partition of 64 bits", nil, schema("MirrorLag", func(s *openapi3.Schema) {
+			s.Properties["partition"].Value.Format = "int64"
+		}), harmless, "0 breaking"},
+		{"labels of a row", nil, schema("AlterMirrorStatusResponseData", func(s *openapi3.Schema) {
+			s.AllOf[1].Value.WithProperty("labels", openapi3.NewObjectSchema().WithAnyAdditionalProperties())
+		}), harmless, "`data/items/labels`"},
+		{"lags that are there once", nil, schema("MirrorLags", func(s *openapi3.Schema) { s.UniqueItems = true }), harmless, "0 breaking"},
+
+		// Verbs that are new.
+		{"a new verb", nil, operation(linkPath + "/mirrors:rewind"), harmless,
+			"the other document has an operation that this one lacks: POST " + linkPath + "/mirrors:rewind"},
+		{"a new verb that reads", nil, func(d *openapi3.T) {
+			d.Paths.Set(linkPath+"/mirrors:summary", &openapi3.PathItem{Get: d.Paths.Value(linkPath).Get})
+		}, harmless, "this one lacks: GET " + linkPath + "/mirrors:summary"},
+
+		// Schemas that are parts of themselves.
+		{"a circular schema that nothing uses", nil, circular("Unused"), harmless, "0 breaking, 0 harmless"},
+		{"a circular schema that another operation uses", nil, func(d *openapi3.T) {
+			circular("Elsewhere")(d)
+			d.AddOperation("/kafka/v3/x", "GET", &openapi3.Operation{Responses: openapi3.NewResponses(openapi3.WithStatus(
+				200, &openapi3.ResponseRef{Value: openapi3.NewResponse().WithDescription("x").WithContent(
+					openapi3.NewContentWithJSONSchemaRef(
+						openapi3.NewSchemaRef("#/components/schemas/Elsewhere", d.Components.Schemas["Elsewhere"].Value),
+					),
+				)},
+			))})
+		}, harmless, "0 breaking, 0 harmless"},
+
+		// Credentials.
+		{"a bearer token in place of OAuth", nil, scheme("external-access-token", openapi3.NewSecurityScheme().
+			WithType("http").WithScheme("bearer")), harmless, "0 breaking"},
+		{"OpenID Connect in place of OAuth", nil, scheme("external-access-token", openapi3.NewOIDCSecurityScheme(
+			"https://x.example",
+		)), harmless, "0 breaking"},
+		{"an API key in a header of its own", nil, scheme("resource-api-key", openapi3.NewSecurityScheme().
+			WithType("apiKey").WithIn("header").WithName("X-Key")), breaks, "an API key as HTTP Basic alone does not do"},
+		{"credentials of other names", nil, func(d *openapi3.T) {
+			schemes := d.Components.SecuritySchemes
+			schemes["key"], schemes["token"] = schemes["resource-api-key"], schemes["external-access-token"]
+			delete(schemes, "resource-api-key")
+			delete(schemes, "external-access-token")
+			for _, path := range d.Paths.Keys() {
+				for _, op := range d.Paths.Value(path).Operations() {
+					op.Security = &openapi3.SecurityRequirements{{"key": {}}, {"token": {}}}
+				}
+			}
+		}, harmless, "0 breaking"},
+
 		// What a server takes where nothing is given.
 		{"validate_only true by default", nil, parameter("ValidateOnly", func(p *openapi3.Parameter) {
 			p.Schema.Value.Default = true
@@ -318,6 +456,8 @@ func docEdits() []edit {
 		{"a name in the path as Kafka allows it", nil, parameter("MirrorTopicName", func(p *openapi3.Parameter) {
 			p.Schema = openapi3.NewSchemaRef("", openapi3.NewStringSchema().WithMaxLength(249).WithPattern("^[a-zA-Z0-9._-]+$"))
 		}), harmless, ""},
+		{"one name at least", nil, names(func(s *openapi3.Schema) { s.MinItems = 1 }), harmless, "the requests of the library were tried"},
+		{"one member at least", nil, request(func(s *openapi3.Schema) { s.MinProps = 1 }), harmless, "0 breaking"},
 		{"two names at least", nil, names(func(s *openapi3.Schema) { s.MinItems = 2 }), breaks, "a request of the library"},
 		{
 			"100 names at most", nil, names(func(s *openapi3.Schema) { s.WithMaxItems(100) }), breaks,
@@ -577,7 +717,7 @@ func TestSpecdiff_PartsOfParts(t *testing.T) {
 // testdata.
 func TestSpecdiff_History(t *testing.T) {
 	for file, want := range map[string]string{
-		"2024-09-11.yaml": "3 breaking, 0 harmless, 0 known", "before.yaml": "2 breaking, 0 harmless, 0 known",
+		"2024-09-11.yaml": "3 breaking, ", "before.yaml": "2 breaking, ",
 	} {
 		extract, err := openapi3.NewLoader().LoadFromFile(filepath.Join("testdata", file))
 		require.NoError(t, err)
@@ -638,8 +778,10 @@ func TestSpecdiff_WhatCannotBeCompared(t *testing.T) {
 		},
 		"no paths":             {written(t, "openapi: 3.0.0\ninfo: {title: x, version: '1'}\n"), exitNotCompared, no},
 		"parts in other files": {written(t, external), exitNotCompared, no},
-		"a schema that is a part of itself": {written(t, "openapi: 3.0.0\ninfo: {title: x, version: '1'}\npaths: {}\n"+
-			"components: {schemas: {A: {allOf: [{$ref: '#/components/schemas/A'}]}}}\n"), exitNotCompared, "part of itself"},
+		"a schema that is a part of itself": {written(t, edit{change: func(d *openapi3.T) {
+			row := d.Components.Schemas["MirrorLag"]
+			row.Value.AllOf = openapi3.SchemaRefs{openapi3.NewSchemaRef("#/components/schemas/MirrorLag", row.Value)}
+		}}.apply(t)), exitNotCompared, "part of itself"},
 		"no operation of ours": {
 			written(t, "openapi: 3.0.0\ninfo: {title: x, version: '1'}\npaths: {}\n"), exitBreaking, "is gone",
 		},

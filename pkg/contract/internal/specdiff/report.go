@@ -49,16 +49,3 @@ func report(w io.Writer, changes []change) (breaking bool) {
 	_, _ = io.WriteString(w, b.String()) // the exit code says it too
 	return counts["BREAKING"] > 0
 }
-
-// verdictOf says what a change means for this library. A known difference is looked up first.
-func verdictOf(c change) (verdict, reason string) {
-	for _, d := range known() {
-		if d.id == c.ID && strings.Contains(c.Text, d.text) {
-			return "known", ": " + d.reason
-		}
-	}
-	if c.Level > harmless {
-		return "BREAKING", ""
-	}
-	return "harmless", ""
-}

@@ -26,6 +26,12 @@ type sent struct {
 	parameters map[string]string
 }
 
+// verbs are those of the library.
+var verbs = []mirror.Verb{
+	mirror.VerbReverseAndPause, mirror.VerbReverseAndStart, mirror.VerbPromote, mirror.VerbFailover,
+	mirror.VerbPause, mirror.VerbResume, mirror.VerbTruncateAndRestore,
+}
+
 // libraryRequests returns what the library sends: each verb, dry and real, by name and by pattern, and
 // each read.
 func libraryRequests(ctx context.Context) ([]sent, error) {
@@ -36,22 +42,19 @@ func libraryRequests(ctx context.Context) ([]sent, error) {
 	errRecorded := errors.New("recorded, and not sent")
 	client, err := mirror.NewClient(mirror.Config{
 		Endpoint: "https://rest.example", ClusterID: cluster, Credential: mirror.APIKey("key", "secret"), RetryFor: -1,
-		Middleware: func(http.RoundTripper) http.RoundTripper {
-			return record(func(r *http.Request) error {
-				s := sent{request: r, path: path, parameters: map[string]string{"cluster_id": cluster, "link_name": link}}
-				if strings.HasSuffix(path, "}") {
-					s.parameters["mirror_topic_name"] = topic
+		Transport: record(func(r *http.Request) error {
+			s := sent{request: r, path: path, parameters: map[string]string{
+				"cluster_id": cluster, "link_name": link, "mirror_topic_name": topic, "consumer_group_id": topic,
+			}}
+			if r.Body != nil {
+				var err error
+				if s.body, err = io.ReadAll(r.Body); err != nil {
+					return err
 				}
-				if r.Body != nil {
-					var err error
-					if s.body, err = io.ReadAll(r.Body); err != nil {
-						return err
-					}
-				}
-				all = append(all, s)
-				return errRecorded
-			})
-		},
+			}
+			all = append(all, s)
+			return errRecorded
+		}),
 	})
 	if err != nil {
 		return nil, err
@@ -61,8 +64,9 @@ func libraryRequests(ctx context.Context) ([]sent, error) {
 		many[i] = fmt.Sprintf("%s%0*d", topic[:len(topic)-3], 3, i)
 	}
 	many[0] = "t"
-	const base = "/kafka/v3/clusters/{cluster_id}/links/{link_name}"
-	for _, verb := range mirror.Verbs() {
+	const ofCluster = "/kafka/v3/clusters/{cluster_id}"
+	const base = ofCluster + "/links/{link_name}"
+	for _, verb := range verbs {
 		path = base + "/mirrors:" + string(verb)
 		for _, selection := range []mirror.Selection{mirror.Topics(topic), mirror.Topics(many...), mirror.All()} {
 			if _, err := client.Validate(ctx, verb, link, selection); !errors.Is(err, errRecorded) {
@@ -82,6 +86,10 @@ func libraryRequests(ctx context.Context) ([]sent, error) {
 		{base + "/mirrors", func() error { _, err := client.Mirrors(ctx, link); return err }},
 		{base + "/mirrors/{mirror_topic_name}", func() error { _, err := client.Mirror(ctx, link, topic); return err }},
 		{base, func() error { _, err := client.Link(ctx, link); return err }},
+		{ofCluster + "/consumer-groups/{consumer_group_id}", func() error {
+			_, err := client.ConsumerGroup(ctx, topic)
+			return err
+		}},
 	} {
 		path = read.path
 		if err := read.do(); !errors.Is(err, errRecorded) {

@@ -114,7 +114,7 @@ func (s *Sender) attempt(caller context.Context, q *Request, refused http.Header
 		fallthrough
 	case err != nil:
 		body.seal()
-		e.fail(NotDone, caller, ctx, "nothing was sent", err)
+		e.fail(caller, ctx, NotDone, "nothing was sent", err)
 		return e, written, false
 	case refused != nil && maps.EqualFunc(refused, written, slices.Equal):
 		return e, written, true
@@ -131,11 +131,11 @@ func (s *Sender) attempt(caller context.Context, q *Request, refused http.Header
 		err = q.Secrets.foreign(err)
 		switch {
 		case !taken:
-			e.fail(NotDone, caller, ctx, "the request was not sent", err)
+			e.fail(caller, ctx, NotDone, "the request was not sent", err)
 		case q.Safe:
-			e.fail(Nothing, caller, ctx, "no response came", err)
+			e.fail(caller, ctx, Nothing, "no response came", err)
 		default:
-			e.fail(Nothing, caller, ctx, "the request may have been carried out, and no response came", err)
+			e.fail(caller, ctx, Nothing, "the request may have been carried out, and no response came", err)
 		}
 		return e, written, false
 	}
@@ -244,14 +244,14 @@ func (e *Evidence) respond(caller, ctx context.Context, q *Request, resp *http.R
 		err = fmt.Errorf("it is longer than %d bytes", tooLong.Limit)
 	}
 	if err != nil {
-		e.fail(Nothing, caller, ctx, "the answer could not be read to its end", q.Secrets.foreign(err))
+		e.fail(caller, ctx, Nothing, "the answer could not be read to its end", q.Secrets.foreign(err))
 		return
 	}
 	e.Proof = Answered
 }
 
 // fail notes that an attempt ended without an answer, and why.
-func (e *Evidence) fail(p Proof, caller, ctx context.Context, where string, err error) {
+func (e *Evidence) fail(caller, ctx context.Context, p Proof, where string, err error) {
 	e.Proof = p
 	switch {
 	case caller.Err() != nil && ctx.Err() != nil: // the caller's context ended it

@@ -9,11 +9,11 @@ import (
 type Proof uint8
 
 const (
-	// Nothing: the work may have been done.
+	// Nothing is proved: the work may have been done.
 	Nothing Proof = iota
-	// NotDone: the server did not do any of it.
+	// NotDone says that the server did not do any of it.
 	NotDone
-	// Answered: the response was an answer, read to its end. The answer says what was done.
+	// Answered says that the response was an answer, read to its end. The answer says what was done.
 	Answered
 )
 

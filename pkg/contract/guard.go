@@ -1,0 +1,125 @@
+package contract
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/seed25095279/clusterlink-go/pkg/internal/loopback"
+	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
+	"github.com/seed25095279/clusterlink-go/pkg/mirror"
+)
+
+// guard sends nothing beyond loopback but reads and dry runs, and what is allowed.
+type guard struct {
+	results   *results
+	transport *Transport
+	options   Options
+	allowed   []allowance
+}
+
+// allowance is a verb that may be sent to a link.
+type allowance struct {
+	verb            mirror.Verb
+	clusterID, link string
+}
+
+func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
+	if reason := g.refuses(r); reason != "" {
+		url := cmp.Or(r.URL, &url.URL{})
+		err := fmt.Errorf("contract: refused to send %s %s to %s: %s", text.Line(methodOf(r), 32),
+			text.Quote(url.Path), text.Quote(url.Host), reason)
+		g.results.fail(err.Error())
+		if r.Body != nil {
+			_ = r.Body.Close() // as a RoundTripper does
+		}
+		return nil, err
+	}
+	return g.transport.RoundTrip(r)
+}
+
+// otherPath is the form of headers that name the path which some servers take for the request's.
+var otherPath = regexp.MustCompile(`(?i)^x[-_](original|rewrite|forwarded|replaced)[-_](url|uri|path)$`)
+
+// refuses says why a request must not be sent; "" if it may. A request may be understood in more than
+// one way, for example by a server that knows method override headers. Then it must be harmless in
+// each of them.
+func (g *guard) refuses(r *http.Request) string {
+	switch {
+	case r.URL == nil:
+		return "it has no URL"
+	case r.URL.Opaque != "":
+		return "its URL is opaque, so that what is sent is not its path and query"
+	case onLoopback(r):
+		return ""
+	}
+	query, err := parseQuery(r.URL)
+	if err != nil {
+		return "its query has a part that servers read differently"
+	}
+	methods := []string{methodOf(r)}
+	for _, fields := range []map[string][]string{r.Header, query} {
+		for name, values := range fields {
+			if otherPath.MatchString(name) {
+				return "a header or a parameter names another path"
+			}
+			if strings.Contains(strings.ToLower(name), "method") {
+				methods = append(methods, values...)
+			}
+		}
+	}
+	if !slices.ContainsFunc(methods, func(m string) bool { return m != http.MethodGet && m != http.MethodHead }) {
+		return ""
+	}
+	for _, m := range methods {
+		if m != http.MethodGet && m != http.MethodHead && m != http.MethodPost {
+			return "its host or Host header is not loopback, and it is neither a read nor a dry run"
+		}
+	}
+	route, parameters, found, _ := find(g.transport.routes, r.URL)
+	if !found || route.item.Post == nil {
+		return "its host or Host header is not loopback, and the contract has no such request"
+	}
+	asked := allowance{mirror.Verb(route.verb()), parameters["cluster_id"], parameters["link_name"]}
+	if isDryRun(query) && route.item.Post.Parameters.GetByInAndName("query", "validate_only") != nil ||
+		slices.Contains(g.allowed, asked) {
+		return ""
+	}
+	return fmt.Sprintf("it is not a dry run, its host or Host header is not loopback, and no AllowVerb names the verb %s "+
+		"for the cluster %s and the link %s", text.Quote(string(asked.verb)), text.Quote(asked.clusterID), text.Quote(asked.link))
+}
+
+// isDryRun tells whether every server takes the query for that of a dry run: it has one validate_only,
+// in any case, and that is true.
+func isDryRun(query url.Values) bool {
+	n := 0
+	for name, values := range query {
+		if strings.EqualFold(name, "validate_only") {
+			n += len(values)
+		}
+	}
+	return n == 1 && query.Get("validate_only") == "true"
+}
+
+// onLoopback tells whether a request is for this machine: where it goes, and what it says about it.
+func onLoopback(r *http.Request) bool {
+	hosts := []string{r.URL.Host}
+	if r.Host != "" {
+		hosts = append(hosts, r.Host)
+	}
+	for name, values := range r.Header {
+		if strings.EqualFold(name, "Host") && name != "Host" { // net/http sends this one as it is
+			hosts = append(hosts, values...)
+		}
+	}
+	return !slices.ContainsFunc(hosts, func(host string) bool {
+		return !loopback.Is((&url.URL{Host: host}).Hostname())
+	})
+}
+
+// methodOf returns the method that is sent.
+func methodOf(r *http.Request) string { return cmp.Or(r.Method, http.MethodGet) }

@@ -1,0 +1,608 @@
+package wait_test
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed25095279/clusterlink-go/pkg/mirror"
+	"github.com/seed25095279/clusterlink-go/pkg/mirrortest"
+	"github.com/seed25095279/clusterlink-go/pkg/wait"
+)
+
+// situation is what the clusters show after a call, and what Done makes of it.
+type situation struct {
+	name string
+	verb mirror.Verb // reverse-and-pause-mirror by default
+	// this and other are what the two clusters show of the topic a: states, each with the time after the call from which
+	// the cluster shows it: "ACTIVE- 20s:PENDING_STOPPED+ 40s:STOPPED+". A state has a mark: + for one that began when it
+	// is first shown, - for one that began half an hour before the call, ? for one without a time, <n> for n seconds
+	// before the call. "none" is not listed. After a slash stand lag and offset of the partitions: "ACTIVE-/0:100,0:-1".
+	this, other string
+	more        map[string][2]string // other topics
+	outcome     mirror.Outcome       // of all topics; Failed is a refusal because the mirror has stopped already
+	options     mirrortest.Options
+	noDate      bool // the answer to the call had no Date
+	set         func(*env)
+
+	stage string // of a
+	err   string // see kind
+	lists string // how many lists of each cluster, such as 1 or 6-8; "" is any number
+	notes []string
+	check func(*env)
+}
+
+// env is what a situation runs in.
+type env struct {
+	*testing.T
+	pair     *mirrortest.Pair
+	called   time.Time
+	report   *mirror.Report
+	o        wait.Options
+	deadline time.Duration // of the context, after the call; 0 is none
+	polls    []*wait.Progress
+	p        *wait.Progress
+	err      error
+	took     time.Duration
+}
+
+const (
+	reverse, start, promote = mirror.VerbReverseAndPause, mirror.VerbReverseAndStart, mirror.VerbPromote
+	failover, pause, resume = mirror.VerbFailover, mirror.VerbPause, mirror.VerbResume
+	restore                 = mirror.VerbTruncateAndRestore
+)
+
+func client(t testing.TB, c mirror.Config) *mirror.Client {
+	t.Helper()
+	made, err := mirror.NewClient(c)
+	require.NoError(t, err)
+	return made
+}
+
+// shown is the row that a script shows now; nil for none.
+func (e *env) shown(topic, script string, clock time.Duration) *mirrortest.Mirror {
+	now := time.Now()
+	var row *mirrortest.Mirror
+	for _, state := range strings.Fields(script) {
+		from := e.called
+		if after, rest, _ := strings.Cut(state, ":"); state[0] >= '0' && state[0] <= '9' {
+			wait, err := time.ParseDuration(after)
+			require.NoError(e, err)
+			from, state = from.Add(wait), rest
+		}
+		if from.After(now) {
+			break
+		}
+		if state == "none" {
+			row = nil
+			continue
+		}
+		state, lag, _ := strings.Cut(state, "/")
+		i := strings.IndexAny(state, "+-?<")
+		m := mirrortest.Mirror{Link: e.pair.Link(), Topic: topic, Source: topic, Status: mirror.Status(state[:i])}
+		for _, partition := range strings.Split(cmp.Or(lag, "0:7"), ",") {
+			lag, offset, _ := strings.Cut(partition, ":")
+			var p mirrortest.Partition
+			p.Lag, _ = strconv.ParseInt(lag, 10, 64)
+			p.LastSourceFetchOffset, _ = strconv.ParseInt(cmp.Or(offset, "7"), 10, 64)
+			m.Partitions = append(m.Partitions, p)
+		}
+		switch mark := state[i:]; mark[0] {
+		case '+':
+			m.Since = from.Add(time.Second + clock)
+		case '-':
+			m.Since = from.Add(clock - 30*time.Minute)
+		case '<':
+			seconds, err := strconv.Atoi(strings.Trim(mark, "<>"))
+			require.NoError(e, err)
+			m.Since = e.called.Add(clock - time.Duration(seconds)*time.Second)
+		}
+		row = &m
+	}
+	return row
+}
+
+func (s situation) run(t *testing.T) {
+	if s.verb == "" {
+		s.verb = reverse
+	}
+	s.options.InMemory = true
+	s.options.Topics = append(s.options.Topics, mirrortest.Topic{Name: "a"})
+	topics := map[string][2]string{"a": {s.this, s.other}}
+	names := []string{"a"}
+	for _, name := range []string{"b", "c"} {
+		if scripts, there := s.more[name]; there {
+			topics[name], names = scripts, append(names, name)
+			s.options.Topics = append(s.options.Topics, mirrortest.Topic{Name: name})
+		}
+	}
+	e := &env{T: t, pair: mirrortest.NewPair(t, s.options)}
+	time.Sleep(time.Hour)
+	e.called = time.Now()
+	e.o.This, e.o.Other = client(t, e.pair.Local.Config()), client(t, e.pair.Remote.Config())
+	e.report = report(s.verb, e.pair, s.outcome, e.called, names...)
+	if !s.noDate {
+		e.report.Attempts[0].Date = e.called.Add(s.options.Clocks[0])
+	}
+	for i, c := range []*mirrortest.Cluster{e.pair.Local, e.pair.Remote} {
+		c.OnList(func([]mirrortest.Mirror) (rows []mirrortest.Mirror) {
+			for _, name := range names {
+				if m := e.shown(name, topics[name][i], s.options.Clocks[i]); m != nil {
+					rows = append(rows, *m)
+				}
+			}
+			return rows
+		})
+	}
+	e.o.OnPoll = func(_ context.Context, p *wait.Progress) error {
+		e.polls = append(e.polls, p)
+		return nil
+	}
+	if s.set != nil {
+		s.set(e)
+	}
+	ctx := t.Context()
+	if e.deadline != 0 {
+		bounded, cancel := context.WithTimeoutCause(ctx, e.deadline, errStop)
+		defer cancel()
+		ctx = bounded
+	}
+	began := time.Now()
+	e.p, e.err = wait.Done(ctx, e.report, e.o)
+	e.took = time.Since(began)
+	lists := []int{}
+	for _, c := range e.p.Clusters {
+		lists = append(lists, c.Asked)
+	}
+	a, _ := e.p.Topic("a")
+	line(s.name, a.Stage.String(), kind(e.err), lists, e.took)
+
+	require.Equal(t, s.stage, a.Stage.String(), "%v\n%v", e.err, a)
+	require.Equal(t, s.err, kind(e.err), "%v", e.err)
+	requireLists(t, s.lists, lists)
+	for _, note := range s.notes {
+		require.Contains(t, strings.Join(a.Notes, "; "), note)
+	}
+	requireHonest(t, e)
+	if s.check != nil {
+		s.check(e)
+	}
+}
+
+// report is what a call gives that ended so for all topics.
+func report(v mirror.Verb, pair *mirrortest.Pair, o mirror.Outcome, at time.Time, names ...string) *mirror.Report {
+	r := mirror.UnknownReport(mirror.Batch{ClusterID: pair.Local.ID, Link: pair.Link(), Verb: v, Run: "run-1", Topics: names}, at)
+	for i := range r.Results {
+		res := &r.Results[i]
+		if res.Outcome = o; o != mirror.Unknown {
+			res.Sends[0].Unknown, res.Why = false, ""
+		}
+		if o == mirror.Failed {
+			res.Code, res.Message = 400, fmt.Sprintf("Topic '%s' has already stopped its mirror from '%s'", res.Topic, pair.Link())
+		}
+	}
+	return r
+}
+
+// kind names what ended a wait.
+func kind(err error) string {
+	var api *mirror.APIError
+	switch {
+	case err == nil:
+		return "nil"
+	case errors.Is(err, wait.ErrStalled):
+		return "stalled"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "context"
+	case errors.Is(err, errStop):
+		return "OnPoll"
+	case strings.Contains(err.Error(), "what is left is blocked"):
+		return "blocked"
+	case strings.Contains(err.Error(), "what is left shows no sign"):
+		return "no sign"
+	case errors.As(err, &api):
+		return fmt.Sprintf("HTTP %d", api.Status)
+	case errors.Is(err, mirror.ErrInvalidArgument):
+		return "invalid"
+	}
+	return "other"
+}
+
+var errStop = errors.New("stop")
+
+func requireLists(t testing.TB, want string, got []int) {
+	t.Helper()
+	low, high, ranged := strings.Cut(want, "-")
+	if want == "" {
+		return
+	}
+	least, err := strconv.Atoi(low)
+	require.NoError(t, err)
+	most := least
+	if ranged {
+		most, err = strconv.Atoi(high)
+		require.NoError(t, err)
+	}
+	for _, n := range got {
+		require.GreaterOrEqual(t, n, least, "lists %v", got)
+		require.LessOrEqual(t, n, most, "lists %v", got)
+	}
+}
+
+// requireHonest holds every progress to what none must claim.
+func requireHonest(t testing.TB, e *env) {
+	t.Helper()
+	require.Equal(t, e.err, e.p.Err())
+	require.Equal(t, e.err == nil, e.p.Done && e.p.Report().Err() == nil)
+	if e.err != nil {
+		require.NotContains(t, e.err.Error(), "\n")
+	}
+	for _, p := range append(e.polls, e.p) {
+		var b strings.Builder
+		require.NoError(t, p.Table(&b))
+		require.NotRegexp(t, `\b(here|there)\b`, b.String())
+		require.NotContains(t, b.String(), "our ")
+		done := map[string]bool{}
+		for _, one := range p.Waited {
+			done[one.Topic] = one.Stage == wait.StageDone
+		}
+		for i, res := range p.Report().Results {
+			if res.Outcome != e.report.Results[i].Outcome {
+				require.True(t, done[res.Topic], "settled, and not done")
+			}
+		}
+	}
+}
+
+// line prints a line of the table of situations with -v.
+func line(name, stage, err string, lists []int, took time.Duration) {
+	if testing.Verbose() {
+		fmt.Printf("%-84.84s %-11s %-8s lists %-9s in %v\n", name, stage, err, fmt.Sprint(lists), took.Round(time.Second))
+	}
+}
+
+func runAll(t *testing.T, all []situation) {
+	names := map[string]bool{}
+	for _, s := range all {
+		require.False(t, names[s.name], "two situations are called %q", s.name)
+		names[s.name] = true
+		t.Run(s.name, func(t *testing.T) { synctest.Test(t, s.run) })
+	}
+	if testing.Verbose() {
+		fmt.Printf("%d situations\n", len(all))
+	}
+}
+
+// What two clusters can show and go on showing, for each verb.
+func TestDone_WhatTheClustersShow(t *testing.T) {
+	var all []situation
+	for _, p := range []struct {
+		verb        mirror.Verb
+		this, other string
+		stage       string
+		note        string
+	}{
+		// The goal, on both clusters.
+		{reverse, "STOPPED+", "PAUSED+", "done", ""},
+		{reverse, "STOPPED?", "PAUSED?", "done 30s", "how long it has been STOPPED on lkc-local is not known"},
+		{reverse, "STOPPED-", "PAUSED-", "done 30s", "it was PAUSED on lkc-remote before this call"},
+		{reverse, "STOPPED-", "PAUSED+", "done 30s", "it was STOPPED on lkc-local before this call"},
+		{reverse, "STOPPED+", "PAUSED-", "done 30s", "it was PAUSED on lkc-remote before this call"},
+		{reverse, "STOPPED<9>", "PAUSED<9>", "done", ""},
+		{reverse, "STOPPED<12>", "PAUSED+", "done 30s", "before this call"},
+		{reverse, "STOPPED+", "ACTIVE+", "done", "already resumed on lkc-remote"},
+		{reverse, "STOPPED+", "ACTIVE-", "done 30s", "already resumed on lkc-remote"},
+		{start, "STOPPED+", "ACTIVE+", "done", ""},
+		{start, "STOPPED-", "ACTIVE+", "done 30s", "before this call"},
+		{start, "STOPPED?", "ACTIVE+", "done 30s", "is not known"},
+		{promote, "STOPPED+", "", "done", ""},
+		{promote, "STOPPED-", "", "done 30s", "it was STOPPED on lkc-local before this call"},
+		{promote, "STOPPED?", "", "done 30s", "is not known"},
+		{failover, "STOPPED+", "", "done", ""},
+		{failover, "STOPPED-", "", "done 30s", "before this call"},
+		{pause, "PAUSED+", "", "done", ""},
+		{pause, "PAUSED-", "", "done 30s", "it was PAUSED on lkc-local before this call"},
+		{resume, "ACTIVE+", "", "done", ""},
+		{resume, "ACTIVE-", "", "done 30s", "before this call"},
+		{restore, "ACTIVE+", "", "done", ""},
+		{restore, "ACTIVE?", "", "done 30s", "is not known"},
+		// Something moves.
+		{reverse, "PENDING_STOPPED+", "none", "in progress", ""},
+		{reverse, "PENDING_STOPPED+", "PENDING_MIRROR+", "in progress", ""},
+		{reverse, "STOPPED+", "PENDING_MIRROR+", "in progress", ""},
+		{reverse, "ACTIVE-", "PENDING_MIRROR+", "in progress", ""},
+		{reverse, "STOPPED+", "none", "in progress", "lkc-remote has no mirror of it, as after a promote or a failover"},
+		{reverse, "STOPPED+", "STOPPED-", "in progress", "lkc-remote has no mirror of it"},
+		{reverse, "STOPPED?", "none", "in progress", "lkc-remote has no mirror of it"},
+		{reverse, "PENDING_NEW+", "none", "in progress", "a status that this library does not know"},
+		{reverse, "SOURCE_UNAVAILABLE+", "none", "in progress", "which can hide a change"},
+		{reverse, "PENDING_STOPPED?", "none", "in progress", ""},
+		{start, "STOPPED+", "PENDING_SYNCHRONIZE+", "in progress", ""},
+		{start, "ACTIVE-", "PAUSED+", "in progress", ""},
+		{start, "STOPPED+", "none", "in progress", "lkc-remote has no mirror of it"},
+		{promote, "PENDING_SYNCHRONIZE+", "", "in progress", ""},
+		{promote, "PENDING_STOPPED?", "", "in progress", ""},
+		{promote, "PENDING_RESTORE+", "", "in progress", "PENDING_RESTORE is not on the way of promote"},
+		{promote, "LINK_PAUSED+", "", "in progress", "can hide a change"},
+		{promote, "LINK_FAILED+", "", "in progress", "can hide a change"},
+		{resume, "PENDING_MIRROR+", "", "in progress", "not on the way"},
+		{resume, "PENDING_SYNCHRONIZE+", "", "in progress", ""},
+		{failover, "PENDING_STOPPED+", "", "in progress", ""},
+		{restore, "PENDING_RESTORE+", "", "in progress", ""},
+		{restore, "PENDING_SETUP_FOR_RESTORE+", "", "in progress", ""},
+		// No sign of it.
+		{reverse, "ACTIVE-", "none", "no sign", ""},
+		{reverse, "ACTIVE+", "none", "no sign", ""},
+		{reverse, "PAUSED+", "STOPPED-", "no sign", ""},
+		{reverse, "STOPPED-", "none", "no sign", "was STOPPED on lkc-local before this call"},
+		{reverse, "PENDING_STOPPED-", "none", "no sign", "was PENDING_STOPPED on lkc-local before this call"},
+		{reverse, "SOURCE_UNAVAILABLE-", "none", "no sign", "which can hide a change"},
+		{reverse, "FAILED-", "none", "no sign", "was FAILED on lkc-local before this call"},
+		{reverse, "FAILED?", "none", "no sign", "how long it has been FAILED on lkc-local is not known"},
+		{reverse, "none", "none", "no sign", "lkc-local has never listed it: is the name right?"},
+		{start, "ACTIVE-", "STOPPED-", "no sign", ""},
+		{promote, "ACTIVE-", "", "no sign", ""},
+		{promote, "none", "", "no sign", "lkc-local has never listed it: is the name right?"},
+		{promote, "FAILED-", "", "no sign", "before this call"},
+		{failover, "SOURCE_UNAVAILABLE+", "", "no sign", "can hide a finished failover: try one produce"},
+		{failover, "FAILED-", "", "no sign", ""},
+		{failover, "LINK_FAILED+", "", "no sign", ""},
+		{pause, "ACTIVE+", "", "no sign", ""},
+		{pause, "STOPPED-", "", "no sign", "was STOPPED on lkc-local before this call"},
+		{resume, "PAUSED+", "", "no sign", ""},
+		{resume, "LINK_PAUSED-", "", "no sign", "LINK_PAUSED on lkc-local"},
+		{restore, "STOPPED+", "", "no sign", ""},
+		{restore, "none", "", "no sign", ""},
+		// It does not come on by itself.
+		{reverse, "FAILED+", "none", "blocked", "it is FAILED on lkc-local"},
+		{reverse, "STOPPED+", "FAILED+", "blocked", "it is FAILED on lkc-remote"},
+		{start, "STOPPED+", "PAUSED+", "blocked", "it is PAUSED on lkc-remote"},
+		{start, "STOPPED-", "PAUSED-", "blocked", "it is PAUSED on lkc-remote"},
+		{start, "FAILED+", "none", "blocked", "it is FAILED on lkc-local"},
+		{promote, "FAILED+", "", "blocked", "it is FAILED"},
+		{failover, "FAILED+", "", "blocked", "it is FAILED"},
+		{pause, "STOPPED+", "", "blocked", "it has become STOPPED"},
+		{pause, "FAILED+", "", "blocked", "it is FAILED"},
+		{resume, "STOPPED+", "", "blocked", "it has become STOPPED"},
+		{restore, "PAUSED+", "", "blocked", "it has become PAUSED"},
+	} {
+		name := fmt.Sprintf("%s: %s", p.verb, p.this)
+		if p.other != "" {
+			name += ", " + p.other
+		}
+		s := situation{name: name, verb: p.verb, this: p.this, other: p.other, notes: []string{p.note}, stage: p.stage, err: p.stage}
+		switch p.stage {
+		case "done":
+			s.err, s.lists = "nil", "1"
+		case "done 30s":
+			s.stage, s.err, s.lists = "done", "nil", "6-7"
+		case "in progress":
+			s.err, s.lists = "stalled", "58-66"
+		case "no sign":
+			s.lists = "20-23"
+		case "blocked":
+			s.lists = "5-7"
+		}
+		all = append(all, s)
+	}
+	runAll(t, all)
+}
+
+// What can happen in the course of time.
+func TestDone_InTheCourseOfTime(t *testing.T) {
+	accepted, stopped := mirror.Accepted, mirror.Failed
+	runAll(t, []situation{
+		// It goes as it should.
+		{name: "accepted, and done after a while", outcome: accepted, stage: "done", err: "nil", lists: "8-9",
+			this: "PENDING_STOPPED+ 40s:STOPPED+", other: "2s:PENDING_MIRROR+ 40s:PAUSED+"},
+		{name: "a lost answer of a call that was made", noDate: true, stage: "done", err: "nil", lists: "8-9",
+			this: "PENDING_STOPPED+ 40s:STOPPED+", other: "2s:PENDING_MIRROR+ 40s:PAUSED+", check: settled(mirror.Accepted)},
+		{name: "a lost answer of a call that was not made", noDate: true, this: "ACTIVE-", other: "none",
+			stage: "no sign", err: "no sign", lists: "20-23", check: settled(mirror.Unknown)},
+		{name: "accepted, and no sign of it", outcome: accepted, this: "ACTIVE-", other: "none",
+			stage: "no sign", err: "stalled", lists: "58-66", check: settled(mirror.Accepted)},
+		{name: "a reverse-and-start", verb: start, outcome: accepted, stage: "done", err: "nil", lists: "5-7",
+			this: "PENDING_STOPPED+ 30s:STOPPED+", other: "none 10s:PENDING_MIRROR+ 30s:ACTIVE+"},
+		{name: "a promote", verb: promote, outcome: accepted, this: "PENDING_STOPPED+ 30s:STOPPED+",
+			stage: "done", err: "nil", lists: "6-7"},
+		{name: "a failover", verb: failover, outcome: accepted, this: "PENDING_STOPPED+ 30s:STOPPED+",
+			stage: "done", err: "nil", lists: "6-7"},
+		{name: "a pause", verb: pause, outcome: accepted, this: "ACTIVE- 10s:PAUSED+", stage: "done", err: "nil", lists: "3"},
+		{name: "a resume", verb: resume, outcome: accepted, this: "PAUSED- 10s:ACTIVE+", stage: "done", err: "nil", lists: "3"},
+		{name: "a restore", verb: restore, outcome: accepted, stage: "done", err: "nil", lists: "8-9",
+			this: "PENDING_SETUP_FOR_RESTORE+ 20s:PENDING_RESTORE+ 40s:ACTIVE+"},
+		{name: "a resume of a topic that is PAUSED in the first list, at once", verb: resume, outcome: accepted,
+			this: "PAUSED- 1s:ACTIVE+", stage: "done", err: "nil", lists: "2"},
+		{name: "a topic that had stopped already", outcome: stopped, this: "STOPPED-", other: "PAUSED-",
+			stage: "done", err: "nil", lists: "6-7", check: settled(mirror.Accepted)},
+		{name: "a topic that had stopped already, of a promote", verb: promote, outcome: stopped, this: "STOPPED-",
+			stage: "done", err: "nil", lists: "6-7", check: settled(mirror.Accepted)},
+		{name: "a topic that had stopped already, and is no mirror on the other cluster", outcome: stopped,
+			this: "STOPPED-", other: "none", stage: "no sign", err: "no sign", lists: "20-23", check: settled(mirror.Failed)},
+		{name: "a job that is taken up an hour later", noDate: true, stage: "done", err: "nil", lists: "1",
+			this: "STOPPED+", other: "PAUSED+", set: later(time.Hour)},
+		{name: "a job that is taken up an hour later, of a state from before the call", noDate: true, stage: "done",
+			err: "nil", lists: "2", this: "STOPPED-", other: "PAUSED-", set: later(time.Hour)},
+		{name: "a job that is taken up an hour later, without a sign", noDate: true, stage: "no sign", err: "no sign",
+			lists: "2", this: "ACTIVE-", other: "none", set: later(time.Hour)},
+		{name: "a report without attempts", stage: "done", err: "nil", lists: "6-7", this: "STOPPED<60>", other: "PAUSED<60>",
+			set: func(e *env) { e.report.Attempts = nil }},
+
+		// A state from before the call.
+		{name: "a late replica shows the old STOPPED row", verb: promote, outcome: accepted,
+			this: "STOPPED- 12s:PENDING_STOPPED+ 50s:STOPPED+", stage: "done", err: "nil", lists: "9-11"},
+		{name: "a late replica shows the old STOPPED row, of a failover", verb: failover, outcome: accepted,
+			this: "STOPPED- 12s:ACTIVE<600> 50s:STOPPED+", stage: "done", err: "nil", lists: "9-11"},
+		{name: "a late replica shows the old rows on both clusters", outcome: accepted, lists: "9-11",
+			this: "STOPPED- 12s:PENDING_STOPPED+ 50s:STOPPED+", other: "PAUSED- 12s:STOPPED<600> 50s:PAUSED+",
+			stage: "done", err: "nil"},
+		{name: "a late replica shows the old PAUSED row, of a pause", verb: pause, outcome: accepted,
+			this: "PAUSED- 12s:ACTIVE<600> 50s:PAUSED+", stage: "done", err: "nil", lists: "9-11"},
+		{name: "a late replica goes on showing the old row in every second list", verb: promote, outcome: accepted,
+			this:  "PENDING_STOPPED+ 7s:STOPPED- 12s:PENDING_STOPPED<-1> 18s:STOPPED- 24s:PENDING_STOPPED<-1> 50s:STOPPED+",
+			stage: "done", err: "nil", lists: "9-11"},
+		{name: "it was seen to come to a state that the clock has from before the call", verb: promote,
+			this: "ACTIVE- 10s:STOPPED<600>", stage: "done", err: "nil", lists: "6-7",
+			notes: []string{"how long it has been STOPPED on lkc-local is not known"}},
+		{name: "it was seen to come to a state from before the call, of a resume", verb: resume,
+			this: "PAUSED- 10s:ACTIVE<600>", stage: "done", err: "nil", lists: "6-7"},
+		{name: "it was seen to fail, and the clock has that from before the call", verb: promote,
+			this: "ACTIVE- 10s:FAILED<600>", stage: "blocked", err: "blocked", lists: "6-7"},
+		{name: "it was seen to fail, and the clock has that from before the call, of a failover", verb: failover,
+			this: "ACTIVE- 10s:FAILED<600>", stage: "blocked", err: "blocked", lists: "6-7"},
+		{name: "it was seen to become PENDING_STOPPED, and the clock has that from before the call", verb: promote,
+			this: "ACTIVE- 10s:PENDING_STOPPED<600>", stage: "in progress", err: "stalled", lists: "58-68"},
+		{name: "a stale first list is no step out of a start", verb: promote, this: "PENDING_STOPPED- 5s:ACTIVE<600>",
+			stage: "no sign", err: "no sign", lists: "20-23"},
+		{name: "a FAILED from before the call goes and comes back", verb: promote,
+			this: "FAILED- 10s:PENDING_STOPPED+ 60s:FAILED+", stage: "blocked", err: "blocked", lists: "11-14"},
+		{name: "no Date: done by the second list", verb: promote, options: mirrortest.Options{NoDate: true}, noDate: true,
+			this: "STOPPED-", stage: "done", err: "nil", lists: "6-7", notes: []string{"is not known"}},
+		{name: "no Date: done by the second list, on both clusters", options: mirrortest.Options{NoDate: true}, noDate: true,
+			this: "STOPPED+", other: "PAUSED+", stage: "done", err: "nil", lists: "6-7", notes: []string{"is not known"}},
+		{name: "no Date: done at once if it was seen to come", options: mirrortest.Options{NoDate: true}, noDate: true,
+			this: "ACTIVE- 10s:STOPPED+", other: "none 10s:PAUSED+", stage: "done", err: "nil", lists: "3"},
+		{name: "no Date: blocked if it was seen to fail", verb: failover, options: mirrortest.Options{NoDate: true}, noDate: true,
+			this: "ACTIVE- 10s:FAILED+", stage: "blocked", err: "blocked", lists: "6-7"},
+		{name: "clocks that differ by hours", outcome: accepted, stage: "done", err: "nil", lists: "5-6",
+			options: mirrortest.Options{Clocks: [2]time.Duration{5 * time.Hour, -7 * time.Hour}},
+			this:    "PENDING_STOPPED+ 20s:STOPPED+", other: "none 20s:PAUSED+"},
+		{name: "clocks that differ by hours, and an old state", verb: promote, lists: "6-7",
+			options: mirrortest.Options{Clocks: [2]time.Duration{-time.Hour, time.Hour}},
+			this:    "STOPPED-", stage: "done", err: "nil", notes: []string{"before this call"}},
+		{name: "clocks that differ, the answer without a Date", lists: "1", noDate: true,
+			options: mirrortest.Options{Clocks: [2]time.Duration{-time.Hour, time.Hour}},
+			this:    "STOPPED+", other: "PAUSED+", stage: "done", err: "nil"},
+		{name: "a report of a machine whose clock was an hour ahead", lists: "6-7", this: "STOPPED-", other: "PAUSED-",
+			set: machine(time.Hour), stage: "done", err: "nil", notes: []string{"before this call"}},
+		{name: "a report of a machine whose clock was an hour behind", lists: "6-7", this: "STOPPED-", other: "PAUSED-",
+			set: machine(-time.Hour), stage: "done", err: "nil", notes: []string{"before this call"}},
+
+		// Rows do not go back.
+		{name: "one list is stale, after it was done", outcome: accepted, more: two("PENDING_STOPPED+ 60s:STOPPED+", "30s:PAUSED+"),
+			this: "STOPPED+ 20s:ACTIVE- 26s:STOPPED<-1>", other: "PAUSED+", stage: "done", err: "nil", lists: "11-14"},
+		{name: "the row of a new controller, whose clock is behind", verb: promote, outcome: accepted,
+			this: "PENDING_STOPPED+ 20s:STOPPED<60>", stage: "done", err: "nil", lists: "10-12"},
+		{name: "it falls back to ACTIVE, by a clock that is behind", verb: promote, outcome: accepted,
+			this: "PENDING_STOPPED+ 20s:ACTIVE-", stage: "blocked", err: "blocked", lists: "10-12",
+			notes: []string{"it is back to ACTIVE on lkc-local"}},
+		{name: "SOURCE_UNAVAILABLE with an old time is noted at once", verb: failover, outcome: accepted,
+			this: "PENDING_STOPPED+ 20s:SOURCE_UNAVAILABLE-", stage: "in progress", err: "stalled",
+			notes: []string{"try one produce"}, check: func(e *env) {
+				for _, p := range e.polls {
+					if p.At.Sub(e.called) > 27*time.Second {
+						require.Contains(e, p.Waited[0].Notes[0], "SOURCE_UNAVAILABLE")
+						return
+					}
+				}
+			}},
+		{name: "one list forgets it", outcome: accepted, stage: "done", err: "nil", lists: "8-9",
+			this: "PENDING_STOPPED+ 20s:none 26s:PENDING_STOPPED<-1> 40s:STOPPED+", other: "40s:PAUSED+"},
+		{name: "it is gone from the list", verb: promote, outcome: accepted, this: "PENDING_STOPPED+ 20s:none",
+			stage: "blocked", err: "blocked", lists: "6-8", notes: []string{"lkc-local no longer lists it"}},
+		{name: "it is gone from the list of the other cluster", outcome: accepted, this: "STOPPED+",
+			other: "PENDING_MIRROR+ 20s:none", stage: "blocked", err: "blocked", lists: "5-8",
+			notes: []string{"lkc-remote no longer lists it"}},
+
+		// It goes wrong, or somebody interferes.
+		{name: "it fails in the course of it", outcome: accepted, this: "PENDING_STOPPED+ 20s:FAILED+", other: "none",
+			stage: "blocked", err: "blocked", lists: "5-7"},
+		{name: "it falls back to ACTIVE", outcome: accepted, this: "PENDING_STOPPED+ 20s:ACTIVE+", other: "none",
+			stage: "blocked", err: "blocked", lists: "5-7", notes: []string{"it is back to ACTIVE on lkc-local"}},
+		{name: "it falls back to PAUSED, of a restore", verb: restore, this: "PENDING_RESTORE+ 20s:STOPPED+",
+			stage: "blocked", err: "blocked", lists: "6-7", notes: []string{"it is back to STOPPED"}},
+		{name: "somebody reverses it back", outcome: accepted, more: two("PENDING_STOPPED+ 120s:STOPPED+", "PAUSED+"),
+			this: "STOPPED+ 60s:PENDING_MIRROR+ 70s:ACTIVE+", other: "PAUSED+ 60s:STOPPED+", stage: "blocked", err: "blocked",
+			check: next("somebody undid it: find out who before sending it again"), lists: "20-26"},
+		{name: "somebody resumes it, of a pause", verb: pause, outcome: accepted, more: two("ACTIVE- 120s:PAUSED+", ""),
+			this: "PAUSED+ 60s:ACTIVE+", stage: "blocked", err: "blocked", lists: "20-26",
+			check: next("somebody undid it: find out who before sending it again")},
+		{name: "somebody restores it, of a promote", verb: promote, outcome: accepted, more: two("ACTIVE- 120s:STOPPED+", ""),
+			this: "STOPPED+ 60s:PENDING_RESTORE+ 80s:ACTIVE+", stage: "blocked", err: "blocked", lists: "20-26",
+			check: next("somebody undid it: find out who before sending it again")},
+		{name: "it is gone from its goal", verb: promote, outcome: accepted, more: two("ACTIVE- 120s:STOPPED+", ""),
+			this: "STOPPED+ 60s:none", stage: "blocked", err: "blocked", lists: "20-26"},
+		{name: "another operator resumes it meanwhile", outcome: accepted, more: two("PENDING_STOPPED+ 90s:STOPPED+", "80s:PAUSED+"),
+			this: "STOPPED+", other: "PAUSED+ 60s:ACTIVE+", stage: "done", err: "nil", lists: "15-20",
+			notes: []string{"it is already resumed on lkc-remote"}},
+		{name: "the lag of a topic that is done is no progress", outcome: accepted, this: "PENDING_STOPPED+", other: "none",
+			more:  map[string][2]string{"b": {"STOPPED+", "PAUSED+ " + falling(20)}},
+			stage: "in progress", err: "stalled", lists: "58-72"},
+		{name: "the lag of a topic that is done is no progress, of a resume", verb: resume, outcome: accepted, this: "PAUSED-",
+			more: map[string][2]string{"b": {falling(20), ""}}, stage: "no sign", err: "stalled", lists: "58-72"},
+		{name: "a lag that falls keeps it going", verb: promote, outcome: accepted, stage: "done", err: "nil", lists: "95-130",
+			this: strings.ReplaceAll(falling(20), "ACTIVE", "PENDING_STOPPED") + " 660s:STOPPED+"},
+		{name: "a lag that wobbles does not", verb: promote, outcome: accepted, stage: "in progress", err: "stalled",
+			this: "PENDING_STOPPED<-1>/5 10s:PENDING_STOPPED<-1>/6 100s:PENDING_STOPPED<-1>/5 200s:PENDING_STOPPED<-1>/6", lists: "58-66"},
+		{name: "one start after another", verb: failover, stage: "no sign", err: "no sign", lists: "20-23",
+			this: "ACTIVE- 20s:SOURCE_UNAVAILABLE+ 40s:PAUSED+ 60s:ACTIVE+"},
+		{name: "done, refused and never sent", more: two("STOPPED+", "PAUSED+"), this: "STOPPED+", other: "PAUSED+",
+			outcome: accepted, stage: "done", err: "other", lists: "1", set: func(e *env) {
+				r := &e.report.Results[1]
+				r.Outcome, r.Code, r.Message = mirror.Failed, 403, "no"
+			}, check: func(e *env) {
+				require.True(e, e.p.Done)
+				var refused *mirror.TopicError
+				require.ErrorAs(e, e.err, &refused)
+				require.Equal(e, "b", refused.Topic)
+				_, waited := e.p.Topic("b")
+				require.False(e, waited)
+			}},
+		{name: "a pattern whose answer was cut", outcome: accepted, this: "STOPPED+", other: "PAUSED+", stage: "done", err: "other",
+			lists: "1", set: func(e *env) { e.report.Pattern, e.report.Lost = "a.*", true }, check: func(e *env) {
+				require.ErrorIs(e, e.err, mirror.ErrOutcomeUnknown)
+			}},
+		{name: "a person settled it, from Accepted", verb: failover, outcome: accepted, this: "SOURCE_UNAVAILABLE-",
+			more: two("ACTIVE- 20s:STOPPED+", ""), stage: "done", err: "nil", lists: "5-6", set: settle("a")},
+		{name: "a person settled all", verb: failover, outcome: accepted, this: "SOURCE_UNAVAILABLE-", stage: "done", err: "nil",
+			lists: "0", set: settle("a")},
+		{name: "a person settled one of a reversal", this: "SOURCE_UNAVAILABLE-", other: "none", lists: "1",
+			more: two("STOPPED+", "PAUSED+"), stage: "done", err: "nil", set: settle("a")},
+	})
+}
+
+// two is a topic b beside a.
+func two(this, other string) map[string][2]string { return map[string][2]string{"b": {this, other}} }
+
+// falling is a mirror whose lag falls every 30 s.
+func falling(steps int) string {
+	var all []string
+	for i := range steps {
+		all = append(all, fmt.Sprintf("%ds:ACTIVE<-2>/%d", 5+30*i, 1000-i))
+	}
+	return strings.Join(all, " ")
+}
+
+func settled(o mirror.Outcome) func(*env) {
+	return func(e *env) { require.Equal(e, o, e.p.Report().Results[0].Outcome) }
+}
+
+func next(text string) func(*env) {
+	return func(e *env) { require.Equal(e, text, e.p.Waited[0].Next) }
+}
+
+func settle(topic string) func(*env) {
+	return func(e *env) { require.NoError(e, e.report.Settle(mirror.Accepted, "a person produced to it", topic)) }
+}
+
+func later(by time.Duration) func(*env) {
+	return func(e *env) {
+		text, err := e.report.MarshalJSON()
+		require.NoError(e, err)
+		require.NoError(e, e.report.UnmarshalJSON(text))
+		time.Sleep(by)
+	}
+}
+
+// machine has the call made by a process whose clock differs.
+func machine(by time.Duration) func(*env) {
+	return func(e *env) { e.report.Attempts[0].Start = e.report.Attempts[0].Start.Add(by) }
+}
