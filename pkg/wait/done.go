@@ -71,7 +71,7 @@ func Done(ctx context.Context, r *mirror.Report, o Options) (*Progress, error) {
 	if err == nil {
 		err = w.run(ctx)
 	}
-	w.finish(err)
+	w.endWith(err)
 	p := w.progress()
 	return p, p.Err()
 }
@@ -183,16 +183,6 @@ func newWaiter(r *mirror.Report, o Options) (*waiter, error) {
 	return w, nil
 }
 
-func checkTimes(interval, patience time.Duration) (bad []string) {
-	if interval != 0 && interval < minInterval {
-		bad = append(bad, fmt.Sprintf("Interval: %v is less than %v", interval, minInterval))
-	}
-	if patience < 0 {
-		bad = append(bad, fmt.Sprintf("Patience: %v is negative", patience))
-	}
-	return bad
-}
-
 // calls are the last attempts of a report's batches.
 type calls struct {
 	batches map[mirror.Send]mirror.Attempt
@@ -231,51 +221,33 @@ func (w *waiter) run(ctx context.Context) error {
 	if len(w.topics) == 0 {
 		return nil
 	}
-	whole := ctx
-	ctx, cancel := context.WithCancel(ctx)
-	defer w.drain()
-	defer cancel()
-	for {
-		r, ok := w.poll(ctx, w.moved.Add(w.options.Patience))
-		switch {
-		case ctx.Err() != nil:
-			return ended(whole)
-		case !ok:
-			w.askReasons(ctx, true)
-			return fmt.Errorf("nothing has moved for %v: %w", w.options.Patience, ErrStalled)
-		}
-		fresh, err := w.take(r)
+	until := func() time.Time { return w.moved.Add(w.options.Patience) }
+	err := w.poller.run(ctx, until, func(r reading, fresh bool, refused error) (end bool, err error) {
 		if fresh {
 			w.see(r)
 		}
-		end := err != nil
-		if !end {
-			end, err = w.end()
+		if end, err = w.end(); refused != nil {
+			end, err = true, refused
 		}
 		w.askReasons(ctx, err != nil)
-		if w.options.OnPoll != nil {
-			if end {
-				w.finish(err)
-			}
-			if stop := w.options.OnPoll(ctx, w.progress()); stop != nil {
-				return fmt.Errorf("OnPoll returned an error: %w", stop)
-			}
-		}
 		if end {
-			return err
+			w.endWith(err)
 		}
+		if w.options.OnPoll != nil {
+			if stop := w.options.OnPoll(ctx, w.progress()); stop != nil {
+				return true, fmt.Errorf("OnPoll returned an error: %w", stop)
+			}
+		}
+		return end, err
+	})
+	if errors.Is(err, errOver) {
+		w.askReasons(ctx, true)
+		return fmt.Errorf("nothing has moved for %v: %w", w.options.Patience, ErrStalled)
 	}
+	return err
 }
 
-// ended returns the error of a context that has ended, and its cause.
-func ended(ctx context.Context) error {
-	if cause := context.Cause(ctx); !errors.Is(ctx.Err(), cause) {
-		return fmt.Errorf("the context ended: %w: %w", ctx.Err(), cause)
-	}
-	return fmt.Errorf("the context ended: %w", ctx.Err())
-}
-
-func (w *waiter) finish(err error) {
+func (w *waiter) endWith(err error) {
 	w.done, w.err, w.ended = err == nil, err, "all are done"
 	if err != nil {
 		w.ended = text.Line(err.Error(), maxLine)

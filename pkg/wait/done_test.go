@@ -165,7 +165,9 @@ func (s situation) run(t *testing.T) {
 	a, _ := e.p.Topic("a")
 	line(s.name, a.Stage.String(), kind(e.err), lists, e.took)
 
-	require.Equal(t, s.stage, a.Stage.String(), "%v\n%v", e.err, a)
+	if s.stage != "" { // which of two lists comes first is a race
+		require.Equal(t, s.stage, a.Stage.String(), "%v\n%v", e.err, a)
+	}
 	require.Equal(t, s.err, kind(e.err), "%v", e.err)
 	requireLists(t, s.lists, lists)
 	for _, note := range s.notes {

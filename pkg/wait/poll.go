@@ -93,6 +93,53 @@ func newPoller(link string, keep []string, interval time.Duration, clients ...*m
 	return p
 }
 
+// checkTimes returns what is wrong with an Interval and a Patience.
+func checkTimes(interval, patience time.Duration) (bad []string) {
+	if interval != 0 && interval < minInterval {
+		bad = append(bad, fmt.Sprintf("Interval: %v is less than %v", interval, minInterval))
+	}
+	if patience < 0 {
+		bad = append(bad, fmt.Sprintf("Patience: %v is negative", patience))
+	}
+	return bad
+}
+
+// errOver says that it is later than until allows, or that no side has a look left.
+var errOver = errors.New("over")
+
+// run reads lists and hands them to step, until that says that the wait has ended. No read is under way afterwards.
+func (p *poller) run(
+	ctx context.Context, until func() time.Time,
+	step func(r reading, fresh bool, refused error) (end bool, err error),
+) error {
+	bounded, cancel := context.WithCancel(ctx)
+	defer func() {
+		cancel()
+		for _, s := range p.sides {
+			if s.busy {
+				<-p.readings
+			}
+		}
+	}()
+	for {
+		r, ok := p.poll(bounded, until())
+		switch cause := context.Cause(ctx); {
+		case ctx.Err() != nil && !errors.Is(ctx.Err(), cause):
+			return fmt.Errorf("%s: %w: %w", contextEnded, ctx.Err(), cause)
+		case ctx.Err() != nil:
+			return fmt.Errorf("%s: %w", contextEnded, ctx.Err())
+		case !ok:
+			return errOver
+		}
+		fresh, refused := p.take(r)
+		if end, err := step(r, fresh, refused); end {
+			return err
+		}
+	}
+}
+
+const contextEnded = "the context ended"
+
 // poll returns the next reading. It asks each cluster whose turn it is. It returns false when ctx has ended, at the
 // given time, and when no side has a look left.
 func (p *poller) poll(ctx context.Context, until time.Time) (reading, bool) {
@@ -136,15 +183,6 @@ func (p *poller) read(ctx context.Context, s *side, now time.Time, jitter float6
 	defer func() { p.readings <- r }()
 	r.list, r.err = s.client.Mirrors(ctx, p.link, p.keep...)
 	r.read = time.Now()
-}
-
-// drain waits until no read is under way. Their context must have ended.
-func (p *poller) drain() {
-	for _, s := range p.sides {
-		if s.busy {
-			<-p.readings
-		}
-	}
 }
 
 // take notes how a reading went. It returns whether the list is new, and an error if its cluster is not to be read any

@@ -119,8 +119,6 @@ func (t *track) show() Sight {
 	return Sight{At: t.at, Status: t.status, Since: t.since, Error: t.problem}
 }
 
-const contextEnded = "the context ended"
-
 // next says what to do about a topic.
 func (t *topic) next(ended string) string {
 	group := func(r mirror.Reason) bool { return strings.Contains(r.Code, "CONSUMER_GROUP") }
@@ -172,24 +170,19 @@ func (p *Progress) Count(s Stage) int { return len(p.Topics(s)) }
 // unknown, or that was refused because its mirror had stopped already, is Accepted. Nothing else is settled. The
 // report that Done was called with stays as it is.
 func (p *Progress) Report() *mirror.Report {
-	if p.report == nil {
-		return &mirror.Report{Verb: p.Verb, ClusterID: p.ClusterID, Link: p.Link}
-	}
 	r := p.report.Clone()
-	open := map[string]bool{}
+	seen, waited := map[string][]string{}, p.Waited // seen is from what was seen to the topics
 	for i := range r.Results {
-		res := &r.Results[i]
-		open[res.Topic] = waits(res) && res.Outcome != mirror.Accepted
-	}
-	seen := map[string][]string{} // from what was seen to the topics
-	for i := range p.Waited {
-		if t := &p.Waited[i]; t.Stage == StageDone && open[t.Topic] {
-			why := p.seen(t)
-			seen[why] = append(seen[why], t.Topic)
+		if len(waited) > 0 && waited[0].Topic == r.Results[i].Topic {
+			if t := &waited[0]; t.Stage == StageDone && r.Results[i].Outcome != mirror.Accepted {
+				why := p.seen(t)
+				seen[why] = append(seen[why], t.Topic)
+			}
+			waited = waited[1:]
 		}
 	}
 	for why, topics := range seen {
-		_ = r.Settle(mirror.Accepted, why, topics...) // each is in the report, and open
+		_ = r.Settle(mirror.Accepted, why, topics...) // it does not fail: each is in the report, and open
 	}
 	return r
 }
@@ -209,15 +202,14 @@ func (p *Progress) seen(t *TopicProgress) string {
 // that was read back the error matches what a report tells, such as mirror.ErrOutcomeUnknown, and not what ended the
 // wait.
 func (p *Progress) Err() error {
-	r := p.Report()
 	e := &notDone{progress: p}
 	switch {
 	case p.err != nil:
 		e.causes = append(e.causes, p.err)
-	case p.Done && p.others() == "" && len(r.Results) > 0:
+	case p.Done && len(p.others()) == 0 && len(p.report.Results) > 0:
 		return nil
 	}
-	if err := r.Err(); err != nil {
+	if err := p.Report().Err(); err != nil {
 		e.causes = append(e.causes, err)
 	}
 	return e
@@ -229,7 +221,7 @@ type notDone struct {
 	causes   []error
 }
 
-// Error returns the counts and what ended the wait, on one printable line.
+// Error returns what the progress comes to and what ended the wait, on one printable line.
 func (e *notDone) Error() string {
 	if e.progress.Done || e.progress.Ended == "" {
 		return e.progress.String()

@@ -26,8 +26,8 @@ const (
 	StageBlocked
 )
 
-// stages are in the order in which they are told.
-var stages = []Stage{StageDone, StageInProgress, StageNoSign, StageBlocked}
+// stages are in the order of urgency.
+var stages = []Stage{StageBlocked, StageNoSign, StageInProgress, StageDone}
 
 var stageNames = []string{"no sign", "in progress", "done", "blocked"}
 
