@@ -3,7 +3,6 @@ package job
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -180,14 +179,13 @@ func (j *Job) Plan() *mirror.Report { return j.plan.Clone() }
 // Hash returns 16 digits that stand for the plan: its cluster, link, verb and topics, in their order, and the numbers
 // of each topic. Who approves a plan approves its hash.
 func (j *Job) Hash() string {
-	h := sha256.New()
-	fmt.Fprintf(h, "%q %q %q\n", j.plan.ClusterID, j.plan.Link, j.plan.Verb)
+	plan := fmt.Appendf(nil, "%q %q %q\n", j.plan.ClusterID, j.plan.Link, j.plan.Verb)
 	for _, r := range j.plan.Results {
 		if r.Outcome == mirror.Accepted {
-			fmt.Fprintf(h, "%q %d %v %v\n", r.Topic, r.MessagesTruncated, r.Lags, r.Truncations)
+			plan = fmt.Appendf(plan, "%q %d %v %v\n", r.Topic, r.MessagesTruncated, r.Lags, r.Truncations)
 		}
 	}
-	return hex.EncodeToString(h.Sum(nil)[:8])
+	return fmt.Sprintf("%x", sha256.Sum256(plan))[:16]
 }
 
 // Dropped returns which damaged line was dropped when the file was opened, or "".

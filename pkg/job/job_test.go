@@ -492,7 +492,7 @@ func TestJob_RefusedTopicsNeedAPlanOfTheirOwn(t *testing.T) {
 		require.Error(t, err)
 		require.Equal(t, allUntouched, outcomes(report), "a refused batch is untouched and remains")
 		require.Equal(t, names, j.Remaining())
-		refuses := hooks{sending: func(b mirror.Batch) error {
+		refuses := hooks{sending: func(mirror.Batch) error {
 			pair.Local.Inject(mirrortest.Fault{Topic: "c", Do: mirrortest.Row(
 				`{"mirror_topic_name":"c","error_code":40301,"error_message":"not this one"}`)})
 			return nil
