@@ -124,7 +124,7 @@ func (a *app) look(
 	sides := []mirror.LinkInfo{own}
 	_, there := v.Goal()
 	if other.err == nil {
-		far, err := other.Link(ctx, link)
+		far, err := other.link(ctx, link, there != "")
 		switch {
 		case err == nil:
 			sides = append(sides, far)

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
@@ -78,6 +80,16 @@ func (a *app) pair(v mirror.Verb, id string) (this, other cluster, err error) {
 		err = fmt.Errorf("%s needs both clusters: %w", v, other.err)
 	}
 	return this, other, err
+}
+
+// link reads the cluster's side of a link. A cluster that is not needed is asked once, and has 10 s to answer.
+func (c cluster) link(ctx context.Context, link string, needed bool) (mirror.LinkInfo, error) {
+	if needed {
+		return c.Link(ctx, link)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	return c.WithRetryFor(-1).Link(ctx, link)
 }
 
 // unread says why the other cluster is not read.

@@ -135,7 +135,7 @@ func unchanged(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, mirror.ErrInvalidArgument), errors.Is(err, job.ErrNoJob), errors.Is(err, job.ErrAnotherJob),
+	case errors.Is(err, mirror.ErrInvalidArgument), errors.Is(err, mirror.ErrNoTopics), errors.Is(err, job.ErrNoJob), errors.Is(err, job.ErrAnotherJob),
 		errors.Is(err, fs.ErrNotExist):
 		return coded{exitWrongUse, err}
 	}

@@ -45,11 +45,11 @@ func (a *app) status(ctx context.Context, id, link string, topics []string) erro
 	if err != nil {
 		return err
 	}
-	own, err := a.readStatus(ctx, this, link, topics)
+	own, err := a.readStatus(ctx, this, link, topics, true)
 	if err != nil {
 		return unchanged(err)
 	}
-	far, _ := a.readStatus(ctx, other, link, topics)
+	far, _ := a.readStatus(ctx, other, link, topics, false)
 	a.doc.Clusters = []*clusterStatus{own, far}
 	a.writeLinks(own, far)
 	writeCounts(&a.text, own, far)
@@ -63,14 +63,16 @@ func (a *app) status(ctx context.Context, id, link string, topics []string) erro
 }
 
 // readStatus reads what one cluster says. The error stands in the clusterStatus too.
-func (a *app) readStatus(ctx context.Context, c cluster, link string, topics []string) (*clusterStatus, error) {
+func (a *app) readStatus(
+	ctx context.Context, c cluster, link string, topics []string, needed bool,
+) (*clusterStatus, error) {
 	s := &clusterStatus{ClusterID: c.ClusterID()}
 	if c.err != nil {
 		s.ClusterID, s.Error = "other cluster", c.String()
 		return s, c.err
 	}
 	a.tell.now("reading %s", s.ClusterID)
-	info, err := c.Link(ctx, link)
+	info, err := c.link(ctx, link, needed)
 	var list *mirror.Listing
 	if err == nil {
 		list, err = c.Mirrors(ctx, link)
