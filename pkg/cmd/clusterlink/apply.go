@@ -222,7 +222,13 @@ func (b *batches) Sending(_ context.Context, one mirror.Batch) error {
 
 func (b *batches) Answered(_ context.Context, one mirror.Batch, r *mirror.Report) error {
 	b.answered = true
-	b.tell.now("batch %d of %d: %d of %d accepted", one.Index+1, one.Of, r.Count(mirror.Accepted), len(r.Results))
+	line := fmt.Sprintf("batch %d of %d", one.Index+1, one.Of)
+	for _, o := range []mirror.Outcome{mirror.Accepted, mirror.Failed, mirror.Unknown, mirror.Untouched} {
+		if n := r.Count(o); n > 0 {
+			line += fmt.Sprintf(", %d %v", n, o)
+		}
+	}
+	b.tell.now("%s", line)
 	return nil
 }
 

@@ -135,7 +135,7 @@ func (a *app) writePlan(r *mirror.Report) {
 	_ = r.Table(&a.text) // memory
 	var t text.Table
 	if names := r.Topics(mirror.Accepted); len(names) > 0 {
-		t.Row("topics", text.Fit(names, 100))
+		t.Line("topics: " + text.Fit(names, 100))
 	}
 	if r.Verb == mirror.VerbTruncateAndRestore {
 		writeCuts(&t, r)
