@@ -16,150 +16,170 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/wait"
 )
 
-// waiting are the flags of a wait.
-type waiting struct{ interval, patience time.Duration }
-
-func (w *waiting) flags(c *cobra.Command) {
-	c.Flags().DurationVar(&w.interval, "interval", 0, "the least time between two lists of a cluster; 0 is 5s")
-	c.Flags().DurationVar(&w.patience, "patience", 0, "how long to wait while nothing moves; 0 is 6m")
-}
-
-// applying are the flags of apply.
+// applying is a job that is applied or waited for.
 type applying struct {
-	gate
-	waiting
-	approve       string
-	maxMessages   int64
-	evenIfChanged bool
+	looking
+	*job.Job
+	path string
+
+	approve            string
+	maxMessages        int64
+	interval, patience time.Duration
+	answered           bool // a batch was sent
 }
 
 func (a *app) applyCommand() *cobra.Command {
-	var o applying
-	c := &cobra.Command{
-		Use: "apply JOB", Short: "Look again, send what remains of a job, and wait until it is done", Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error { return a.apply(c.Context(), args[0], &o) },
-	}
-	o.gate.flags(c)
-	o.waiting.flags(c)
+	j := &applying{looking: looking{app: a}}
+	evenIfChanged := false
+	c := j.command("apply JOB", "Look again, send what remains of a job, and wait until it is done",
+		func(ctx context.Context) error {
+			j.EvenIfChanged = evenIfChanged
+			return j.apply(ctx)
+		})
+	j.gate.flags(c)
 	f := c.Flags()
-	f.StringVar(&o.approve, "approve", "", "the hash of the plan, in place of a person who types the link's name")
-	f.Int64Var(&o.maxMessages, "max-messages", -1, "truncate-and-restore: the most messages that may be cut off each topic")
-	f.BoolVar(&o.evenIfChanged, "even-if-changed", false, "go on although something differs from the plan")
+	f.StringVar(&j.approve, "approve", "", "the hash of the plan, in place of a person who types the link's name")
+	f.Int64Var(&j.maxMessages, "max-messages", -1, "truncate-and-restore: the most messages that may be cut off each topic")
+	f.BoolVar(&evenIfChanged, "even-if-changed", false, "go on although something differs from the plan")
 	return c
 }
 
 func (a *app) waitCommand() *cobra.Command {
-	var o waiting
-	c := &cobra.Command{
-		Use: "wait JOB", Short: "Wait until what a job has sent is done", Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			j, this, other, err := a.open(args[0])
-			if err != nil {
-				return err
-			}
-			defer j.Close() //nolint:errcheck // each line is on disk
-			if len(j.Remaining()) == len(j.Report().Results) {
-				a.nextApply(j, args[0])
-				return unchanged(errors.New("there is nothing to wait for: nothing was sent"))
-			}
-			return a.wait(c.Context(), j, args[0], this, other, &o)
-		},
-	}
-	o.flags(c)
+	j := &applying{looking: looking{app: a}}
+	return j.command("wait JOB", "Wait until what a job has sent is done", func(ctx context.Context) error {
+		if len(j.Remaining()) == len(j.Report().Results) {
+			j.nextApply(j.Job, j.path)
+			return unchanged(errors.New("there is nothing to wait for: nothing was sent"))
+		}
+		return j.wait(ctx)
+	})
+}
+
+// command makes a command that does something with an open job and its clusters.
+func (j *applying) command(use, short string, run func(context.Context) error) *cobra.Command {
+	c := command(use, short, cobra.ExactArgs(1), func(ctx context.Context, args []string) (err error) {
+		j.path = args[0]
+		if j.Job, err = j.open(j.path); err != nil {
+			return err
+		}
+		defer j.Close() //nolint:errcheck // each line is on disk
+		plan := j.Plan()
+		j.verb, j.link, j.doc.Hash, j.doc.Report = plan.Verb, plan.Link, j.Hash(), j.Report()
+		if j.this, j.other, err = j.pair(j.verb, plan.ClusterID); err != nil {
+			return err
+		}
+		return run(ctx)
+	})
+	c.Flags().DurationVar(&j.interval, "interval", 0, "the least time between two lists of a cluster; 0 is 5s")
+	c.Flags().DurationVar(&j.patience, "patience", 0, "how long to wait while nothing moves; 0 is 6m")
 	return c
 }
 
-// open opens a job, and finds its clusters.
-func (a *app) open(path string) (j *job.Job, this, other cluster, err error) {
-	if j, err = job.Open(path); err != nil {
-		if errors.Is(err, job.ErrInUse) {
-			a.next("show", path)
-		}
-		return nil, this, other, unchanged(err)
+// open opens a job to write to it.
+func (a *app) open(path string) (*job.Job, error) {
+	j, err := job.Open(path)
+	if errors.Is(err, job.ErrInUse) {
+		a.next("show", path)
 	}
-	a.dropped(j)
-	if this, other, err = a.pair(j.Plan().Verb, j.Plan().ClusterID); err != nil {
-		return nil, this, other, errors.Join(err, j.Close())
+	if err != nil {
+		return nil, unchanged(err)
 	}
-	a.doc.Hash, a.doc.Report = j.Hash(), j.Report()
-	return j, this, other, nil
-}
-
-func (a *app) dropped(j *job.Job) {
 	if d := j.Dropped(); d != "" {
 		a.tell.say("note: %s", d)
 	}
+	return j, nil
 }
 
-func (a *app) apply(ctx context.Context, path string, o *applying) error {
-	j, this, other, err := a.open(path)
+func (j *applying) apply(ctx context.Context) error {
+	if j.Finished() {
+		j.tell.say("the job is finished: nothing was sent")
+		return j.told(j.Job, j.path, nil)
+	}
+	if remaining := j.Remaining(); len(remaining) > 0 {
+		if err := j.send(ctx, remaining); err != nil {
+			return unchanged(err)
+		}
+		if ctx.Err() != nil {
+			return j.told(j.Job, j.path, nil)
+		}
+	}
+	return j.wait(ctx)
+}
+
+// send looks at the clusters, asks a person, and sends what remains. After an error nothing was sent.
+func (j *applying) send(ctx context.Context, remaining []string) error {
+	j.warn(j.verb)
+	if err := j.mayAsk(); err != nil {
+		return err
+	}
+	if err := j.links(ctx); err != nil {
+		return err
+	}
+	list, err := j.this.Mirrors(ctx, j.link, remaining...)
+	if err == nil {
+		err = j.caughtUp(ctx, list.Topics(j.verb.From()...)) // others have stopped already, or the job sees why not
+	}
 	if err != nil {
 		return err
 	}
-	defer j.Close() //nolint:errcheck // each line is on disk
-	remaining := j.Remaining()
-	if j.Finished() {
-		a.tell.say("the job is finished: nothing was sent")
-		return a.told(j, path, nil)
+	if !j.Ready {
+		j.doc.Check = &j.checked
+		j.writeChecked()
+		j.nextApply(j.Job, j.path)
+		return errors.New("not ready: nothing was sent")
 	}
-	if len(remaining) > 0 {
-		if err := a.send(ctx, j, path, this, other, o, remaining); err != nil {
-			return err
-		}
-		if ctx.Err() != nil {
-			return a.told(j, path, nil)
-		}
-	}
-	return a.wait(ctx, j, path, this, other, &o.waiting)
-}
-
-// send looks at the clusters, asks a person, and sends what remains. The error is not nil if nothing was sent, and
-// there is nothing to wait for.
-func (a *app) send(
-	ctx context.Context, j *job.Job, path string, this, other cluster, o *applying, remaining []string,
-) error {
-	plan := j.Plan()
-	a.warn(plan.Verb)
-	switch restores := plan.Verb == mirror.VerbTruncateAndRestore; {
-	case o.approve != "" && o.approve != j.Hash():
-		return unchanged(fmt.Errorf("nothing was sent: the plan's hash is %s, and %q was approved", j.Hash(), o.approve))
-	case restores && o.maxMessages < 0:
-		return fmt.Errorf("%s needs --max-messages: the plan would cut up to %s off a topic",
-			plan.Verb, text.Count(int(mostCut(plan)), "message"))
-	case restores:
-		j.MaxMessages = o.maxMessages
-	}
-	if o.approve == "" && !a.asks {
-		return fmt.Errorf("there is no terminal to ask: run it with --approve %s", j.Hash())
-	}
-	j.EvenIfChanged = o.evenIfChanged
-	k, err := a.look(ctx, plan.Verb, plan.Link, remaining, this, &other, o.gate,
-		func(*checked, *mirror.Listing, []string) error { return nil })
-	if err != nil {
-		return unchanged(err)
-	}
-	if !k.Ready {
-		a.doc.Check = k
-		k.write(a, plan.Verb)
-		a.nextApply(j, path)
-		return unchanged(errors.New("not ready, and nothing was sent"))
-	}
-	if o.approve == "" {
-		if err := a.ask(ctx, plan, len(remaining)); err != nil {
+	if j.approve == "" {
+		if err := j.ask(ctx, len(remaining)); err != nil {
 			return err
 		}
 	}
-	a.tell.now("looking once more at %s", text.Count(len(remaining), "topic"))
-	sending := &batches{tell: &a.tell}
-	a.doc.Report, err = j.Run(ctx, this.WithRecorder(sending))
+	j.tell.now("looking once more at %s", text.Count(len(remaining), "topic"))
+	j.doc.Report, err = j.Run(ctx, j.this.WithRecorder(j))
 	var changed *job.ChangedError
 	switch {
 	case errors.As(err, &changed):
-		a.writeChanges(changed)
-		a.next("plan", short(plan.Verb), plan.Link, "--cluster", plan.ClusterID, "--topics-of", path, "--job", another(path))
-		return unchanged(fmt.Errorf("%w: nothing was sent, see --even-if-changed", job.ErrChanged))
-	case err != nil && !sending.answered && len(j.Remaining()) > 0:
-		return unchanged(fmt.Errorf("nothing was sent: %w", err))
+		j.writeChanges(changed)
+		j.next("plan", short(j.verb), j.link, "--cluster", j.this.ClusterID(), "--topics-of", j.path, "--job", another(j.path))
+		return fmt.Errorf("%w: nothing was sent (see --even-if-changed)", job.ErrChanged)
+	case err != nil && !j.answered && len(j.Remaining()) > 0:
+		return fmt.Errorf("nothing was sent: %w", err)
+	}
+	return nil
+}
+
+// mayAsk returns what is missing before the clusters are looked at.
+func (j *applying) mayAsk() error {
+	restores := j.verb == mirror.VerbTruncateAndRestore
+	switch {
+	case j.approve != "" && j.approve != j.Hash():
+		return fmt.Errorf("nothing was sent: the hash of the plan is %s, and %q was approved", j.Hash(), j.approve)
+	case restores && j.maxMessages < 0:
+		return coded{exitWrongUse, fmt.Errorf("%s needs --max-messages: by the plan up to %s would be cut off a topic",
+			j.verb, text.Count(int(mostCut(j.Plan())), "message"))}
+	case j.approve == "" && !j.asks:
+		return coded{exitWrongUse, fmt.Errorf("there is no terminal to ask: run it with --approve %s", j.Hash())}
+	case restores:
+		j.Job.MaxMessages = j.maxMessages
+	}
+	return nil
+}
+
+// ask asks a person for the link's name.
+func (j *applying) ask(ctx context.Context, n int) error {
+	j.tell.ask(fmt.Sprintf("%s of %s on %s. Type the link's name, %s, to go on: ",
+		short(j.verb), text.Count(n, "topic"), j.this.ClusterID(), j.link))
+	line := make(chan string, 1)
+	go func() {
+		typed, _ := bufio.NewReader(j.in).ReadString('\n') // what came before an error counts
+		line <- strings.TrimRight(typed, "\r\n")
+	}()
+	select {
+	case <-ctx.Done():
+		return errors.New("interrupted: nothing was sent")
+	case typed := <-line:
+		if typed != j.link {
+			return errors.New("that is not the link's name: nothing was sent")
+		}
 	}
 	return nil
 }
@@ -167,186 +187,67 @@ func (a *app) send(
 // another returns the name of a job that follows another one.
 func another(path string) string { return strings.TrimSuffix(path, ".job") + "-2.job" }
 
-// ask asks a person for the link's name.
-func (a *app) ask(ctx context.Context, plan *mirror.Report, n int) error {
-	a.tell.ask(fmt.Sprintf("%s of %s on %s. Type the link's name, %s, to go on: ",
-		short(plan.Verb), text.Count(n, "topic"), plan.ClusterID, plan.Link))
-	line := make(chan string, 1)
-	go func() {
-		typed, _ := bufio.NewReader(a.in).ReadString('\n') // what was read to the end counts
-		line <- strings.TrimRight(typed, "\r\n")
-	}()
-	select {
-	case <-ctx.Done():
-		return unchanged(errors.New("interrupted: nothing was sent"))
-	case typed := <-line:
-		if typed != plan.Link {
-			return unchanged(errors.New("that is not the link's name: nothing was sent"))
-		}
-	}
-	return nil
-}
-
 // writeChanges writes what differs from the plan. Topics that differ in the same way are one line.
-func (a *app) writeChanges(changed *job.ChangedError) {
-	a.doc.Changes = changed.Changes
-	topics := map[string][]string{}
-	var order []string
+func (j *applying) writeChanges(changed *job.ChangedError) {
+	j.doc.Changes = changed.Changes
+	var g groups
 	for _, c := range changed.Changes {
-		how := strings.ReplaceAll(c.How, c.Topic, "…")
-		if topics[how] == nil {
-			order = append(order, how)
+		g.add(strings.ReplaceAll(c.How, c.Topic, "…"), c.Topic)
+	}
+	j.write(func(t *text.Table) {
+		t.Line(text.Count(len(changed.Changes), "topic") + " not as planned: nothing was sent")
+		t.Line("")
+		t.Row("TOPICS", "HOW")
+		for _, how := range g.keys {
+			t.Row(g.some(how), how)
 		}
-		topics[how] = append(topics[how], c.Topic)
-	}
-	var t text.Table
-	t.Line(fmt.Sprintf("%s not as planned: nothing was sent", text.Count(len(changed.Changes), "topic")))
-	t.Line("")
-	t.Row("TOPICS", "HOW")
-	for _, how := range order {
-		t.Row(text.Fit(topics[how], 40), how)
-	}
-	_, _ = t.WriteTo(&a.text) // memory
+	})
 }
 
-// batches is a Recorder that tells of batches.
-type batches struct {
-	tell     *teller
-	answered bool
-}
-
-func (b *batches) Sending(_ context.Context, one mirror.Batch) error {
-	b.tell.now("sending batch %d of %d, %s", one.Index+1, one.Of, text.Count(len(one.Topics), "topic"))
+// Sending tells of a batch. With Answered it makes a Recorder of applying.
+func (j *applying) Sending(_ context.Context, b mirror.Batch) error {
+	j.tell.now("sending batch %d of %d, %s", b.Index+1, b.Of, text.Count(len(b.Topics), "topic"))
 	return nil
 }
 
-func (b *batches) Answered(_ context.Context, one mirror.Batch, r *mirror.Report) error {
-	b.answered = true
-	line := fmt.Sprintf("batch %d of %d", one.Index+1, one.Of)
-	for _, o := range []mirror.Outcome{mirror.Accepted, mirror.Failed, mirror.Unknown, mirror.Untouched} {
-		if n := r.Count(o); n > 0 {
-			line += fmt.Sprintf(", %d %v", n, o)
-		}
-	}
-	b.tell.now("%s", line)
+// Answered tells of the answer to a batch.
+func (j *applying) Answered(_ context.Context, b mirror.Batch, r *mirror.Report) error {
+	j.answered = true
+	j.tell.now("batch %d of %d: %d accepted, %d failed, %d unknown, %d untouched", b.Index+1, b.Of, r.Count(mirror.Accepted),
+		r.Count(mirror.Failed), r.Count(mirror.Unknown), r.Count(mirror.Untouched))
 	return nil
 }
 
 // wait waits until what was sent is done.
-func (a *app) wait(ctx context.Context, j *job.Job, path string, this, other cluster, o *waiting) error {
+func (j *applying) wait(ctx context.Context) error {
 	progress, err := j.Wait(ctx, wait.Options{
-		This: this.Client, Other: other.Client, Interval: o.interval, Patience: o.patience,
+		This: j.this.Client, Other: j.other.Client, Interval: j.interval, Patience: j.patience,
 		OnPoll: func(_ context.Context, p *wait.Progress) error {
-			line := fmt.Sprintf("%d of %d done", p.Count(wait.StageDone), len(p.Waited))
-			for _, s := range []wait.Stage{wait.StageInProgress, wait.StageNoSign, wait.StageBlocked} {
-				if n := p.Count(s); n > 0 {
-					line += fmt.Sprintf(", %d %v", n, s)
-				}
-			}
-			a.tell.now("%s%s", line, troubles(p.Clusters))
+			j.tell.now("%d of %d done, %d in progress, %d without a sign, %d blocked%s", p.Count(wait.StageDone), len(p.Waited),
+				p.Count(wait.StageInProgress), p.Count(wait.StageNoSign), p.Count(wait.StageBlocked), troubles(p.Clusters))
 			return nil
 		},
 	})
-	a.doc.Progress = progress
-	switch {
-	case errors.Is(err, mirror.ErrInvalidArgument):
+	if errors.Is(err, mirror.ErrInvalidArgument) {
 		return err
-	case progress.Done && len(j.Remaining()) == 0:
-		err = j.Finish() // what is left was refused
-	default:
-		err = nil // the progress says why
 	}
-	err = errors.Join(err, settleDone(j, progress))
-	return errors.Join(a.told(j, path, progress), err)
+	j.doc.Progress = progress
+	err = j.settleDone(progress)
+	if progress.Done && len(j.Remaining()) == 0 {
+		err = errors.Join(err, j.Finish()) // what is left was refused
+	}
+	return errors.Join(j.told(j.Job, j.path, progress), err)
 }
 
 // settleDone writes down which topics are done, so that nobody waits for them again.
-func settleDone(j *job.Job, p *wait.Progress) error {
-	known := j.Report()
-	done := topicsWhere(known, func(r *mirror.Result) bool {
-		t, _ := p.Topic(r.Topic)
-		return !r.Done && t.Stage == wait.StageDone
-	})
+func (j *applying) settleDone(p *wait.Progress) error {
+	seen := map[string]bool{}
+	for _, name := range p.Topics(wait.StageDone) {
+		seen[name] = true
+	}
+	done := topicsWhere(j.Report(), func(r *mirror.Result) bool { return seen[r.Topic] && !r.Done })
 	if len(done) == 0 {
 		return nil
 	}
 	return j.Settle(mirror.Accepted, "it was seen done at "+p.At.UTC().Format(time.RFC3339), done...)
-}
-
-// told writes how the job is, and what to type next. The error has the exit code. The progress is nil if there was no
-// wait.
-func (a *app) told(j *job.Job, path string, p *wait.Progress) error {
-	if p != nil {
-		_ = p.Table(&a.text) // memory
-	}
-	r := j.Report()
-	a.doc.Report = r
-	n, left := verdict(r, j.Finished())
-	if p == nil || left.refused+left.unknown+left.unsent > 0 {
-		if p != nil {
-			a.text.WriteString("\n")
-		}
-		_ = r.Table(&a.text) // memory
-	}
-	if n == exitDone {
-		a.nextVerb(r, path)
-	}
-	if left.unknown > 0 && p != nil {
-		names := r.Topics(mirror.Unknown)
-		names = names[:min(len(names), 5)]
-		a.next(append([]string{"status", r.Link, "--cluster", r.ClusterID}, names...)...)
-		a.next(append(append([]string{"settle", path}, names...), "--as", "untouched", "--why", "status shows that it was not done")...)
-	} else if left.waits+left.unknown > 0 {
-		a.next("wait", path)
-	}
-	if left.unknown == 0 && len(j.Remaining()) > 0 {
-		a.nextApply(j, path)
-	}
-	if left.refused > 0 {
-		a.next("plan", short(r.Verb), r.Link, "--cluster", r.ClusterID, "--topics-of", path+":refused", "--job", another(path))
-	}
-	return code(n)
-}
-
-// open counts the topics of a job that are not done.
-type left struct{ waits, unknown, refused, unsent int }
-
-// verdict returns the exit code for a job, and what is left of it.
-func verdict(r *mirror.Report, finished bool) (n int, l left) {
-	done := 0
-	for i := range r.Results {
-		switch res := &r.Results[i]; {
-		case res.Done, finished && res.Outcome == mirror.Accepted:
-			done++
-		case res.Outcome == mirror.Unknown:
-			l.unknown++
-		case res.Outcome == mirror.Accepted, res.AlreadyStopped():
-			l.waits++
-		case res.Outcome == mirror.Failed:
-			l.refused++
-		default:
-			l.unsent++
-		}
-	}
-	switch {
-	case l.waits+l.unknown > 0:
-		return exitLook, l
-	case done+l.refused == 0:
-		return exitUnchanged, l
-	case l.unsent > 0:
-		return exitLook, l
-	case l.refused > 0:
-		return exitRefused, l
-	}
-	return exitDone, l
-}
-
-// nextVerb adds the line that follows a verb that is done.
-func (a *app) nextVerb(r *mirror.Report, path string) {
-	_, other, err := a.clusters(r.ClusterID)
-	if r.Verb == mirror.VerbReverseAndPause && err == nil && other.err == nil {
-		a.next("plan", "resume", r.Link, "--cluster", other.ClusterID(), "--topics-of", path+":done", "--job", "resume.job")
-		return
-	}
-	a.next("status", r.Link, "--cluster", r.ClusterID)
 }

@@ -18,12 +18,11 @@ import (
 
 // checked is what check finds.
 type checked struct {
-	Ready      bool     `json:"ready"`
-	InTheWay   []string `json:"in_the_way"`
-	WorthALook []string `json:"worth_a_look"`
-	// Offsets say for each cluster that was read how consumer offsets are synchronized.
-	Offsets []string      `json:"offsets"`
-	Gate    *wait.Lagging `json:"gate,omitempty"`
+	Ready      bool          `json:"ready"`
+	InTheWay   []string      `json:"in_the_way"`
+	WorthALook []string      `json:"worth_a_look"`
+	Offsets    []string      `json:"offsets"` // how each cluster synchronizes them
+	Gate       *wait.Lagging `json:"gate,omitempty"`
 }
 
 func (k *checked) inTheWay(format string, args ...any) {
@@ -34,7 +33,7 @@ func (k *checked) look(format string, args ...any) {
 	k.WorthALook = append(k.WorthALook, fmt.Sprintf(format, args...))
 }
 
-// gate are the flags of the gate.
+// gate are the flags of the lag gate.
 type gate struct {
 	maxLag       int64
 	timeout      time.Duration
@@ -44,123 +43,184 @@ type gate struct {
 func (g *gate) flags(c *cobra.Command) {
 	f := c.Flags()
 	f.Int64Var(&g.maxLag, "max-lag", 0, "reversals, promote: the largest lag that a partition may have")
-	f.DurationVar(&g.timeout, "timeout", 0, "reversals, promote: how long to wait for topics to catch up; 0 looks twice")
+	f.DurationVar(&g.timeout, "timeout", 0, "reversals, promote: how long to wait until topics have caught up; 0 looks twice")
 	f.BoolVar(&g.neverFetched, "allow-never-fetched", false, "reversals, promote: nothing was ever fetched over the link")
 }
 
 func (a *app) checkCommand() *cobra.Command {
+	k := looking{app: a}
 	var id string
 	var groups []string
-	var g gate
-	c := &cobra.Command{
-		Use: "check VERB LINK [TOPIC...]", Short: "Say what is in the way of a change, and what is worth a look",
-		Args: cobra.MinimumNArgs(2),
-		RunE: func(c *cobra.Command, args []string) error {
-			v, err := mirror.ParseVerb(args[0])
-			if err != nil {
+	c := command("check VERB LINK [TOPIC...]", "Say what is in the way of a verb, and what is worth a look",
+		cobra.MinimumNArgs(2), func(ctx context.Context, args []string) (err error) {
+			if k.verb, err = mirror.ParseVerb(args[0]); err != nil {
 				return err
 			}
-			return a.check(c.Context(), v, id, args[1], args[2:], groups, g)
-		},
-	}
+			k.link = args[1]
+			return k.check(ctx, id, args[2:], groups)
+		})
 	clusterFlag(c, &id)
-	g.flags(c)
+	k.flags(c)
 	c.Flags().StringSliceVar(&groups, "groups", nil, "consumer groups to ask for their state, with commas between")
 	return c
 }
 
-func (a *app) check(
-	ctx context.Context, v mirror.Verb, id, link string, topics, groups []string, g gate,
-) error {
-	this, other, err := a.pair(v, id)
-	if err != nil {
+// looking is a look at what a verb needs.
+type looking struct {
+	*app
+	gate
+	verb        mirror.Verb
+	link        string
+	this, other cluster
+	checked
+}
+
+func (k *looking) check(ctx context.Context, id string, topics, groups []string) (err error) {
+	if k.this, k.other, err = k.pair(k.verb, id); err != nil {
 		return err
 	}
-	k, err := a.look(ctx, v, link, topics, this, &other, g, func(k *checked, list *mirror.Listing, names []string) error {
-		for _, group := range groups {
-			k.group(ctx, v, group, this, other)
-		}
-		k.statuses(v, list, names)
-		return nil
-	})
-	a.doc.Check = k
+	k.doc.Check = &k.checked
+	if err = k.links(ctx); err != nil {
+		return unchanged(err)
+	}
+	for _, group := range groups {
+		k.group(ctx, group)
+	}
+	starting, err := k.topics(ctx, topics)
+	if err == nil {
+		err = k.caughtUp(ctx, starting)
+	}
 	if err != nil {
 		return unchanged(err)
 	}
-	k.write(a, v)
-	words := append([]string{short(v), link}, topics...)
-	if len(topics) == 0 && !v.FromUnlisted() && v != mirror.VerbResume {
-		words = append(words, "--all")
-	}
-	if id != "" {
-		words = append(words, "--cluster", id)
-	}
+	k.writeChecked()
 	if !k.Ready {
-		return code(exitRefused)
+		return coded{code: exitRefused}
 	}
-	a.next(append(append([]string{"plan"}, words...), "--job", short(v)+".job")...)
+	if len(topics) == 0 && !needsNames(k.verb) {
+		topics = []string{"--all"}
+	}
+	k.next(append(append([]string{"plan", short(k.verb), k.link, "--cluster", k.this.ClusterID()}, topics...),
+		"--job", short(k.verb)+".job")...)
 	return nil
 }
 
-// hasGate tells whether topics must have caught up before the verb is called.
-func hasGate(v mirror.Verb) bool {
-	_, there := v.Goal()
-	return there != "" || v == mirror.VerbPromote
+// reverses tells whether the verb changes both clusters.
+func reverses(v mirror.Verb) bool {
+	_, other := v.Goal()
+	return other != ""
 }
 
-// look looks at both sides of the link, and has the topics catch up that the verb starts from; no topics are all.
-// Before the gate it calls more with the list and the topics. The other cluster's client is taken away if that cluster
-// does not answer and is not needed.
-func (a *app) look(
-	ctx context.Context, v mirror.Verb, link string, topics []string, this cluster, other *cluster, g gate,
-	more func(*checked, *mirror.Listing, []string) error,
-) (*checked, error) {
-	k := &checked{InTheWay: []string{}, WorthALook: []string{}, Offsets: []string{}}
-	a.tell.now("looking at both sides of the link")
-	own, err := this.Link(ctx, link)
+// links compares the two sides of the link. An other cluster that does not answer and is not needed is left out of what
+// follows.
+func (k *looking) links(ctx context.Context) error {
+	k.tell.now("looking at both sides of the link")
+	own, err := k.this.Link(ctx, k.link)
 	if err != nil {
-		return k, err
+		return err
 	}
-	sides := []mirror.LinkInfo{own}
-	_, there := v.Goal()
-	if other.err == nil {
-		far, err := other.link(ctx, link, there != "")
-		switch {
-		case err == nil:
-			sides = append(sides, far)
-		case there != "":
-			k.inTheWay("%s was not read: %v", other.ClusterID(), err)
-		default:
-			k.look("%s was not read: %v", other.ClusterID(), err)
-			other.Client = nil
+	k.InTheWay, k.WorthALook, k.Offsets = []string{}, []string{}, []string{offsets(&own)}
+	var far mirror.LinkInfo
+	if err = k.other.err; err == nil {
+		far, err = k.other.link(ctx, k.link, reverses(k.verb))
+	}
+	switch {
+	case err == nil:
+		k.Offsets = append(k.Offsets, offsets(&far))
+		if reverses(k.verb) || k.verb == mirror.VerbTruncateAndRestore {
+			p := mirror.CheckPair(own, far)
+			k.InTheWay, k.WorthALook = append(k.InTheWay, p.InTheWay...), append(k.WorthALook, p.WorthALook...)
 		}
-	} else {
-		k.look("%s", other.unread())
+	case reverses(k.verb):
+		k.inTheWay("%s was not read: %v", k.other.ClusterID(), err)
+	default:
+		k.look("the other cluster was not read: %s", k.other.because(err))
+		k.other.Client = nil
 	}
-	k.pair(v, sides)
-	list, err := this.Mirrors(ctx, link, topics...)
+	return nil
+}
+
+// offsets says how a cluster synchronizes consumer offsets.
+func offsets(l *mirror.LinkInfo) string {
+	task := "not known"
+	for _, t := range l.Tasks {
+		if strings.Contains(strings.ToLower(t.Name), "consumeroffset") {
+			task = t.State
+		}
+	}
+	return fmt.Sprintf("%s: consumer offset sync is %s; its task is %s; its filter is %s",
+		l.ClusterID, offsetSync(l), task, orDash(l.OffsetSyncFilter))
+}
+
+// group notes the state of a consumer group on both clusters. An active group on the cluster of the mirrors blocks a
+// promote and a restore (reported by users).
+func (k *looking) group(ctx context.Context, id string) {
+	for _, c := range []cluster{k.this, k.other} {
+		if c.Client == nil {
+			continue
+		}
+		group, err := c.ConsumerGroup(ctx, id)
+		what := fmt.Sprintf("consumer group %s on %s ", text.Quote(id), c.ClusterID())
+		var api *mirror.APIError
+		switch blocked := k.verb == mirror.VerbPromote || k.verb == mirror.VerbTruncateAndRestore; {
+		case errors.As(err, &api) && api.Status == http.StatusNotFound:
+		case err != nil:
+			k.look("%swas not read: %v", what, err)
+		case group.State == "EMPTY" || group.State == "DEAD":
+			k.look("%sis %s", what, group.State)
+		case blocked && c == k.this:
+			k.inTheWay("%sis %s: stop its consumers", what, group.State)
+		default:
+			k.look("%sis %s: stop its consumers before you apply", what, group.State)
+		}
+	}
+}
+
+// topics notes the topics that the verb does not start from, and returns those that it starts from. No topics are all.
+func (k *looking) topics(ctx context.Context, topics []string) (starting []string, err error) {
+	list, err := k.this.Mirrors(ctx, k.link, topics...)
 	if err != nil {
-		return k, err
+		return nil, err
 	}
-	starting := list.Topics(v.From()...)
-	if len(topics) == 0 {
-		topics = starting
+	starting = list.Topics(k.verb.From()...)
+	if len(topics)+len(starting) == 0 {
+		k.inTheWay("no mirror topic has a status that %s starts from, %v", short(k.verb), k.verb.From())
 	}
-	if err := more(k, list, topics); err != nil {
-		return k, err
+	status := map[string]mirror.Status{}
+	for i := range list.Mirrors {
+		status[list.Mirrors[i].Topic] = list.Mirrors[i].Status
 	}
+	var odd groups
+	for _, name := range topics {
+		switch s, listed := status[name]; {
+		case !listed && !k.verb.FromUnlisted():
+			odd.add("not listed", name)
+		case listed && !slices.Contains(k.verb.From(), s):
+			odd.add(string(s), name)
+		}
+	}
+	for _, s := range odd.keys {
+		k.inTheWay("%s: %s, and %s does not start from that", odd.some(s), s, short(k.verb))
+	}
+	return starting, nil
+}
+
+// caughtUp waits until the topics have caught up, if the verb needs that. The error is that of a context that was ended.
+func (k *looking) caughtUp(ctx context.Context, topics []string) error {
 	k.Ready = len(k.InTheWay) == 0
-	if !hasGate(v) || len(starting) == 0 || len(sides) == 1 && there != "" {
-		return k, ctx.Err()
+	if !reverses(k.verb) && k.verb != mirror.VerbPromote || len(topics) == 0 {
+		return ctx.Err()
 	}
-	if g.timeout > 0 {
+	limited := ctx
+	if k.timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, g.timeout, errors.New("--timeout is over"))
+		limited, cancel = context.WithTimeoutCause(ctx, k.timeout, errors.New("--timeout is over"))
 		defer cancel()
 	}
-	a.tell.now("looking whether %s caught up: it takes 10s at least", text.Count(len(starting), "topic"))
-	k.Gate, err = wait.CaughtUp(ctx, this.Client, link, starting, wait.LagOptions{
-		Other: other.Client, MaxLag: g.maxLag, Patience: g.timeout, AllowNeverFetched: g.neverFetched,
+	k.tell.now("looking whether %s caught up: it takes 10s at least", text.Count(len(topics), "topic"))
+	var err error
+	k.Gate, err = wait.CaughtUp(limited, k.this.Client, k.link, topics, wait.LagOptions{
+		Other: k.other.Client, MaxLag: k.maxLag, Patience: k.timeout, AllowNeverFetched: k.neverFetched,
 		OnPoll: func(_ context.Context, l *wait.Lagging) error {
 			ready, lag := 0, int64(0)
 			for i := range l.Topics {
@@ -168,132 +228,14 @@ func (a *app) look(
 					ready++
 				}
 			}
-			if ready > 0 || g.timeout > 0 {
-				a.tell.now("%d of %d caught up, lag %d%s", ready, len(l.Topics), lag, troubles(l.Clusters))
+			if ready > 0 || k.timeout > 0 {
+				k.tell.now("%d of %d caught up, lag %d%s", ready, len(topics), lag, troubles(l.Clusters))
 			}
 			return nil
 		},
 	})
 	k.Ready = k.Ready && err == nil
-	if errors.Is(err, context.Canceled) {
-		return k, err
-	}
-	return k, nil
-}
-
-// pair notes what the two sides of the link say.
-func (k *checked) pair(v mirror.Verb, sides []mirror.LinkInfo) {
-	_, there := v.Goal()
-	if len(sides) == 2 && (there != "" || v.FromUnlisted()) {
-		p := mirror.CheckPair(sides[0], sides[1])
-		k.InTheWay, k.WorthALook = append(k.InTheWay, p.InTheWay...), append(k.WorthALook, p.WorthALook...)
-	}
-	for _, l := range sides {
-		if len(sides) == 1 && (!strings.EqualFold(l.State, "ACTIVE") || l.Error != "") {
-			k.look("on %s the link is %s: %s", l.ClusterID, l.State, mirror.Reason{Code: l.Error, Message: l.ErrorMessage})
-		}
-		task := "not known"
-		for _, t := range l.Tasks {
-			if strings.Contains(strings.ToLower(t.Name), "consumeroffset") {
-				task = t.State
-			}
-		}
-		filter := l.OffsetSyncFilter
-		if filter == "" {
-			filter = "not known"
-		}
-		k.Offsets = append(k.Offsets, fmt.Sprintf("%s: consumer offset sync is %s; its task is %s; its filter is %s",
-			l.ClusterID, offsetSync(&l), task, filter))
-	}
-}
-
-// statuses notes the topics that the verb does not start from.
-func (k *checked) statuses(v mirror.Verb, list *mirror.Listing, topics []string) {
-	if len(topics) == 0 {
-		k.inTheWay("no mirror topic has a status that %s starts from, %v", v, v.From())
-	}
-	status := map[string]mirror.Status{}
-	for i := range list.Mirrors {
-		status[list.Mirrors[i].Topic] = list.Mirrors[i].Status
-	}
-	odd := map[mirror.Status][]string{}
-	var order []mirror.Status
-	for _, name := range topics {
-		s, listed := status[name]
-		if listed && slices.Contains(v.From(), s) || !listed && v.FromUnlisted() {
-			continue
-		}
-		if odd[s] == nil {
-			order = append(order, s)
-		}
-		odd[s] = append(odd[s], name)
-	}
-	for _, s := range order {
-		what := "it is " + string(s)
-		if s == "" {
-			what = "it is not listed"
-		}
-		if len(odd[s]) > 1 {
-			what = strings.Replace(what, "it is", "they are", 1)
-		}
-		k.inTheWay("%s: %s, which %s does not start from", text.Fit(odd[s], 40), what, short(v))
-	}
-}
-
-// group notes the state of a consumer group on both clusters. On the cluster of the mirror an active group blocks a promote
-// and a restore (reported by users).
-func (k *checked) group(ctx context.Context, v mirror.Verb, group string, this, other cluster) {
-	for i, c := range []cluster{this, other} {
-		if c.Client == nil {
-			continue
-		}
-		g, err := c.ConsumerGroup(ctx, group)
-		var api *mirror.APIError
-		blocks := i == 0 && (v == mirror.VerbPromote || v == mirror.VerbTruncateAndRestore)
-		switch {
-		case errors.As(err, &api) && api.Status == http.StatusNotFound:
-		case err != nil:
-			k.look("consumer group %s on %s was not read: %v", text.Quote(group), c.ClusterID(), err)
-		case g.State == "EMPTY" || g.State == "DEAD":
-			k.look("consumer group %s on %s is %s", text.Quote(group), c.ClusterID(), g.State)
-		case blocks:
-			k.inTheWay("consumer group %s on %s is %s: stop its consumers", text.Quote(group), c.ClusterID(), g.State)
-		default:
-			k.look("consumer group %s on %s is %s: stop its consumers before you apply", text.Quote(group), c.ClusterID(), g.State)
-		}
-	}
-}
-
-// write writes what was found for people.
-func (k *checked) write(a *app, v mirror.Verb) {
-	var t text.Table
-	decision := "ready: nothing that was looked at is in the way"
-	if !k.Ready {
-		decision = "not ready"
-	}
-	t.Line(decision)
-	for _, s := range k.InTheWay {
-		t.Row("in the way", s)
-	}
-	for _, s := range k.WorthALook {
-		t.Row("worth a look", s)
-	}
-	_, _ = t.WriteTo(&a.text) // memory
-	if k.Gate != nil {
-		a.text.WriteString("\n")
-		_ = k.Gate.Table(&a.text) // memory
-	}
-	if this, _ := v.Goal(); this != mirror.StatusStopped {
-		return
-	}
-	t = text.Table{}
-	t.Line("")
-	for _, o := range k.Offsets {
-		t.Line(o)
-	}
-	t.Line("Stop the consumers, wait one interval, then apply. Not checked: the offsets. " +
-		"Compare with kafka-consumer-groups --describe on both clusters.")
-	_, _ = t.WriteTo(&a.text) // memory
+	return ctx.Err()
 }
 
 // troubles says which clusters cannot be read, and why.
@@ -304,4 +246,32 @@ func troubles(clusters []wait.ClusterProgress) (s string) {
 		}
 	}
 	return s
+}
+
+func (k *looking) writeChecked() {
+	k.write(func(t *text.Table) {
+		t.Line(map[bool]string{true: "ready: nothing that was looked at is in the way", false: "not ready"}[k.Ready])
+		for _, s := range k.InTheWay {
+			t.Row("in the way", s)
+		}
+		for _, s := range k.WorthALook {
+			t.Row("worth a look", s)
+		}
+		if k.Gate != nil {
+			t.Line("")
+		}
+	})
+	if k.Gate != nil {
+		_ = k.Gate.Table(&k.text) // memory
+	}
+	if this, _ := k.verb.Goal(); this == mirror.StatusStopped {
+		k.write(func(t *text.Table) {
+			t.Line("")
+			for _, o := range k.Offsets {
+				t.Line(o)
+			}
+			t.Line("Stop the consumers, wait one interval, then apply. Not checked: the offsets. " +
+				"Compare with kafka-consumer-groups --describe on both clusters.")
+		})
+	}
 }

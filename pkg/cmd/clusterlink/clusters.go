@@ -76,8 +76,8 @@ func (a *app) clusters(id string) (this, other cluster, err error) {
 // pair is clusters for a verb, which may need both.
 func (a *app) pair(v mirror.Verb, id string) (this, other cluster, err error) {
 	this, other, err = a.clusters(id)
-	if _, there := v.Goal(); err == nil && there != "" && other.err != nil {
-		err = fmt.Errorf("%s needs both clusters: %w", v, other.err)
+	if err == nil && reverses(v) && other.err != nil {
+		err = fmt.Errorf("%s needs both clusters: %w", short(v), other.err)
 	}
 	return this, other, err
 }
@@ -92,5 +92,10 @@ func (c cluster) link(ctx context.Context, link string, needed bool) (mirror.Lin
 	return c.WithRetryFor(-1).Link(ctx, link)
 }
 
-// unread says why the other cluster is not read.
-func (c cluster) unread() string { return "the other cluster was not read: " + c.String() }
+// because says why the cluster was not read.
+func (c cluster) because(err error) string {
+	if c.err != nil {
+		return c.String()
+	}
+	return err.Error()
+}

@@ -28,6 +28,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
 	"github.com/seed25095279/clusterlink-go/pkg/job"
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
 	"github.com/seed25095279/clusterlink-go/pkg/wait"
@@ -103,15 +104,15 @@ type app struct {
 
 // document is what -o json prints.
 type document struct {
-	ExitCode int              `json:"exit_code"`
-	Error    string           `json:"error,omitempty"`
-	Hash     string           `json:"hash,omitempty"`
-	Report   *mirror.Report   `json:"report,omitempty"`
-	Progress *wait.Progress   `json:"progress,omitempty"`
-	Changes  []job.Change     `json:"changes,omitempty"`
-	Check    *checked         `json:"check,omitempty"`
-	Clusters []*clusterStatus `json:"clusters,omitempty"`
-	Next     []string         `json:"next,omitempty"`
+	ExitCode int            `json:"exit_code"`
+	Error    string         `json:"error,omitempty"`
+	Hash     string         `json:"hash,omitempty"`
+	Report   *mirror.Report `json:"report,omitempty"`
+	Progress *wait.Progress `json:"progress,omitempty"`
+	Changes  []job.Change   `json:"changes,omitempty"`
+	Check    *checked       `json:"check,omitempty"`
+	Clusters []*side        `json:"clusters,omitempty"`
+	Next     []string       `json:"next,omitempty"`
 }
 
 // coded is an error that says how the process exits. A nil error means that the output says why.
@@ -122,19 +123,22 @@ type coded struct {
 
 func (c coded) Unwrap() error { return c.error }
 
-// code makes an error that exits with the code; nil if that is 0.
-func code(n int) error {
-	if n == exitDone {
-		return nil
-	}
-	return coded{code: n}
+// command makes a command that has its flags to come.
+func command(use, short string, args cobra.PositionalArgs, run func(context.Context, []string) error) *cobra.Command {
+	return &cobra.Command{Use: use, Short: short, Args: args,
+		RunE: func(c *cobra.Command, args []string) error { return run(c.Context(), args) }}
 }
 
-// unchanged says that nothing was changed, because of err.
+func clusterFlag(c *cobra.Command, id *string) {
+	c.Flags().StringVar(id, "cluster", "", "the id of the cluster to act on, if not that of KAFKA_CLUSTER_ID")
+}
+
+// unchanged says that nothing was changed, because of err. An error that has a code keeps it.
 func unchanged(err error) error {
+	var c coded
 	switch {
-	case err == nil:
-		return nil
+	case errors.As(err, &c):
+		return c
 	case errors.Is(err, mirror.ErrInvalidArgument), errors.Is(err, mirror.ErrNoTopics), errors.Is(err, job.ErrNoJob), errors.Is(err, job.ErrAnotherJob),
 		errors.Is(err, fs.ErrNotExist):
 		return coded{exitWrongUse, err}
@@ -194,14 +198,21 @@ func (a *app) finish(c coded) int {
 	return c.code
 }
 
+// write writes a table for people.
+func (a *app) write(fill func(*text.Table)) {
+	var t text.Table
+	fill(&t)
+	_, _ = t.WriteTo(&a.text) // memory
+}
+
 // The most lines of output for people, and how many of them are the last ones.
 const maxLines, lastLines = 50, 8
 
 // shortened leaves lines out of the middle of a long text.
-func shortened(text string) string {
-	lines := strings.SplitAfter(text, "\n")
+func shortened(output string) string {
+	lines := strings.SplitAfter(output, "\n")
 	if len(lines) <= maxLines {
-		return text
+		return output
 	}
 	first, last := lines[:maxLines-lastLines-1], lines[len(lines)-lastLines:]
 	return fmt.Sprintf("%s(%d lines are left out: -o json has everything)\n%s",

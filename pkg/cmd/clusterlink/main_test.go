@@ -250,7 +250,7 @@ func TestUnplannedFailover_WithTheOldClusterDead_ThenTruncateAndRestore(t *testi
 	require.NoError(t, s.pair.Remote.Die(mirrortest.Refuses))
 	o := s.run("status", "dr-link", "a")
 	require.Equal(t, 0, o.code, o.err)
-	require.Contains(t, o.out, "lkc-remote: not read: ")
+	require.Contains(t, o.out, "the other cluster was not read: ")
 	require.Equal(t, 0, s.run("check", "failover", "dr-link").code)
 	o = s.run("plan", "failover", "dr-link", "--all", "--job", "failover.job")
 	require.Equal(t, 0, o.code, o.err)
@@ -332,7 +332,7 @@ func TestExitCode_RefusedTopics(t *testing.T) {
 
 	o = s.run("check", "pause", "dr-link", "a", "b")
 	require.Equal(t, exitRefused, o.code)
-	require.Contains(t, o.out, "a: it is PAUSED, which pause does not start from")
+	require.Contains(t, o.out, "a: PAUSED, and pause does not start from that")
 }
 
 // The dry run accepts what the call refuses.
@@ -539,12 +539,10 @@ func TestManyTopics_AFewLines(t *testing.T) {
 
 func TestInterruptedWhileAsked_NothingIsSent(t *testing.T) {
 	t.Parallel()
-	a := &app{in: neverRead{}, tell: teller{w: io.Discard}}
+	j := &applying{looking: looking{app: &app{in: neverRead{}, tell: teller{w: io.Discard}}}}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	var c coded
-	require.ErrorAs(t, a.ask(ctx, &mirror.Report{}, 1), &c)
-	require.Equal(t, exitUnchanged, c.code)
+	require.ErrorContains(t, j.ask(ctx, 1), "interrupted: nothing was sent")
 }
 
 // neverRead is a terminal at which nobody types.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,18 +27,15 @@ type planning struct {
 
 func (a *app) planCommand() *cobra.Command {
 	var p planning
-	c := &cobra.Command{
-		Use: "plan VERB LINK [TOPIC...]", Short: "Ask the cluster what a verb would do, and write a job",
-		Args: cobra.MinimumNArgs(2),
-		RunE: func(c *cobra.Command, args []string) error {
+	c := command("plan VERB LINK [TOPIC...]", "Ask the cluster what a verb would do, and write a job", cobra.MinimumNArgs(2),
+		func(ctx context.Context, args []string) error {
 			v, err := mirror.ParseVerb(args[0])
 			if err != nil {
 				return err
 			}
 			p.names = args[2:]
-			return a.plan(c.Context(), v, args[1], &p)
-		},
-	}
+			return a.plan(ctx, v, args[1], &p)
+		})
 	clusterFlag(c, &p.cluster)
 	p.selection.flags(c)
 	c.Flags().StringVar(&p.job, "job", "", "the file of the job, which must not be there")
@@ -47,7 +45,7 @@ func (a *app) planCommand() *cobra.Command {
 
 func (a *app) plan(ctx context.Context, v mirror.Verb, link string, p *planning) error {
 	if _, err := os.Lstat(p.job); p.job != "" && err == nil {
-		return fmt.Errorf("--job: the file %s is there already", shellWords(p.job))
+		return fmt.Errorf("--job: the file %s is there already", p.job)
 	}
 	this, _, err := a.clusters(p.cluster)
 	if err != nil {
@@ -60,48 +58,43 @@ func (a *app) plan(ctx context.Context, v mirror.Verb, link string, p *planning)
 	a.tell.now("asking what %s would do to %s", short(v), text.Count(len(topics), "topic"))
 	report, err := this.Validate(ctx, v, link, mirror.Topics(topics...))
 	a.doc.Report = report
-	refused := report.Count(mirror.Failed)
-	if err != nil && refused+report.Count(mirror.Accepted) < len(report.Results) {
-		return unchanged(err)
+	refused, accepted := report.Count(mirror.Failed), report.Count(mirror.Accepted)
+	if refused+accepted > 0 {
+		a.writePlan(report)
 	}
-	a.writePlan(report)
 	again := slices.Clone(a.typed)
 	if p.job == "" {
 		again = append(again, "--job", short(v)+".job")
 	}
 	switch {
-	case err != nil && (!p.leaveOut || refused == len(topics)):
-		if refused < len(topics) {
-			a.next(append(again, "--leave-out-refused")...)
-		}
-		return code(exitRefused)
+	case err != nil && refused+accepted < len(topics):
+		return unchanged(err)
+	case err != nil && accepted == 0:
+		return coded{code: exitRefused}
+	case err != nil && !p.leaveOut:
+		a.next(append(again, "--leave-out-refused")...)
+		return coded{code: exitRefused}
 	case p.job == "":
 		a.next(again...)
 		return nil
 	}
-	return a.create(p.job, report, p.leaveOut)
+	j, err := job.Create(p.job, report, job.Options{LeaveOutRefused: p.leaveOut})
+	if errors.Is(err, fs.ErrExist) {
+		return err
+	} else if err != nil {
+		return unchanged(err)
+	}
+	a.doc.Hash = j.Hash()
+	a.write(func(t *text.Table) {
+		t.Line("")
+		t.Line(fmt.Sprintf("job %s, hash %s: %s", p.job, j.Hash(), text.Count(accepted, "topic")))
+	})
+	a.nextApply(j, p.job)
+	return j.Close()
 }
 
 // short is the name of a verb as the vendor's CLI has it.
 func short(v mirror.Verb) string { return strings.TrimSuffix(string(v), "-mirror") }
-
-// create writes the job.
-func (a *app) create(path string, report *mirror.Report, leaveOut bool) error {
-	j, err := job.Create(path, report, job.Options{LeaveOutRefused: leaveOut})
-	if err != nil {
-		if errors.Is(err, fs.ErrExist) {
-			return err
-		}
-		return unchanged(err)
-	}
-	a.doc.Hash = j.Hash()
-	var t text.Table
-	t.Line("")
-	t.Line(fmt.Sprintf("job %s, hash %s: %s", path, j.Hash(), text.Count(len(j.Report().Results), "topic")))
-	_, _ = t.WriteTo(&a.text) // memory
-	a.nextApply(j, path)
-	return j.Close()
-}
 
 // nextApply adds the line that does the job.
 func (a *app) nextApply(j *job.Job, path string) {
@@ -122,46 +115,39 @@ var warnings = map[mirror.Verb]string{
 	mirror.VerbTruncateAndRestore: "it deletes records: those that the other cluster does not have",
 }
 
-// warn tells what cannot be undone.
 func (a *app) warn(v mirror.Verb) {
 	if w := warnings[v]; w != "" {
 		a.tell.say("%s: %s", short(v), w)
 	}
 }
 
+// mostShown is how many topics plan shows with the numbers of messages that would be cut off them.
+const mostShown = 20
+
 // writePlan writes the report of a dry run.
 func (a *app) writePlan(r *mirror.Report) {
 	a.warn(r.Verb)
 	_ = r.Table(&a.text) // memory
-	var t text.Table
-	if names := r.Topics(mirror.Accepted); len(names) > 0 {
-		t.Line("topics: " + text.Fit(names, 100))
-	}
-	if r.Verb == mirror.VerbTruncateAndRestore {
-		writeCuts(&t, r)
-	}
-	_, _ = t.WriteTo(&a.text) // memory
-}
-
-// mostShown is how many topics plan shows with their numbers of messages.
-const mostShown = 20
-
-// writeCuts writes the largest numbers of messages that would be cut off.
-func writeCuts(t *text.Table, r *mirror.Report) {
-	results := slices.Clone(r.Results)
-	slices.SortStableFunc(results, func(x, y mirror.Result) int { return int(max(-1, min(1, cut(&y)-cut(&x)))) })
-	total := int64(0)
-	for i := range results {
-		total += max(0, cut(&results[i]))
-	}
-	t.Line("")
-	t.Row("CUT OFF", "TOPIC")
-	for i := range results[:min(len(results), mostShown)] {
-		if n := cut(&results[i]); n >= 0 {
-			t.Row(n, results[i].Topic)
+	a.write(func(t *text.Table) {
+		if names := r.Topics(mirror.Accepted); len(names) > 0 {
+			t.Line("topics: " + text.Fit(names, 100))
 		}
-	}
-	t.Row(total, fmt.Sprintf("in all, of %s", text.Count(len(results), "topic")))
+		if r.Verb != mirror.VerbTruncateAndRestore {
+			return
+		}
+		results, total := slices.Clone(r.Results), int64(0)
+		slices.SortStableFunc(results, func(x, y mirror.Result) int { return cmp.Compare(cut(&y), cut(&x)) })
+		t.Line("")
+		t.Row("CUT OFF", "TOPIC")
+		for i := range results {
+			if n := cut(&results[i]); n >= 0 {
+				if total += n; i < mostShown {
+					t.Row(n, results[i].Topic)
+				}
+			}
+		}
+		t.Row(total, "in all, of "+text.Count(len(results), "topic"))
+	})
 }
 
 // cut is how many messages would be cut off a topic; -1 if it is not known.
@@ -173,7 +159,7 @@ func cut(r *mirror.Result) int64 {
 	return max(r.MessagesTruncated, rows)
 }
 
-// mostCut is the largest number of messages that would be cut off a topic.
+// mostCut is the largest number of messages that would be cut off a topic of a plan.
 func mostCut(r *mirror.Report) (most int64) {
 	for i := range r.Results {
 		if r.Results[i].Outcome == mirror.Accepted {

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -15,29 +13,20 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
 )
 
-// clusterStatus is what one cluster says of the link.
-type clusterStatus struct {
+// side is what one cluster says of a link.
+type side struct {
 	ClusterID string           `json:"cluster_id"`
 	Error     string           `json:"error,omitempty"`
 	Link      *mirror.LinkInfo `json:"link,omitempty"`
 	Mirrors   *mirror.Listing  `json:"mirrors,omitempty"`
 }
 
-// mostAsked bounds how many topics are asked for their reasons: the rate limiter counts requests.
-const mostAsked = 20
-
 func (a *app) statusCommand() *cobra.Command {
 	var id string
-	c := &cobra.Command{
-		Use: "status LINK [TOPIC...]", Short: "Show both sides of a link and its mirror topics", Args: cobra.MinimumNArgs(1),
-		RunE: func(c *cobra.Command, args []string) error { return a.status(c.Context(), id, args[0], args[1:]) },
-	}
+	c := command("status LINK [TOPIC...]", "Show both sides of a link, and its mirror topics", cobra.MinimumNArgs(1),
+		func(ctx context.Context, args []string) error { return a.status(ctx, id, args[0], args[1:]) })
 	clusterFlag(c, &id)
 	return c
-}
-
-func clusterFlag(c *cobra.Command, id *string) {
-	c.Flags().StringVar(id, "cluster", "", "the id of the cluster to act on, if not that of KAFKA_CLUSTER_ID")
 }
 
 func (a *app) status(ctx context.Context, id, link string, topics []string) error {
@@ -45,48 +34,58 @@ func (a *app) status(ctx context.Context, id, link string, topics []string) erro
 	if err != nil {
 		return err
 	}
-	own, err := a.readStatus(ctx, this, link, topics, true)
+	own, err := a.readSide(ctx, this, link, topics, true)
 	if err != nil {
 		return unchanged(err)
 	}
-	far, _ := a.readStatus(ctx, other, link, topics, false)
-	a.doc.Clusters = []*clusterStatus{own, far}
-	a.writeLinks(own, far)
-	writeCounts(&a.text, own, far)
-	writeTopics(&a.text, topics, own, far)
-	if len(own.Mirrors.Topics(mirror.StatusActive, mirror.StatusPaused)) > 0 || far.Mirrors == nil {
-		a.next("check", "reverse-and-pause", link, "--cluster", own.ClusterID)
-	} else if len(far.Mirrors.Topics(mirror.StatusActive, mirror.StatusPaused)) > 0 {
+	sides := []*side{own}
+	far, err := a.readSide(ctx, other, link, topics, false)
+	a.doc.Clusters = []*side{own, far}
+	if err == nil {
+		sides = append(sides, far)
+	}
+	a.writeSides(sides)
+	if err != nil {
+		a.write(func(t *text.Table) { t.Line("the other cluster was not read: " + far.Error) })
+	}
+	if len(topics) > 0 {
+		a.writeTopics(topics, sides)
+	}
+	mirrors := func(s *side) bool { return len(s.Mirrors.Topics()) > 0 }
+	switch {
+	case err != nil && mirrors(own):
+		a.next("check", "failover", link, "--cluster", own.ClusterID)
+	case err == nil && !mirrors(own) && mirrors(far):
 		a.next("status", link, "--cluster", far.ClusterID)
+	case err == nil:
+		a.next("check", "reverse-and-pause", link, "--cluster", own.ClusterID)
 	}
 	return nil
 }
 
-// readStatus reads what one cluster says. The error stands in the clusterStatus too.
-func (a *app) readStatus(
-	ctx context.Context, c cluster, link string, topics []string, needed bool,
-) (*clusterStatus, error) {
-	s := &clusterStatus{ClusterID: c.ClusterID()}
-	if c.err != nil {
-		s.ClusterID, s.Error = "other cluster", c.String()
-		return s, c.err
-	}
-	a.tell.now("reading %s", s.ClusterID)
-	info, err := c.link(ctx, link, needed)
-	var list *mirror.Listing
+// mostAsked bounds how many topics are asked for their reasons: the rate limiter counts requests.
+const mostAsked = 20
+
+// readSide reads what one cluster says, with the reasons of the topics.
+func (a *app) readSide(ctx context.Context, c cluster, link string, topics []string, needed bool) (*side, error) {
+	s := &side{ClusterID: c.ClusterID()}
+	err := c.err
 	if err == nil {
-		list, err = c.Mirrors(ctx, link)
+		a.tell.now("reading %s", s.ClusterID)
+		var info mirror.LinkInfo
+		if info, err = c.link(ctx, link, needed); err == nil {
+			s.Link = &info
+			s.Mirrors, err = c.Mirrors(ctx, link)
+		}
 	}
 	if err != nil {
-		s.Error = err.Error()
+		s.Error = c.because(err)
 		return s, err
 	}
-	s.Link, s.Mirrors = &info, list
 	asked := 0
-	rests := []mirror.Status{mirror.StatusActive, mirror.StatusPaused, mirror.StatusStopped}
-	for i := range list.Mirrors {
-		m := &list.Mirrors[i]
-		if asked == mostAsked || !slices.Contains(topics, m.Topic) || slices.Contains(rests, m.Status) && m.Error == "" {
+	for i := range s.Mirrors.Mirrors {
+		m := &s.Mirrors.Mirrors[i]
+		if m.Status == mirror.StatusActive && m.Error == "" || !slices.Contains(topics, m.Topic) || asked == mostAsked {
 			continue
 		}
 		asked++
@@ -97,163 +96,156 @@ func (a *app) readStatus(
 	return s, nil
 }
 
-// writeLinks writes the two sides of the link side by side.
-func (a *app) writeLinks(own, far *clusterStatus) {
-	var t text.Table
-	cell := func(s *clusterStatus, of func(*mirror.LinkInfo) string) string {
-		if s.Link == nil {
-			return "not read"
+// writeSides writes what the clusters say side by side.
+func (a *app) writeSides(sides []*side) {
+	a.write(func(t *text.Table) {
+		row := func(name string, cell func(*side) string) {
+			cells := []any{name}
+			for _, s := range sides {
+				cells = append(cells, cell(s))
+			}
+			t.Row(cells...)
 		}
-		if v := of(s.Link); v != "" {
-			return v
+		setting := func(name string, of func(*mirror.LinkInfo) string) {
+			row(name, func(s *side) string { return orDash(of(s.Link)) })
 		}
+		row("", func(s *side) string { return s.ClusterID })
+		setting("link", func(l *mirror.LinkInfo) string { return l.State })
+		setting("error", func(l *mirror.LinkInfo) string {
+			return mirror.Reason{Code: l.Error, Message: l.ErrorMessage}.String()
+		})
+		setting("mode", func(l *mirror.LinkInfo) string { return l.Mode })
+		setting("points at", func(l *mirror.LinkInfo) string { return l.RemoteClusterID })
+		setting("prefix", func(l *mirror.LinkInfo) string { return l.Prefix })
+		setting("offset sync", offsetSync)
+		setting("ACL sync", func(l *mirror.LinkInfo) string { return l.ACLSync })
+		setting("auto-create", func(l *mirror.LinkInfo) string { return l.AutoCreate })
+		setting("tasks", tasks)
+		var statuses []mirror.Status
+		for _, s := range sides {
+			for i := range s.Mirrors.Mirrors {
+				if m := &s.Mirrors.Mirrors[i]; !slices.Contains(statuses, m.Status) {
+					statuses = append(statuses, m.Status)
+				}
+			}
+		}
+		for _, status := range statuses {
+			row(string(status), func(s *side) string {
+				lag := int64(0)
+				for i := range s.Mirrors.Mirrors {
+					if m := &s.Mirrors.Mirrors[i]; m.Status == status {
+						lag += m.Lag().Total
+					}
+				}
+				return text.Count(len(s.Mirrors.Topics(status)), "topic") + lagText(status, lag)
+			})
+		}
+	})
+}
+
+func orDash(s string) string {
+	if s == "" {
 		return "-"
 	}
-	t.Row("", own.ClusterID, far.ClusterID)
-	for _, r := range []struct {
-		name string
-		of   func(*mirror.LinkInfo) string
-	}{
-		{"link", func(l *mirror.LinkInfo) string { return l.State }},
-		{"error", func(l *mirror.LinkInfo) string { return mirror.Reason{Code: l.Error, Message: l.ErrorMessage}.String() }},
-		{"mode", func(l *mirror.LinkInfo) string { return l.Mode }},
-		{"points at", func(l *mirror.LinkInfo) string { return l.RemoteClusterID }},
-		{"prefix", func(l *mirror.LinkInfo) string { return l.Prefix }},
-		{"offset sync", offsetSync},
-		{"ACL sync", func(l *mirror.LinkInfo) string { return l.ACLSync }},
-		{"auto-create", func(l *mirror.LinkInfo) string { return l.AutoCreate }},
-		{"tasks", tasks},
-	} {
-		t.Row(r.name, cell(own, r.of), cell(far, r.of))
+	return s
+}
+
+// lagText is the lag of mirrors with a status. That of a stopped mirror is left over from before.
+func lagText(s mirror.Status, lag int64) string {
+	if s == mirror.StatusStopped || lag == 0 {
+		return ""
 	}
-	if far.Error != "" {
-		t.Line(far.ClusterID + ": not read: " + far.Error)
-	}
-	t.Line("")
-	_, _ = t.WriteTo(&a.text) // memory
+	return fmt.Sprintf(", lag %d", lag)
 }
 
 // offsetSync says whether consumer offsets are synchronized, and how often.
 func offsetSync(l *mirror.LinkInfo) string {
-	switch interval, err := time.ParseDuration(l.OffsetSyncInterval + "ms"); {
+	interval, err := time.ParseDuration(l.OffsetSyncInterval + "ms")
+	switch {
 	case l.OffsetSync == "":
 		return "not known"
 	case !strings.EqualFold(l.OffsetSync, "true"):
 		return "off"
 	case err == nil:
-		return "on, every " + interval.String()
+		return fmt.Sprintf("on, every %v", interval)
 	}
 	return "on"
 }
 
-// tasks counts the tasks of a link by state, and names those in error.
+// tasks names the tasks of a link by their states, and says why some are in error.
 func tasks(l *mirror.LinkInfo) string {
-	count := map[string]int{}
-	var states, bad []string
+	var g groups
 	for _, t := range l.Tasks {
-		if count[t.State]++; count[t.State] == 1 {
-			states = append(states, t.State)
+		for _, e := range t.Errors {
+			t.Name += " (" + e.String() + ")"
 		}
-		if len(t.Errors) > 0 {
-			bad = append(bad, t.Name+": "+t.Errors[0].String())
-		}
+		g.add(t.State, t.Name)
 	}
-	for i, s := range states {
-		states[i] = fmt.Sprintf("%d %s", count[s], s)
+	for i, state := range g.keys {
+		g.keys[i] = state + ": " + strings.Join(g.names[state], ", ")
 	}
-	return strings.Join(append(states, bad...), "; ")
+	return strings.Join(g.keys, "; ")
 }
 
-// writeCounts writes how many topics have each status, and their lag.
-func writeCounts(out io.Writer, sides ...*clusterStatus) {
-	var t text.Table
-	statuses := map[mirror.Status]bool{}
-	head := []any{"STATUS"}
-	for _, s := range sides {
-		if s.Mirrors == nil {
-			continue
-		}
-		head = append(head, s.ClusterID, "LAG")
-		for i := range s.Mirrors.Mirrors {
-			statuses[s.Mirrors.Mirrors[i].Status] = true
-		}
-	}
-	t.Row(head...)
-	for _, status := range slices.Sorted(maps.Keys(statuses)) {
-		row := []any{status}
-		for _, s := range sides {
-			if s.Mirrors == nil {
-				continue
-			}
-			lag := int64(0)
-			for i := range s.Mirrors.Mirrors {
-				if m := &s.Mirrors.Mirrors[i]; m.Status == status {
-					lag += m.Lag().Total
-				}
-			}
-			row = append(row, len(s.Mirrors.Topics(status)))
-			if status == mirror.StatusStopped {
-				row = append(row, "-") // left over from before
-			} else {
-				row = append(row, lag)
-			}
-		}
-		t.Row(row...)
-	}
-	_, _ = t.WriteTo(out) // memory
-}
-
-// writeTopics writes what the clusters say of the topics. Topics of which they say the same are one line.
-func writeTopics(out io.Writer, topics []string, sides ...*clusterStatus) {
-	if len(topics) == 0 {
-		return
-	}
-	var t text.Table
-	t.Line("")
-	t.Row("TOPICS", sides[0].ClusterID, sides[1].ClusterID, "WHY")
-	groups := map[[3]string][]string{}
-	var order [][3]string
-	rows := [2]map[string]*mirror.Mirror{}
+// writeTopics writes what the clusters say of topics. Topics of which they say the same are one line.
+func (a *app) writeTopics(topics []string, sides []*side) {
+	rows := make([]map[string]*mirror.Mirror, len(sides))
 	for i, s := range sides {
 		rows[i] = map[string]*mirror.Mirror{}
-		if s.Mirrors != nil {
-			for k := range s.Mirrors.Mirrors {
-				rows[i][s.Mirrors.Mirrors[k].Topic] = &s.Mirrors.Mirrors[k]
-			}
+		for k := range s.Mirrors.Mirrors {
+			rows[i][s.Mirrors.Mirrors[k].Topic] = &s.Mirrors.Mirrors[k]
 		}
 	}
+	var g groups
 	for _, name := range topics {
-		var key [3]string
-		var why []string
-		for i, s := range sides {
+		var cells, why []string
+		for i := range sides {
 			m := rows[i][name]
-			switch {
-			case s.Mirrors == nil:
-				key[i] = "not read"
-				continue
-			case m == nil:
-				key[i] = "not listed"
+			if m == nil {
+				cells = append(cells, "not listed")
 				continue
 			}
-			key[i] = string(m.Status)
-			if lag := m.Lag(); m.Status != mirror.StatusStopped && lag.Total > 0 {
-				key[i] += fmt.Sprintf(", lag %d", lag.Total)
-			}
-			if m.Error != "" {
-				why = append(why, m.Error)
-			}
-			for _, r := range m.Reasons {
-				why = append(why, r.String())
+			cells = append(cells, string(m.Status)+lagText(m.Status, m.Lag().Total))
+			for _, r := range append([]mirror.Reason{{Code: m.Error}}, m.Reasons...) {
+				if r != (mirror.Reason{}) {
+					why = append(why, strings.ReplaceAll(r.String(), name, "…"))
+				}
 			}
 		}
-		key[2] = strings.ReplaceAll(strings.Join(why, "; "), name, "…")
-		if groups[key] == nil {
-			order = append(order, key)
+		g.add(strings.Join(append(cells, strings.Join(why, "; ")), "\n"), name)
+	}
+	a.write(func(t *text.Table) {
+		t.Line("")
+		head := []any{"TOPICS"}
+		for _, s := range sides {
+			head = append(head, s.ClusterID)
 		}
-		groups[key] = append(groups[key], name)
-	}
-	for _, key := range order {
-		t.Row(text.Fit(groups[key], 40), key[0], key[1], key[2])
-	}
-	_, _ = t.WriteTo(out) // memory
+		t.Row(append(head, "WHY")...)
+		for _, key := range g.keys {
+			cells := []any{g.some(key)}
+			for _, c := range strings.Split(key, "\n") {
+				cells = append(cells, c)
+			}
+			t.Row(cells...)
+		}
+	})
 }
+
+// groups are names of which the same is said, in the order in which it was first said.
+type groups struct {
+	keys  []string
+	names map[string][]string
+}
+
+func (g *groups) add(key, name string) {
+	if g.names == nil {
+		g.names = map[string][]string{}
+	}
+	if g.names[key] == nil {
+		g.keys = append(g.keys, key)
+	}
+	g.names[key] = append(g.names[key], name)
+}
+
+// some names the first of a group.
+func (g *groups) some(key string) string { return text.Fit(g.names[key], 40) }

@@ -36,6 +36,11 @@ func (s *selection) flags(c *cobra.Command) {
 
 func (s *selection) byList() bool { return s.all || len(s.prefix) > 0 }
 
+// needsNames tells whether the verb's topics are named one by one.
+func needsNames(v mirror.Verb) bool {
+	return v == mirror.VerbResume || v == mirror.VerbTruncateAndRestore
+}
+
 func (s *selection) byName() bool { return len(s.names) > 0 || s.from != "" || s.of != "" }
 
 // topics returns the names of the topics.
@@ -45,9 +50,9 @@ func (s *selection) topics(ctx context.Context, a *app, c *mirror.Client, v mirr
 	switch {
 	case s.byList() && s.byName(), s.all && len(s.prefix) > 0:
 		return nil, errors.New("take topics by name, or --all, or --prefix: not two of them")
-	case s.byList() && (v.FromUnlisted() || v == mirror.VerbResume):
-		return nil, fmt.Errorf("%s takes topics by name: --all and --prefix would take topics that nobody meant. "+
-			"See --topics-of", v)
+	case s.byList() && needsNames(v):
+		return nil, fmt.Errorf("%s takes topics by name, since --all and --prefix would take topics that nobody meant: "+
+			"see --topics-of", v)
 	case s.byList():
 		names, err = s.listed(ctx, a, c, v, link)
 	case s.byName():
@@ -153,9 +158,7 @@ func topicsOf(of string) ([]string, error) {
 	case "refused":
 		names = append(j.Plan().Topics(mirror.Failed), topicsWhere(r, isRefused)...)
 	case "done":
-		names = topicsWhere(r, func(res *mirror.Result) bool {
-			return res.Done || j.Finished() && res.Outcome == mirror.Accepted
-		})
+		names = topicsWhere(r, func(res *mirror.Result) bool { return isDone(res, j.Finished()) })
 	default:
 		names = topicsWhere(r, func(*mirror.Result) bool { return true })
 	}
