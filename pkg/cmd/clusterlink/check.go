@@ -120,11 +120,7 @@ func (k *looking) links(ctx context.Context) error {
 		return err
 	}
 	k.InTheWay, k.WorthALook, k.Offsets = []string{}, []string{}, []string{offsets(&own)}
-	var far mirror.LinkInfo
-	if err = k.other.err; err == nil {
-		far, err = k.other.link(ctx, k.link, reverses(k.verb))
-	}
-	switch {
+	switch far, err := k.other.link(ctx, k.link, reverses(k.verb)); {
 	case err == nil:
 		k.Offsets = append(k.Offsets, offsets(&far))
 		if reverses(k.verb) || k.verb == mirror.VerbTruncateAndRestore {
@@ -134,7 +130,7 @@ func (k *looking) links(ctx context.Context) error {
 	case reverses(k.verb):
 		k.inTheWay("%s was not read: %v", k.other.ClusterID(), err)
 	default:
-		k.look("the other cluster was not read: %s", k.other.because(err))
+		k.look("the other cluster was not read: %v", err)
 		k.other.Client = nil
 	}
 	return nil
@@ -228,9 +224,7 @@ func (k *looking) caughtUp(ctx context.Context, topics []string) error {
 					ready++
 				}
 			}
-			if ready > 0 || k.timeout > 0 {
-				k.tell.now("%d of %d caught up, lag %d%s", ready, len(topics), lag, troubles(l.Clusters))
-			}
+			k.tell.now("%d of %d caught up, lag %d%s", ready, len(topics), lag, troubles(l.Clusters))
 			return nil
 		},
 	})

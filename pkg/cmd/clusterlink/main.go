@@ -75,7 +75,7 @@ func main() {
 	a := &app{in: os.Stdin, out: os.Stdout, asks: term.IsTerminal(int(os.Stdin.Fd()))}
 	a.tell = teller{w: os.Stderr, moves: term.IsTerminal(int(os.Stderr.Fd())), columns: func() int {
 		columns, _, err := term.GetSize(int(os.Stderr.Fd()))
-		if err != nil {
+		if err != nil || columns < 2 {
 			return 80
 		}
 		return columns
@@ -137,6 +137,8 @@ func clusterFlag(c *cobra.Command, id *string) {
 func unchanged(err error) error {
 	var c coded
 	switch {
+	case err == nil:
+		return nil
 	case errors.As(err, &c):
 		return c
 	case errors.Is(err, mirror.ErrInvalidArgument), errors.Is(err, mirror.ErrNoTopics), errors.Is(err, job.ErrNoJob), errors.Is(err, job.ErrAnotherJob),

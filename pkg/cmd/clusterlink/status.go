@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -51,14 +50,10 @@ func (a *app) status(ctx context.Context, id, link string, topics []string) erro
 	if len(topics) > 0 {
 		a.writeTopics(topics, sides)
 	}
-	mirrors := func(s *side) bool { return len(s.Mirrors.Topics()) > 0 }
-	switch {
-	case err != nil && mirrors(own):
-		a.next("check", "failover", link, "--cluster", own.ClusterID)
-	case err == nil && !mirrors(own) && mirrors(far):
+	if len(own.Mirrors.Topics()) > 0 {
+		a.next("check", map[bool]string{true: "reverse-and-pause", false: "failover"}[err == nil], link, "--cluster", own.ClusterID)
+	} else if err == nil && len(far.Mirrors.Topics()) > 0 {
 		a.next("status", link, "--cluster", far.ClusterID)
-	case err == nil:
-		a.next("check", "reverse-and-pause", link, "--cluster", own.ClusterID)
 	}
 	return nil
 }
@@ -69,17 +64,14 @@ const mostAsked = 20
 // readSide reads what one cluster says, with the reasons of the topics.
 func (a *app) readSide(ctx context.Context, c cluster, link string, topics []string, needed bool) (*side, error) {
 	s := &side{ClusterID: c.ClusterID()}
-	err := c.err
+	a.tell.now("reading both clusters")
+	info, err := c.link(ctx, link, needed)
 	if err == nil {
-		a.tell.now("reading %s", s.ClusterID)
-		var info mirror.LinkInfo
-		if info, err = c.link(ctx, link, needed); err == nil {
-			s.Link = &info
-			s.Mirrors, err = c.Mirrors(ctx, link)
-		}
+		s.Link = &info
+		s.Mirrors, err = c.Mirrors(ctx, link)
 	}
 	if err != nil {
-		s.Error = c.because(err)
+		s.Error = err.Error()
 		return s, err
 	}
 	asked := 0
@@ -160,16 +152,13 @@ func lagText(s mirror.Status, lag int64) string {
 
 // offsetSync says whether consumer offsets are synchronized, and how often.
 func offsetSync(l *mirror.LinkInfo) string {
-	interval, err := time.ParseDuration(l.OffsetSyncInterval + "ms")
 	switch {
 	case l.OffsetSync == "":
 		return "not known"
 	case !strings.EqualFold(l.OffsetSync, "true"):
 		return "off"
-	case err == nil:
-		return fmt.Sprintf("on, every %v", interval)
 	}
-	return "on"
+	return "on, every " + orDash(l.OffsetSyncInterval) + " ms"
 }
 
 // tasks names the tasks of a link by their states, and says why some are in error.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
@@ -30,9 +29,9 @@ type teller struct {
 func (t *teller) say(format string, args ...any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.clear()
+	t.move("")
 	fmt.Fprintln(t.w, text.Line(fmt.Sprintf(format, args...), text.MaxCell))
-	t.write()
+	t.move(t.doing)
 }
 
 // ask writes the beginning of a line that a person ends.
@@ -49,25 +48,25 @@ func (t *teller) now(format string, args ...any) {
 	if line == t.doing {
 		return
 	}
-	if t.doing = line; t.stop == nil {
+	if t.doing == "" {
 		t.since, t.stop = time.Now(), make(chan struct{})
 		go t.tick(t.stop)
 	}
-	if t.written = time.Now(); t.moves {
-		t.write()
-	} else {
+	t.doing, t.written = line, time.Now()
+	if !t.moves {
 		fmt.Fprintln(t.w, line)
 	}
+	t.move(line)
 }
 
 // done says that nothing goes on.
 func (t *teller) done() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.clear()
-	if t.doing = ""; t.stop != nil {
+	if t.doing != "" {
+		t.move("")
 		close(t.stop)
-		t.stop = nil
+		t.doing = ""
 	}
 }
 
@@ -82,9 +81,9 @@ func (t *teller) tick(stop <-chan struct{}) {
 		case now := <-ticker.C:
 			t.mu.Lock()
 			switch {
-			case t.stop != stop:
+			case t.stop != stop || t.doing == "":
 			case t.moves:
-				t.write()
+				t.move(t.doing)
 			case now.Sub(t.written) >= time.Minute:
 				t.written = now
 				fmt.Fprintf(t.w, "%s (%v)\n", t.doing, now.Sub(t.since).Round(time.Second))
@@ -94,24 +93,18 @@ func (t *teller) tick(stop <-chan struct{}) {
 	}
 }
 
-// write writes what goes on on the moving line.
-func (t *teller) write() {
-	if t.doing == "" || !t.moves {
+// move writes over the moving line of a terminal; "" takes it away.
+func (t *teller) move(line string) {
+	if !t.moves || t.doing == "" {
 		return
 	}
-	line := fmt.Sprintf("%v %s", time.Since(t.since).Round(time.Second), t.doing)
-	room := max(1, t.columns()-1)
-	for text.Width(line) > room {
-		line = strings.TrimSuffix(line, line[len(line)-1:])
+	if line != "" {
+		line = fmt.Sprintf("%v %s", time.Since(t.since).Round(time.Second), line)
+	}
+	for runes := []rune(line); text.Width(line) >= t.columns(); line = string(runes) {
+		runes = runes[:len(runes)-1]
 	}
 	fmt.Fprint(t.w, "\r"+line+"\x1b[K")
-}
-
-// clear takes the moving line away.
-func (t *teller) clear() {
-	if t.doing != "" && t.moves {
-		fmt.Fprint(t.w, "\r\x1b[K")
-	}
 }
 
 // limiterLog is the Logger of the clients: it tells of waits.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
 	"github.com/seed25095279/clusterlink-go/pkg/job"
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
 )
@@ -34,47 +32,42 @@ func (s *selection) flags(c *cobra.Command) {
 	f.StringArrayVar(&s.excluded, "exclude", nil, "leave out a topic, or with * at its end all that begin so; may be repeated")
 }
 
-func (s *selection) byList() bool { return s.all || len(s.prefix) > 0 }
-
 // needsNames tells whether the verb's topics are named one by one.
 func needsNames(v mirror.Verb) bool {
 	return v == mirror.VerbResume || v == mirror.VerbTruncateAndRestore
 }
 
-func (s *selection) byName() bool { return len(s.names) > 0 || s.from != "" || s.of != "" }
-
 // topics returns the names of the topics.
 func (s *selection) topics(ctx context.Context, a *app, c *mirror.Client, v mirror.Verb, link string) ([]string, error) {
+	byList, byName := s.all || len(s.prefix) > 0, len(s.names) > 0 || s.from != "" || s.of != ""
 	var names []string
 	var err error
 	switch {
-	case s.byList() && s.byName(), s.all && len(s.prefix) > 0:
-		return nil, errors.New("take topics by name, or --all, or --prefix: not two of them")
-	case s.byList() && needsNames(v):
-		return nil, fmt.Errorf("%s takes topics by name, since --all and --prefix would take topics that nobody meant: "+
-			"see --topics-of", v)
-	case s.byList():
-		names, err = s.listed(ctx, a, c, v, link)
-	case s.byName():
+	case byList == byName, s.all && len(s.prefix) > 0:
+		return nil, errors.New("take topics by name (also --topics-from, --topics-of), or --all, or --prefix")
+	case byName:
 		names, err = s.named(a)
+	case needsNames(v):
+		err = fmt.Errorf("%s takes topics by name, since --all and --prefix would take topics that nobody meant: "+
+			"see --topics-of", v)
 	default:
-		return nil, errors.New("no topics: name them, or take --all, --prefix, --topics-from or --topics-of")
+		names, err = s.listed(ctx, a, c, v, link)
 	}
 	if err != nil {
 		return nil, err
 	}
 	for _, e := range s.excluded {
-		rest := slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		before := len(names)
+		names = slices.DeleteFunc(names, func(name string) bool {
 			prefix, isPrefix := strings.CutSuffix(e, "*")
 			return name == e || isPrefix && strings.HasPrefix(name, prefix)
 		})
-		if len(rest) == len(names) {
-			a.tell.say("note: --exclude %s leaves out nothing", shellWords(e))
+		if len(names) == before {
+			a.tell.say("note: --exclude %s leaves out nothing", e)
 		}
-		names = rest
 	}
 	if len(names) == 0 {
-		return nil, errors.New("no topics: all are excluded, or there are none")
+		return nil, fmt.Errorf("no topics are left (%s starts from topics that are %v)", short(v), v.From())
 	}
 	return names, nil
 }
@@ -86,57 +79,39 @@ func (s *selection) listed(ctx context.Context, a *app, c *mirror.Client, v mirr
 	if err != nil {
 		return nil, unchanged(err)
 	}
-	names := list.Topics(v.From()...)
+	which := mirror.All()
 	if len(s.prefix) > 0 {
-		if names, err = mirror.Prefix(s.prefix...).Match(names); err != nil {
-			return nil, err
-		}
+		which = mirror.Prefix(s.prefix...)
 	}
-	if len(names) == 0 {
-		return nil, fmt.Errorf("no topics: of the %d mirror topics of link %s on %s that are asked for, none has a status that "+
-			"%s starts from, %v", len(list.Mirrors), text.Quote(link), c.ClusterID(), v, v.From())
-	}
-	return names, nil
+	return which.Match(list.Topics(v.From()...))
 }
 
 // named returns the topics that were named: as arguments, in a file, in a job.
 func (s *selection) named(a *app) ([]string, error) {
 	names := slices.Clone(s.names)
 	if s.from != "" {
-		more, err := readNames(a.in, s.from)
+		var lines []byte
+		var err error
+		if s.from == "-" {
+			lines, err = io.ReadAll(a.in)
+		} else {
+			lines, err = os.ReadFile(s.from)
+		}
 		if err != nil {
 			return nil, err
 		}
-		names = append(names, more...)
-	}
-	if s.of != "" {
-		more, err := topicsOf(s.of)
-		if err != nil {
-			return nil, unchanged(err)
-		}
-		names = append(names, more...)
-	}
-	return names, nil
-}
-
-// readNames reads the names of topics from a file.
-func readNames(in io.Reader, path string) (names []string, err error) {
-	if path != "-" {
-		file, err := os.Open(path) //nolint:gosec // the user names the file
-		if err != nil {
-			return nil, err
-		}
-		defer file.Close() //nolint:errcheck // it was only read
-		in = file
-	}
-	lines := bufio.NewScanner(in)
-	for lines.Scan() {
-		name, _, _ := strings.Cut(strings.TrimPrefix(lines.Text(), "\ufeff"), "#")
-		if name = strings.TrimSpace(name); name != "" {
-			names = append(names, name)
+		for line := range strings.Lines(strings.TrimPrefix(string(lines), "\ufeff")) {
+			name, _, _ := strings.Cut(line, "#")
+			if name = strings.TrimSpace(name); name != "" {
+				names = append(names, name)
+			}
 		}
 	}
-	return names, lines.Err()
+	if s.of == "" {
+		return names, nil
+	}
+	more, err := topicsOf(s.of)
+	return append(names, more...), unchanged(err)
 }
 
 // topicsOf returns topics of a job: FILE, or FILE:done, FILE:refused, FILE:remaining.
