@@ -192,7 +192,7 @@ func (j *applying) writeChanges(changed *job.ChangedError) {
 	j.doc.Changes = changed.Changes
 	var g groups
 	for _, c := range changed.Changes {
-		g.add(strings.ReplaceAll(c.How, c.Topic, "…"), c.Topic)
+		g.add(without(c.How, c.Topic), c.Topic)
 	}
 	j.write(func(t *text.Table) {
 		t.Line(text.Count(len(changed.Changes), "topic") + " not as planned: nothing was sent")
@@ -213,9 +213,19 @@ func (j *applying) Sending(_ context.Context, b mirror.Batch) error {
 // Answered tells of the answer to a batch.
 func (j *applying) Answered(_ context.Context, b mirror.Batch, r *mirror.Report) error {
 	j.answered = true
-	j.tell.now("batch %d of %d: %d accepted, %d failed, %d unknown, %d untouched", b.Index+1, b.Of, r.Count(mirror.Accepted),
-		r.Count(mirror.Failed), r.Count(mirror.Unknown), r.Count(mirror.Untouched))
+	j.tell.now("batch %d of %d%s", b.Index+1, b.Of,
+		counts(r.Count, mirror.Accepted, mirror.Failed, mirror.Unknown, mirror.Untouched))
 	return nil
+}
+
+// counts says how many topics there are of each kind of which there are some.
+func counts[K any](count func(K) int, kinds ...K) (s string) {
+	for _, k := range kinds {
+		if n := count(k); n > 0 {
+			s += fmt.Sprintf(", %d %v", n, k)
+		}
+	}
+	return s
 }
 
 // wait waits until what was sent is done.
@@ -223,8 +233,8 @@ func (j *applying) wait(ctx context.Context) error {
 	progress, err := j.Wait(ctx, wait.Options{
 		This: j.this.Client, Other: j.other.Client, Interval: j.interval, Patience: j.patience,
 		OnPoll: func(_ context.Context, p *wait.Progress) error {
-			j.tell.now("%d of %d done, %d in progress, %d without a sign, %d blocked%s", p.Count(wait.StageDone), len(p.Waited),
-				p.Count(wait.StageInProgress), p.Count(wait.StageNoSign), p.Count(wait.StageBlocked), troubles(p.Clusters))
+			j.tell.now("%d of %d done%s%s", p.Count(wait.StageDone), len(p.Waited),
+				counts(p.Count, wait.StageInProgress, wait.StageNoSign, wait.StageBlocked), troubles(p.Clusters))
 			return nil
 		},
 	})

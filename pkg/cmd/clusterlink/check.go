@@ -224,7 +224,9 @@ func (k *looking) caughtUp(ctx context.Context, topics []string) error {
 					ready++
 				}
 			}
-			k.tell.now("%d of %d caught up, lag %d%s", ready, len(topics), lag, troubles(l.Clusters))
+			if troubled := troubles(l.Clusters); troubled != "" || l.Clusters[0].Lists > 0 {
+				k.tell.now("%d of %d caught up, lag %d%s", ready, len(topics), lag, troubled)
+			}
 			return nil
 		},
 	})

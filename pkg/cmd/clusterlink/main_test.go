@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -65,6 +66,7 @@ type shell struct {
 	pair *mirrortest.Pair
 	dir  string
 	env  map[string]string
+	seen strings.Builder // what inside has printed
 }
 
 func newShell(t *testing.T, o mirrortest.Options) *shell {
@@ -116,8 +118,8 @@ func (s *shell) inside(typed string, args ...string) outcome {
 	}
 	s.t.Chdir(s.dir)
 	out, err := newBuffer(), newBuffer()
-	a := &app{in: strings.NewReader(typed), out: out, asks: typed != "", dial: s.pair.Local.Config().Transport}
-	a.tell = teller{w: err}
+	a := &app{in: strings.NewReader(typed), out: io.MultiWriter(out, &s.seen), asks: typed != "", dial: s.pair.Local.Config().Transport}
+	a.tell = teller{w: io.MultiWriter(err, &s.seen)}
 	code := a.run(s.t.Context(), args)
 	return s.checked(outcome{code, out.String(), err.String()})
 }
@@ -201,7 +203,7 @@ func numbered(n int) (names []string) {
 
 func TestPlannedFailover_EndsWithTheOtherClusterMirroring(t *testing.T) {
 	t.Parallel()
-	s := newShell(t, mirrortest.Options{Link: "dr link", Topics: topics("a", "b"), Takes: 500 * time.Millisecond})
+	s := newShell(t, mirrortest.Options{Link: "dr link", Topics: topics("a", "b")})
 	o := s.run("plan", "reverse-and-pause", "dr link", "--all", "--job", "friday.job")
 	require.Equal(t, 0, o.code, o.err)
 
@@ -521,13 +523,13 @@ func TestManyTopics_AFewLines(t *testing.T) {
 		s := newShell(t, mirrortest.Options{Topics: topics(names...), InMemory: true})
 		for i, name := range names {
 			s.pair.Local.SetPartitions(name, mirrortest.Partition{Lag: int64(i), LastSourceFetchOffset: 7})
-			quotes := []string{"'" + name + "'", `"` + name + `"`, name}[i/10%3]
-			if i < 490 {
-				s.pair.Local.Inject(mirrortest.Fault{Topic: name, Every: true, Do: mirrortest.Refuse(400, "no "+quotes)})
+			if i%2 == 0 {
+				s.pair.Local.SetStatus(name, mirror.StatusPaused)
 			}
 		}
 		for _, args := range [][]string{
-			append([]string{"status", "dr-link"}, names...), {"check", "promote", "dr-link"}, {"plan", "pause", "dr-link", "--all"},
+			append([]string{"status", "dr-link"}, names...), {"check", "promote", "dr-link"},
+			append([]string{"plan", "resume", "dr-link"}, names...),
 		} {
 			o := s.inside("", args...)
 			require.LessOrEqual(t, strings.Count(o.out+o.err, "\n"), 60, args[0])
@@ -535,6 +537,100 @@ func TestManyTopics_AFewLines(t *testing.T) {
 			require.Contains(t, o.out, names[400], args[0])
 		}
 	})
+}
+
+func TestRefusals_ThatDifferInTheNameAreOneLine(t *testing.T) {
+	t.Parallel()
+	s := newShell(t, mirrortest.Options{Topics: topics(numbered(50)...)})
+	for _, name := range numbered(50) {
+		s.pair.Local.SetStatus(name, mirror.StatusStopped)
+	}
+	for _, quoted := range []string{"'$1'", `\"$1\"`, "$1"} {
+		s.pair.Local.Inject(mirrortest.Fault{Do: mirrortest.Handle(
+			func(w http.ResponseWriter, r *http.Request, proper http.Handler) {
+				answer := httptest.NewRecorder()
+				proper.ServeHTTP(answer, r)
+				w.Header().Set("Content-Type", "application/json")
+				_, _ = w.Write(regexp.MustCompile(`'(topic-\d+)'`).ReplaceAll(answer.Body.Bytes(), []byte(quoted)))
+			})})
+		o := s.run(append([]string{"plan", "pause", "dr-link"}, numbered(50)...)...)
+		require.Equal(t, exitRefused, o.code, o.err)
+		require.Equal(t, 1, strings.Count(o.out, "does not allow pause"), o.out)
+	}
+}
+
+// transcript is what a person sees who types the lines one after another.
+func (s *shell) transcript(typed string, lines ...string) string {
+	s.seen.Reset()
+	for _, line := range lines {
+		fmt.Fprintf(&s.seen, "$ clusterlink %s\n", line)
+		o := s.inside(typed, strings.Fields(line)...)
+		fmt.Fprintf(&s.seen, "(exit %d)\n\n", o.code)
+	}
+	random := regexp.MustCompile(`\b[0-9hm.]+s\b|asked [0-9]+ times?, answered [0-9]+|[0-9][0-9]:[0-9:]{5}Z`)
+	return random.ReplaceAllString(s.seen.String(), "N") // waits are longer at random
+}
+
+func TestWords(t *testing.T) {
+	lag := func(lag int64) []mirrortest.Partition {
+		return []mirrortest.Partition{{Lag: lag, LastSourceFetchOffset: 7}}
+	}
+	for name, script := range map[string]func(*shell) string{
+		"help": func(s *shell) string { return s.transcript("", "-h", "plan -h", "apply -h") },
+		"status": func(s *shell) string {
+			s.pair.Local.SetStatus("b", mirror.StatusPendingStopped)
+			s.pair.Local.SetReasons("b", mirrortest.Reason{Code: "CONSUMER_GROUP_IN_USE_ERROR", Message: "group 'g' reads b"})
+			return s.transcript("", "status dr-link a b nope")
+		},
+		"check": func(s *shell) string {
+			s.pair.Local.SetPartitions("b", lag(12)...)
+			s.pair.Local.SetGroup(mirrortest.Group{ID: "g", State: "STABLE"})
+			return s.transcript("", "check promote dr-link --groups g,nope", "check pause dr-link a nope")
+		},
+		"reversal": func(s *shell) string {
+			return s.transcript("dr-link\n", "plan reverse-and-pause dr-link --all --job x.job", "apply x.job", "show x.job", "apply x.job")
+		},
+		"refused": func(s *shell) string {
+			s.pair.Local.SetStatus("a", mirror.StatusStopped)
+			s.pair.Local.SetStatus("b", mirror.StatusStopped)
+			return s.transcript("", "plan pause dr-link a b c")
+		},
+		"restore": func(s *shell) string {
+			s.pair.Local.SetPartitions("b", lag(12)...)
+			s.inside("x", "plan", "failover", "dr-link", "a", "b", "--job", "x.job")
+			s.inside("dr-link\n", "apply", "x.job")
+			return s.transcript("dr-link\n",
+				"plan truncate-and-restore dr-link --cluster lkc-remote --topics-of x.job:done --job y.job",
+				"apply y.job", "apply y.job --max-messages 12")
+		},
+		"changed": func(s *shell) string {
+			s.inside("x", "plan", "failover", "dr-link", "--all", "--job", "x.job")
+			time.Sleep(2 * time.Hour)
+			s.pair.Local.SetStatus("a", mirror.StatusPaused)
+			s.pair.Local.SetStatus("b", mirror.StatusPaused)
+			return s.transcript("dr-link\n", "apply x.job")
+		},
+		"unknown": func(s *shell) string {
+			s.inside("x", "plan", "pause", "dr-link", "a", "b", "--job", "x.job")
+			s.pair.Local.Inject(mirrortest.Fault{Nth: 2, Do: mirrortest.Cut(0)})
+			return s.transcript("dr-link\n", "apply x.job", "settle x.job a b --as untouched --why seen-ACTIVE")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path, err := filepath.Abs(filepath.Join("testdata", name+".golden"))
+			require.NoError(t, err)
+			var got string
+			synctest.Test(t, func(t *testing.T) {
+				got = script(newShell(t, mirrortest.Options{Topics: topics("a", "b", "c"), InMemory: true, Takes: 10 * time.Second}))
+			})
+			if *update {
+				require.NoError(t, os.WriteFile(path, []byte(got), 0o600))
+			}
+			want, err := os.ReadFile(path)
+			require.NoError(t, err)
+			require.Equal(t, string(want), got)
+		})
+	}
 }
 
 func TestInterruptedWhileAsked_NothingIsSent(t *testing.T) {

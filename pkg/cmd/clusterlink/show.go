@@ -39,7 +39,8 @@ func (a *app) settleCommand() *cobra.Command {
 			if err := j.Settle(to, why, args[1:]...); err != nil {
 				return unchanged(err)
 			}
-			return a.show(j, args[0])
+			_ = a.show(j, args[0]) // the exit code of show is the job's
+			return nil
 		})
 	c.Flags().StringVar(&as, "as", "", "done or untouched")
 	c.Flags().StringVar(&why, "why", "", "what was found, and where")

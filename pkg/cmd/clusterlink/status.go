@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -197,7 +198,7 @@ func (a *app) writeTopics(topics []string, sides []*side) {
 			cells = append(cells, string(m.Status)+lagText(m.Status, m.Lag().Total))
 			for _, r := range append([]mirror.Reason{{Code: m.Error}}, m.Reasons...) {
 				if r != (mirror.Reason{}) {
-					why = append(why, strings.ReplaceAll(r.String(), name, "…"))
+					why = append(why, without(r.String(), name))
 				}
 			}
 		}
@@ -234,6 +235,14 @@ func (g *groups) add(key, name string) {
 		g.keys = append(g.keys, key)
 	}
 	g.names[key] = append(g.names[key], name)
+}
+
+// without puts … in place of a topic's name, where the name stands alone in a text.
+func without(s, topic string) string {
+	if !strings.Contains(s, topic) {
+		return s
+	}
+	return regexp.MustCompile(`(^|[^\w.-])`+regexp.QuoteMeta(topic)+`([^\w.-]|\.?$)`).ReplaceAllString(s, "${1}…${2}")
 }
 
 // some names the first of a group.
