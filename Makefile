@@ -95,8 +95,9 @@ bench: ## measure reading beside the alternatives, memory, and the methods of Re
 OASDIFF := github.com/oasdiff/oasdiff@v1.35.0
 
 .PHONY: contract
-contract: check-generate ## check code, requests and answers against the contract, and the comparison of contracts
+contract: check-generate ## check code, requests and answers against the contract, and against ones that may come: VENDOR_SPEC=file
 	go test -count=1 ./pkg/contract/...
+	go test -count=1 -tags regenerate -run '^TestRegenerate_' ./pkg/contract
 	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
 	$(MAKE) --no-print-directory contract-tools DIR="$$dir"; \
 	OASDIFF="$$dir/oasdiff" go test -count=1 -tags oasdiff ./pkg/contract/internal/specdiff

@@ -36,12 +36,22 @@ func TestTransport_TakesEveryContract(t *testing.T) {
 		s.AdditionalProperties.Schema = openapi3.NewSchemaRef("", openapi3.NewStringSchema())
 		return s
 	}
-	schema := func(d *openapi3.T, name string) *openapi3.Schema { return d.Components.Schemas[name].Value }
+	// Schemas are found by where they are: a contract that was generated anew may call them otherwise.
+	const jsonType = "application/json"
+	verb := func(d *openapi3.T) *openapi3.Operation { return d.Paths.Value(path).Post }
+	answer := func(d *openapi3.T) openapi3.Content { return verb(d).Responses.Value("200").Value.Content }
+	data := func(d *openapi3.T) *openapi3.Schema {
+		return answer(d)[jsonType].Schema.Value.AllOf[1].Value.Properties["data"].Value
+	}
+	lagsOf := func(d *openapi3.T) *openapi3.Schema {
+		return data(d).Items.Value.AllOf[1].Value.Properties["mirror_lags"].Value
+	}
+	request := func(d *openapi3.T) *openapi3.Schema { return verb(d).RequestBody.Value.Content[jsonType].Schema.Value }
 	inRow := func(name string, s *openapi3.Schema) func(*openapi3.T) {
-		return func(d *openapi3.T) { schema(d, "AlterMirrorStatusResponseData").AllOf[1].Value.WithProperty(name, s) }
+		return func(d *openapi3.T) { data(d).Items.Value.AllOf[1].Value.WithProperty(name, s) }
 	}
 	inRequest := func(name string, s *openapi3.Schema) func(*openapi3.T) {
-		return func(d *openapi3.T) { schema(d, "AlterMirrorsRequestData").WithProperty(name, s) }
+		return func(d *openapi3.T) { request(d).WithProperty(name, s) }
 	}
 	members := func(s string) func(*traffic) {
 		return func(c *traffic) { c.answer = list(row("a"), strings.Replace(row("b"), "{", "{"+s+",", 1)) }
@@ -61,8 +71,8 @@ func TestTransport_TakesEveryContract(t *testing.T) {
 			"/labels/x: value must be a string"},
 		"lags that are there once": {
 			func(d *openapi3.T) {
-				schema(d, "MirrorLags").UniqueItems = true
-				schema(d, "MirrorLag").Required = nil
+				lagsOf(d).UniqueItems = true
+				lagsOf(d).Items.Value.Required = nil
 			},
 			func(c *traffic) {
 				again := `{"lag":1,"last_source_fetch_offset":-1}`
@@ -72,15 +82,14 @@ func TestTransport_TakesEveryContract(t *testing.T) {
 		},
 		"names that are there once": {
 			func(d *openapi3.T) {
-				schema(d, "AlterMirrorsRequestData").Properties["mirror_topic_names"].Value.UniqueItems = true
+				request(d).Properties["mirror_topic_names"].Value.UniqueItems = true
 			},
 			func(c *traffic) { c.body = `{"mirror_topic_names":["a","b","a"]}` },
 			"/mirror_topic_names: duplicate items found",
 		},
 		"rows that are there once, and one at least": {
 			func(d *openapi3.T) {
-				data := schema(d, "AlterMirrorStatusResponseDataList").AllOf[1].Value.Properties["data"].Value
-				data.UniqueItems, data.MinItems = true, 1
+				data(d).UniqueItems, data(d).MinItems = true, 1
 			},
 			func(c *traffic) { c.body, c.answer = `{"mirror_topic_name_pattern":"x"}`, list() },
 			"/data: minimum number of items is 1",
@@ -92,7 +101,7 @@ func TestTransport_TakesEveryContract(t *testing.T) {
 			members(`"size":1e3,"lag":0.5,"x":{"size":0}`), ""},
 		"a row with a part in a part": {
 			func(d *openapi3.T) {
-				s := schema(d, "AlterMirrorStatusResponseData")
+				s := data(d).Items.Value
 				s.AllOf = openapi3.SchemaRefs{openapi3.NewSchemaRef("", &openapi3.Schema{AllOf: s.AllOf})}
 			},
 			func(c *traffic) { c.answer = strings.Replace(c.answer, `"lag":1`, `"lag":true`, 1) },
@@ -107,19 +116,19 @@ func TestTransport_TakesEveryContract(t *testing.T) {
 			}, members(`"tree":{"next":{"next":7}}`), "/data/1/tree/next/next: value must be an object",
 		},
 		"a charset": {func(d *openapi3.T) {
-			c := d.Components.Responses["AlterMirrorsResponse"].Value.Content
-			c[`application/json; charset=utf-8`] = c["application/json"]
-			delete(c, "application/json")
+			c := answer(d)
+			c[jsonType+"; charset=utf-8"] = c[jsonType]
+			delete(c, jsonType)
 		}, func(c *traffic) { c.answer = strings.Replace(c.answer, `"lag":1`, `"lag":true`, 1) },
 			"/data/0/mirror_lags/0/lag: value must be an integer"},
 		"an error of another name": {
 			func(d *openapi3.T) {
-				renamed := openapi3.NewSchemaRef("#/components/schemas/Failure", schema(d, "Error"))
-				d.Components.Schemas["Failure"] = d.Components.Schemas["Error"]
-				delete(d.Components.Schemas, "Error")
+				single := verb(d).Responses.Value("5XX").Value.Content[jsonType].Schema
+				d.Components.Schemas["Renamed"] = openapi3.NewSchemaRef("", single.Value)
+				delete(d.Components.Schemas, strings.TrimPrefix(single.Ref, "#/components/schemas/"))
 				for _, response := range d.Components.Responses {
-					if media := response.Value.Content["application/json"]; media != nil && media.Schema.Ref == "#/components/schemas/Error" {
-						media.Schema = renamed
+					if media := response.Value.Content[jsonType]; media != nil && media.Schema.Value == single.Value {
+						media.Schema.Ref = "#/components/schemas/Renamed"
 					}
 				}
 			},
@@ -128,7 +137,7 @@ func TestTransport_TakesEveryContract(t *testing.T) {
 		},
 		"a default answer": {
 			func(d *openapi3.T) {
-				d.Paths.Value(path).Post.Responses.Set("default", d.Components.Responses["ServerError"])
+				verb(d).Responses.Set("default", verb(d).Responses.Value("5XX"))
 			},
 			func(c *traffic) { c.status, c.answer = 409, `{"error_code":"x"}` },
 			"/error_code: value must be an integer",
@@ -142,10 +151,10 @@ func TestTransport_TakesEveryContract(t *testing.T) {
 		"operations with bodies of their own": {
 			func(d *openapi3.T) {
 				body := openapi3.NewRequestBody().WithJSONSchema(texts())
-				answer := openapi3.NewResponse().WithDescription("x").WithJSONSchema(texts())
+				labels := openapi3.NewResponse().WithDescription("x").WithJSONSchema(texts())
 				d.AddOperation("/kafka/v3/clusters/{cluster_id}/links/{link_name}/labels", "POST", &openapi3.Operation{
 					RequestBody: &openapi3.RequestBodyRef{Value: body}, Responses: openapi3.NewResponses(
-						openapi3.WithStatus(200, &openapi3.ResponseRef{Value: answer}),
+						openapi3.WithStatus(200, &openapi3.ResponseRef{Value: labels}),
 					),
 				})
 			},
@@ -154,19 +163,19 @@ func TestTransport_TakesEveryContract(t *testing.T) {
 			}, "/x: value must be a string",
 		},
 		"a wildcard": {func(d *openapi3.T) {
-			c := d.Components.Responses["AlterMirrorsResponse"].Value.Content
-			c[`application/*`] = c["application/json"]
-			delete(c, "application/json")
+			c := answer(d)
+			c["application/*"] = c[jsonType]
+			delete(c, jsonType)
 		}, func(c *traffic) { c.answer = strings.Replace(c.answer, `"lag":1`, `"lag":true`, 1) },
 			"/data/0/mirror_lags/0/lag: value must be an integer"},
 		"an answer to an upload": {
 			func(d *openapi3.T) {
-				answer := openapi3.NewResponse().WithDescription("x").WithJSONSchema(texts())
+				labels := openapi3.NewResponse().WithDescription("x").WithJSONSchema(texts())
 				d.AddOperation("/kafka/v3/clusters/{cluster_id}/links/{link_name}/file", "POST", &openapi3.Operation{
 					RequestBody: &openapi3.RequestBodyRef{Value: openapi3.NewRequestBody().WithContent(
 						openapi3.NewContentWithSchema(openapi3.NewStringSchema(), []string{"text/plain"}),
 					)},
-					Responses: openapi3.NewResponses(openapi3.WithStatus(200, &openapi3.ResponseRef{Value: answer})),
+					Responses: openapi3.NewResponses(openapi3.WithStatus(200, &openapi3.ResponseRef{Value: labels})),
 				})
 			},
 			func(c *traffic) {

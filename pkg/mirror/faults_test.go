@@ -294,11 +294,7 @@ func (e *env) call() {
 	case e.dryRun:
 		e.report, e.err = client.Validate(e.ctx, e.verb, e.link, selection)
 	case e.verb == mirror.VerbTruncateAndRestore:
-		plan := &mirror.Report{Verb: e.verb, DryRun: true, ClusterID: e.cfg.ClusterID, Link: e.link}
-		for _, name := range e.topics { // as a dry run could have made it: the faults are for the call
-			plan.Results = append(plan.Results, mirror.Result{Topic: name, Outcome: mirror.Accepted, MessagesTruncated: 5})
-		}
-		e.report, e.err = client.TruncateAndRestore(e.ctx, plan, 10)
+		e.report, e.err = client.TruncateAndRestore(e.ctx, planFor(e.link, e.topics...), 10)
 	default:
 		e.report, e.err = client.Do(e.ctx, e.verb, e.link, selection)
 	}

@@ -41,6 +41,10 @@ func (r *Report) Merge(other *Report) error {
 		bad.add("Merge", "there is no report")
 		return bad
 	}
+	if r.Pattern != "" || other.Pattern != "" {
+		bad.add("Merge", "a report by pattern cannot be merged: it does not name all its topics")
+		return bad
+	}
 	if r.Verb == "" && r.ClusterID == "" && r.Link == "" && len(r.Results) == 0 {
 		r.Verb, r.ClusterID, r.Link, r.DryRun = other.Verb, other.ClusterID, other.Link, other.DryRun
 	}
@@ -53,9 +57,6 @@ func (r *Report) Merge(other *Report) error {
 		if c.ours != c.theirs {
 			bad.add("Merge", "the reports differ in %s: %s and %s", c.what, text.Quote(c.ours), text.Quote(c.theirs))
 		}
-	}
-	if r.Pattern != "" || other.Pattern != "" {
-		bad.add("Merge", "a report by pattern cannot be merged: it does not name all its topics")
 	}
 	if err := bad.err(); err != nil {
 		return err

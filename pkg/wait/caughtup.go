@@ -118,7 +118,7 @@ type gate struct {
 
 func newGate(client *mirror.Client, link string, topics []string, o LagOptions) (*gate, error) {
 	g := &gate{poller: newPoller(link, nil, 0), options: o}
-	bad := checkTimes(o.Interval, o.Patience)
+	var bad []string
 	clients := []*mirror.Client{client}
 	switch {
 	case client == nil:
@@ -372,22 +372,5 @@ func (l *Lagging) Err() error {
 	if l.Ready {
 		return nil
 	}
-	e := &notReady{lagging: l}
-	if l.err != nil {
-		e.causes = append(e.causes, l.err)
-	}
-	return e
+	return &failure{text: strings.TrimSuffix(l.String()+": "+l.Ended, ": "), causes: []error{l.err}}
 }
-
-// notReady is the error of a gate that is not open.
-type notReady struct {
-	lagging *Lagging
-	causes  []error
-}
-
-// Error returns the decision and what ended the wait, on one printable line.
-func (e *notReady) Error() string {
-	return strings.TrimSuffix(e.lagging.String()+": "+e.lagging.Ended, ": ")
-}
-
-func (e *notReady) Unwrap() []error { return e.causes }

@@ -163,12 +163,14 @@ func (s situation) run(t *testing.T) {
 		lists = append(lists, c.Asked)
 	}
 	a, _ := e.p.Topic("a")
-	line(s.name, a.Stage.String(), kind(e.err), lists, e.took)
+	line(s.name, string(a.Stage), kind(e.err), lists, e.took)
 
 	if s.stage != "" { // which of two lists comes first is a race
-		require.Equal(t, s.stage, a.Stage.String(), "%v\n%v", e.err, a)
+		require.Equal(t, s.stage, string(a.Stage), "%v\n%v", e.err, a)
 	}
-	require.Equal(t, s.err, kind(e.err), "%v", e.err)
+	if s.err != "any" {
+		require.Equal(t, s.err, kind(e.err), "%v", e.err)
+	}
 	requireLists(t, s.lists, lists)
 	for _, note := range s.notes {
 		require.Contains(t, strings.Join(a.Notes, "; "), note)
@@ -509,9 +511,9 @@ func TestDone_InTheCourseOfTime(t *testing.T) {
 		{name: "one list forgets it", outcome: accepted, stage: "done", err: "nil", lists: "8-9",
 			this: "PENDING_STOPPED+ 20s:none 26s:PENDING_STOPPED<-1> 40s:STOPPED+", other: "40s:PAUSED+"},
 		{name: "it is gone from the list", verb: promote, outcome: accepted, this: "PENDING_STOPPED+ 20s:none",
-			stage: "blocked", err: "blocked", lists: "6-8", notes: []string{"lkc-local no longer lists it"}},
+			stage: "blocked", err: "blocked", lists: "9-12", notes: []string{"lkc-local no longer lists it"}},
 		{name: "it is gone from the list of the other cluster", outcome: accepted, this: "STOPPED+",
-			other: "PENDING_MIRROR+ 20s:none", stage: "blocked", err: "blocked", lists: "5-8",
+			other: "PENDING_MIRROR+ 20s:none", stage: "blocked", err: "blocked", lists: "9-12",
 			notes: []string{"lkc-remote no longer lists it"}},
 
 		// It goes wrong, or somebody interferes.

@@ -62,12 +62,12 @@ func stubborn(age bool) mirrortest.Action {
 func goesOn() mirrortest.Action { return edited(1, `"self":`, `"next":"p2","self":`) }
 
 // edited changes the text of each list.
-func edited(times int, old, new string) mirrortest.Action {
+func edited(times int, before, after string) mirrortest.Action {
 	return mirrortest.Handle(func(w http.ResponseWriter, r *http.Request, proper http.Handler) {
 		got := httptest.NewRecorder()
 		proper.ServeHTTP(got, r)
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write([]byte(strings.Replace(got.Body.String(), old, new, times)))
+		_, _ = w.Write([]byte(strings.Replace(got.Body.String(), before, after, times)))
 	})
 }
 

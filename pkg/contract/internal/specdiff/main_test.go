@@ -599,7 +599,7 @@ func docEdits() []edit {
 			"1 breaking, 0 harmless",
 		},
 		{"path parameters of other names", nil, func(d *openapi3.T) {
-			move("{cluster_id}/links/{link_name}", "{clusterId}/links/{link}")(d)
+			both(move("{cluster_id}", "{clusterId}"), move("{link_name}", "{link}"))(d)
 			d.Components.Parameters["ClusterId"].Value.Name = "clusterId"
 			d.Components.Parameters["LinkName"].Value.Name = "link"
 		}, harmless, "0 breaking, 0 harmless"},

@@ -107,7 +107,7 @@ func (s *Sender) attempt(caller context.Context, q *Request, refused http.Header
 	ctx, cancel := s.begin(caller, body, q.Safe)
 	defer cancel()
 	var sent trace
-	r, written, err := s.request(sent.in(ctx), q, body)
+	r, written, err := s.request(ctx, q, body)
 	switch {
 	case err == nil && ctx.Err() != nil:
 		err = errors.New("the credential returned too late")
@@ -119,7 +119,7 @@ func (s *Sender) attempt(caller context.Context, q *Request, refused http.Header
 	case refused != nil && maps.EqualFunc(refused, written, slices.Equal):
 		return e, written, true
 	}
-	resp, err := s.Transport.RoundTrip(r)
+	resp, err := s.Transport.RoundTrip(r.WithContext(sent.in(ctx)))
 	if err == nil && resp == nil {
 		err = errors.New("the transport returned neither a response nor an error")
 	}
@@ -204,7 +204,7 @@ func (s *Sender) request(ctx context.Context, q *Request, b *body) (*http.Reques
 		return nil, written, &credentialError{q.Secrets.foreign(err)}
 	}
 	maps.Copy(r.Header, written)
-	return r.WithContext(ctx), written, nil
+	return r, written, nil
 }
 
 // checkHeader refuses a header that would break the request, and does not quote it.
