@@ -138,10 +138,11 @@ func mergeResults(a, b Result) Result {
 		m.Why = ""
 	}
 	m.Done = a.Done || b.Done
-	if m.Settled == "" {
+	switch { // another request may have given the outcome since the settlement
+	case b.Outcome == m.Outcome && b.Settled != "":
+	case a.Outcome == m.Outcome:
 		m.Settled = a.Settled
-	}
-	if m.Outcome == Unknown { // a request after the settlement is open
+	default:
 		m.Settled = ""
 	}
 	if m.Lags == nil {

@@ -187,7 +187,7 @@ func (c *Client) Mirrors(ctx context.Context, link string, topics ...string) (*L
 				return
 			}
 			if i, twice := places[m.Topic]; twice {
-				odd.add(m.Topic + " has more than one row")
+				odd.add(s.Hide(m.Topic) + " has more than one row")
 				if have := &l.Mirrors[i]; have.Status != m.Status { // which of the two is so cannot be told
 					*have = Mirror{Topic: m.Topic, Partitions: -1}
 				}
@@ -222,7 +222,7 @@ func (c *Client) Mirror(ctx context.Context, link, topic string) (Mirror, error)
 		return readObject(body, func(v jsontext.Value) (err error) {
 			var odd string
 			if m, odd = readMirror(v, link, s); odd == "" && m.Topic != topic {
-				odd = "the answer is about " + text.Quote(m.Topic)
+				odd = "the answer is about " + text.Quote(s.Hide(m.Topic))
 			}
 			if odd != "" {
 				m = Mirror{}

@@ -53,7 +53,7 @@ func (e *Evidence) tell(h http.Header, p page, s *Secrets) {
 	location := h.Get("Location")
 	switch {
 	case e.Status/100 == 3 && location != "":
-		body = "redirected to " + place(location) + ", not followed"
+		body = "redirected to " + place(s.Hide(location)) + ", not followed" // place escapes it
 	case p.coding != "":
 		body = "the body has a Content-Encoding that cannot be undone: " + p.coding
 	case strings.HasPrefix(body, "<"):
@@ -70,8 +70,8 @@ func (e *Evidence) tell(h http.Header, p page, s *Secrets) {
 
 // An errorBody is an error of Kafka's shape or of the cloud's.
 type errorBody struct {
-	ErrorCode json.RawMessage `json:"error_code"` // a number, or text that may be one
-	Code      json.RawMessage `json:"code"`
+	ErrorCode json.RawMessage `json:"error_code"`
+	Code      json.RawMessage `json:"code"` // a number, a number in quotes, or a name
 	ID        string          `json:"id"`
 	Message   string          `json:"message"`
 	Title     string          `json:"title"`
