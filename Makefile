@@ -1,6 +1,8 @@
 SHELL := /bin/bash
-.SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
+
+# GNU make 3.81, which macOS has, knows no .SHELLFLAGS: a recipe with a pipe sets this itself.
+PIPES := set -eo pipefail;
 
 # The linter is installed once, at this version.
 LINT_VERSION := 2.15.0
@@ -14,20 +16,13 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: ## do a planned failover between two linked clusters on loopback
-	@go run ./pkg/internal/demo
+demo: ## do a planned failover between two clusters on loopback
+	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; go build -o "$$dir" ./pkg/cmd/clusterlink ./pkg/internal/demo; \
+	"$$dir/demo" $(ALL) "$$dir/clusterlink"
 
 .PHONY: demo-all
-demo-all: ## also an unplanned failover, and the contract's own example as an answer
-	@go run ./pkg/internal/demo -all
-
-# What is set for these is data: it goes by the environment, where no shell reads it.
-export VERB LINK TOPICS
-
-.PHONY: dry-run
-dry-run: ## ask a real cluster what a verb would do: LINK=… TOPICS=a,b VERB=reverse-and-pause-mirror (it changes nothing)
-	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; go build -o "$$dir/dryrun" ./pkg/internal/dryrun; \
-	"$$dir/dryrun" $${VERB:+-verb "$$VERB"} -link "$${LINK:-}" -topics "$${TOPICS:-}"
+demo-all: ALL = -all
+demo-all: demo ## also an unplanned failover, and the contract's own example as an answer
 
 .PHONY: serve
 serve: ## run two linked clusters on loopback to point any client at, until interrupted: PORT=8090
@@ -40,21 +35,24 @@ test: ## run all tests, with the race detector where there is a C compiler
 	@$(if $(RACE),,echo 'no cgo or no C compiler: testing without the race detector')
 	go test $(RACE) ./...
 
-.PHONY: faults
-faults: ## print what goes wrong, how many requests came to a server, the outcomes, and the errors' texts
-	@go test $(RACE) -count=1 -run '^(TestFaults|TestTheCauseIsNamed)' -v ./pkg/mirror | grep -v '^ *\(---\|===\)'
+# Filters what go test prints of itself.
+SAID := grep -v '^ *\(---\|===\)'
 
-.PHONY: follow
-follow: ## print what clusters can show in the course of time, and what is said of it
-	@go test -count=1 -run '^TestFollow$$' -v ./pkg/mirror | grep -v '^ *\(---\|===\)'
+.PHONY: faults
+faults: ## print what goes wrong on the wire, and the outcomes
+	@$(PIPES) go test $(RACE) -count=1 -run '^TestFaults_' -v ./pkg/mirror | $(SAID)
+
+.PHONY: wait
+wait: ## print what clusters can show in the course of time, and what a wait says of it
+	@$(PIPES) go test -count=1 -run '^Test(Done|CaughtUp)_' -v ./pkg/wait | $(SAID)
 
 .PHONY: model
-model: ## walk at random against faulty clusters, follow, and merge reports: WALKS=20000 SEED=0
-	go test $(RACE) -count=1 -timeout 60m -run '^(TestModel|TestMergeLaws|TestFollowModel)$$' -v ./pkg/mirror -walks $(or $(WALKS),20000) -seed $(or $(SEED),0)
+model: ## walk at random against faulty clusters, wait, and merge reports: WALKS=20000 SEED=0
+	go test $(RACE) -count=1 -timeout 60m -run '^TestModel' -v ./pkg/mirror ./pkg/wait -walks $(or $(WALKS),20000) -seed $(or $(SEED),0)
 
 .PHONY: simulate
 simulate: ## simulate long runs behind the rate limiter, and print how long they take and how many 429s there are
-	@go test -count=1 -run '^TestSimulation_' -v ./pkg/mirror -simulate | grep -v '^ *\(---\|===\)'
+	@$(PIPES) go test -count=1 -run '^TestSimulation_' -v ./pkg/mirror -simulate | $(SAID)
 
 # Where Jetty's jars are: Debian's package libjetty9-java puts them there.
 JETTY ?= /usr/share/java
@@ -67,11 +65,11 @@ jetty: ## hold the test server's rate limiter, and the library, to the real one:
 
 .PHONY: kill
 kill: ## kill a process that does a job, and take the job up again: KILLS=200 RUNS=20
-	go test -count=1 -timeout 60m -run '^TestJournal_Kill$$' -v ./pkg/job -kills $(or $(KILLS),200) -kill-runs $(or $(RUNS),20)
+	go test -count=1 -timeout 60m -run '^TestJob_Kill$$' -v ./pkg/job -kills $(or $(KILLS),200) -kill-runs $(or $(RUNS),20)
 
 .PHONY: fuzz
 fuzz: ## fuzz each target for FUZZTIME=60s
-	@grep -Hno '^func Fuzz[A-Za-z]*' -r --include='*_test.go' pkg | while IFS=: read -r file _ target; do \
+	@$(PIPES) grep -Hno '^func Fuzz[A-Za-z]*' -r --include='*_test.go' pkg | while IFS=: read -r file _ target; do \
 		echo "$${target#func }"; \
 		go test -run '^$$' -fuzz "^$${target#func }\$$" -fuzztime $(or $(FUZZTIME),60s) "./$$(dirname "$$file")"; \
 	done
@@ -81,7 +79,7 @@ BENCH_GO := go1.26.8 go1.27.0
 
 .PHONY: bench
 bench: ## measure reading beside the alternatives, memory, and the methods of Report: COUNT=6
-	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+	@$(PIPES) dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
 	for go in $(BENCH_GO); do GOTOOLCHAIN=$$go go test -c -o "$$dir/$$go" ./pkg/mirror; done; \
 	cd pkg/mirror; \
 	for _ in $$(seq $(or $(COUNT),6)); do \
@@ -132,17 +130,16 @@ check-generate: ## generate into a temporary folder, and fail if that is not wha
 
 .PHONY: lint
 lint: ## run the linter, which is installed if it is not there
-	@[ "$$($(LINT) version --short 2>/dev/null)" = $(LINT_VERSION) ] || \
-		go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v$(LINT_VERSION)
+	@[ "$$($(LINT) version --short 2>/dev/null)" = $(LINT_VERSION) ] || { \
+		echo 'installing the linter, which takes a minute or two ...'; \
+		go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v$(LINT_VERSION); }
 	$(LINT) run --config .github/golangci.yml ./...
 
 .PHONY: check
 check: check-generate lint ## all that CI checks beside the tests
 	go mod tidy -diff
-	go vet ./...
 	GOOS=windows go vet ./...
-	GOOS=js GOARCH=wasm go vet ./...
-	GOTOOLCHAIN=go1.27.0 go test ./pkg/...
+	GOOS=js GOARCH=wasm go vet ./pkg/mirror/... ./pkg/wait/... ./pkg/mirrortest/...
 	cd pkg/examples/integrations && go mod tidy -diff && go vet ./... && go test ./...
 
 .PHONY: ci

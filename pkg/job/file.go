@@ -12,6 +12,8 @@ import (
 	"slices"
 	"time"
 
+	jsonv2 "github.com/go-json-experiment/json"
+
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
 )
 
@@ -61,7 +63,7 @@ func decode(text []byte) (*line, error) {
 		return nil, errDamaged
 	}
 	l := &line{}
-	if err := json.Unmarshal(text, l); err != nil {
+	if err := jsonv2.Unmarshal(text, l, jsonv2.RejectUnknownMembers(true)); err != nil {
 		return nil, fmt.Errorf("cannot be read: %w", err)
 	}
 	return l, nil
@@ -108,7 +110,7 @@ func (j *Job) read(text []byte) error {
 		case last && n == 1 && errors.Is(err, errDamaged) && isBeginning(one):
 			return ErrNoJob
 		case last && n > 1 && errors.Is(err, errDamaged):
-			j.dropped = fmt.Sprintf("line %d is damaged, as after a power loss, and was dropped", n)
+			j.dropped = fmt.Sprintf("line %d was not written to its end, as after a power loss, and was dropped", n)
 			return nil
 		case err != nil:
 			return fmt.Errorf("line %d %w", n, err)
@@ -187,16 +189,8 @@ func (j *Job) write(l *line) error {
 	return nil
 }
 
-type batchID struct {
-	run   string
-	index int
-}
-
-// batch is a batch that was begun.
-type batch struct {
-	place    int // of its report in Job.reports
-	answered bool
-}
+// batchID identifies a batch.
+func batchID(b *mirror.Batch) mirror.Send { return mirror.Send{Run: b.Run, Batch: b.Index} }
 
 // report returns what a line says of topics.
 func (l *line) report() *mirror.Report {
@@ -211,9 +205,9 @@ func (j *Job) check(l *line) error {
 	has, known := members[l.Kind]
 	switch {
 	case !known || has != [2]bool{l.Batch != nil, l.Report != nil}:
-		return fmt.Errorf("it is not as a line of kind %q is", l.Kind)
+		return fmt.Errorf("it has the wrong members for a line of kind %q", l.Kind)
 	case (l.Kind == isPlan) != (j.plan == nil):
-		return errors.New("the plan is the first line, and the first line only")
+		return errors.New("the first line has the plan, and no other line has")
 	case l.Kind == isPlan && l.Version != version:
 		return fmt.Errorf("it has version %d, and this library reads version %d", l.Version, version)
 	case j.finished != nil && l.Kind != isFound:
@@ -229,31 +223,30 @@ func (j *Job) check(l *line) error {
 		if sent, planned := j.sent[res.Topic]; !planned {
 			return fmt.Errorf("%w: topic %q is not in the plan", ErrAnotherJob, res.Topic)
 		} else if sent && l.Kind == isSending && r.Verb == mirror.VerbTruncateAndRestore {
-			return fmt.Errorf("topic %q was sent before, and deleting records is done once", res.Topic)
+			return fmt.Errorf("topic %q was sent before, and truncate-and-restore sends a topic once", res.Topic)
 		}
 	}
 	if l.Kind == isFound {
 		return nil
 	}
-	b := j.batches[batchID{l.Batch.Run, l.Batch.Index}]
+	place, begun := j.batches[batchID(l.Batch)]
+	sorted := func(r *mirror.Report) []string { return slices.Sorted(slices.Values(topics(r))) }
 	switch {
-	case l.Kind == isSending && b != nil:
+	case l.Kind == isSending && begun:
 		return errors.New("the batch was begun before")
-	case l.Kind == isAnswered && (b == nil || b.answered):
+	case l.Kind == isAnswered && (!begun || place < 0):
 		return errors.New("it answers a batch that is not under way")
-	case l.Kind == isAnswered && !slices.Equal(topics(r), topics(j.reports[b.place])):
+	case l.Kind == isAnswered && !slices.Equal(sorted(r), sorted(j.reports[place])):
 		return errors.New("it answers a batch of other topics")
 	}
 	return nil
 }
 
-// topics returns the topics of a report, sorted.
-func topics(r *mirror.Report) []string {
-	var names []string
+// topics returns the topics of a report.
+func topics(r *mirror.Report) (names []string) {
 	for _, res := range r.Results {
 		names = append(names, res.Topic)
 	}
-	slices.Sort(names)
 	return names
 }
 
@@ -272,15 +265,14 @@ func (j *Job) take(l *line) {
 		}
 		j.reports = append(j.reports, first)
 	case isSending:
-		j.batches[batchID{l.Batch.Run, l.Batch.Index}] = &batch{place: len(j.reports)}
+		j.batches[batchID(l.Batch)] = len(j.reports)
 		for _, name := range l.Batch.Topics {
 			j.sent[name] = true
 		}
 		j.reports = append(j.reports, l.report())
 	case isAnswered:
-		b := j.batches[batchID{l.Batch.Run, l.Batch.Index}]
-		b.answered = true
-		j.reports[b.place] = l.Report
+		id := batchID(l.Batch)
+		j.reports[j.batches[id]], j.batches[id] = l.Report, -1
 	case isFound:
 		j.reports = append(j.reports, l.Report)
 	case isFinished:

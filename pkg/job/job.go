@@ -3,7 +3,6 @@ package job
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -59,15 +58,15 @@ type Job struct {
 
 	// What the lines say.
 	plan     *mirror.Report
-	sent     map[string]bool  // the topics of the job; true if a batch had the topic
-	reports  []*mirror.Report // of all topics, of batches, and of topics that were found
-	batches  map[batchID]*batch
-	sending  bool  // the last line is a batch
-	finished *line // the end of the job
+	sent     map[string]bool     // the topics of the job; true if a batch had the topic
+	reports  []*mirror.Report    // of all topics, of batches, and of topics that were found
+	batches  map[mirror.Send]int // the places in reports of the batches that were begun; -1 after the answer
+	sending  bool                // the last line is a batch
+	finished *line               // the end of the job
 }
 
 func newJob(path string) *Job {
-	return &Job{path: path, sent: map[string]bool{}, batches: map[batchID]*batch{}}
+	return &Job{path: path, sent: map[string]bool{}, batches: map[mirror.Send]int{}}
 }
 
 // Create makes the file of a new job, with mode 0600, and locks it. The plan is the report of a dry run: see
@@ -109,7 +108,7 @@ func usable(dry *mirror.Report) error {
 func Open(path string) (*Job, error) { return open(path, nil) }
 
 // Read reads a job without locking its file, also while another process runs the job. What would write to the file
-// fails.
+// fails. If the other process has not yet written its last line to its end, Dropped says so.
 func Read(path string) (*Job, error) {
 	j := newJob(path)
 	err := onlyRegular(path)
@@ -180,14 +179,13 @@ func (j *Job) Plan() *mirror.Report { return j.plan.Clone() }
 // Hash returns 16 digits that stand for the plan: its cluster, link, verb and topics, in their order, and the numbers
 // of each topic. Who approves a plan approves its hash.
 func (j *Job) Hash() string {
-	h := sha256.New()
-	fmt.Fprintf(h, "%q %q %q\n", j.plan.ClusterID, j.plan.Link, j.plan.Verb)
+	plan := fmt.Appendf(nil, "%q %q %q\n", j.plan.ClusterID, j.plan.Link, j.plan.Verb)
 	for _, r := range j.plan.Results {
 		if r.Outcome == mirror.Accepted {
-			fmt.Fprintf(h, "%q %d %v %v\n", r.Topic, r.MessagesTruncated, r.Lags, r.Truncations)
+			plan = fmt.Appendf(plan, "%q %d %v %v\n", r.Topic, r.MessagesTruncated, r.Lags, r.Truncations)
 		}
 	}
-	return hex.EncodeToString(h.Sum(nil)[:8])
+	return fmt.Sprintf("%x", sha256.Sum256(plan))[:16]
 }
 
 // Dropped returns which damaged line was dropped when the file was opened, or "".
@@ -296,7 +294,7 @@ func (j *Job) mayRun(client *mirror.Client) error {
 	case j.broken != nil:
 		return j.broken
 	case id != j.plan.ClusterID:
-		return fmt.Errorf("%w: it is about cluster %q, and the client about %q", ErrAnotherJob, j.plan.ClusterID, id)
+		return fmt.Errorf("%w: the job is for cluster %q, and the client for %q", ErrAnotherJob, j.plan.ClusterID, id)
 	case old > good && len(j.batches) == 0:
 		return fmt.Errorf("%w: the plan was made %v ago, and is good for %v", ErrNewPlan, old.Round(time.Minute), good)
 	}
@@ -308,44 +306,35 @@ func (j *Job) send(ctx context.Context, client *mirror.Client, names []string) (
 	if len(names) == 0 {
 		return nil, nil
 	}
-	seen, err := j.look(ctx, client, names)
-	if err != nil {
+	dry, err := j.look(ctx, client, names)
+	if err != nil || len(dry.Results) == 0 {
 		return nil, j.fail(err)
 	}
-	if len(seen.stopped) > 0 {
-		if err := j.record(&line{Kind: isFound, Report: j.reportOf(seen.stopped)}); err != nil {
-			return nil, err
-		}
-	}
-	if len(seen.changes) > 0 && !j.EvenIfChanged {
-		return nil, j.fail(&ChangedError{seen.changes})
-	}
-	if len(seen.names) == 0 {
-		return nil, nil
-	}
 	client = client.WithRecorder((*recorder)(j))
-	if seen.dry.Verb == mirror.VerbTruncateAndRestore {
-		return client.TruncateAndRestore(ctx, seen.dry, j.MaxMessages)
+	if dry.Verb == mirror.VerbTruncateAndRestore {
+		return client.TruncateAndRestore(ctx, dry, j.MaxMessages)
 	}
-	return client.Do(ctx, seen.dry.Verb, seen.dry.Link, mirror.Topics(seen.names...))
+	return client.Do(ctx, dry.Verb, dry.Link, mirror.Topics(topics(dry)...))
 }
 
 // record writes a line.
 func (j *Job) record(l *line) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.fail(j.write(l))
+	return j.write(l)
 }
 
 // recorder is the Job as the innermost Recorder of a client.
 type recorder Job
 
 func (r *recorder) Sending(_ context.Context, b mirror.Batch) error {
-	return (*Job)(r).record(&line{Kind: isSending, Batch: &b})
+	j := (*Job)(r)
+	return j.fail(j.record(&line{Kind: isSending, Batch: &b}))
 }
 
 func (r *recorder) Answered(_ context.Context, b mirror.Batch, report *mirror.Report) error {
-	return (*Job)(r).record(&line{Kind: isAnswered, Batch: &b, Report: report})
+	j := (*Job)(r)
+	return j.fail(j.record(&line{Kind: isAnswered, Batch: &b, Report: report}))
 }
 
 // Wait waits with wait.Done until all topics that were accepted, are unknown or had stopped already are done. It
@@ -383,7 +372,7 @@ func (j *Job) recordFound(known, now *mirror.Report) error {
 	if len(results) == 0 {
 		return nil
 	}
-	return j.record(&line{Kind: isFound, Report: j.reportOf(results)})
+	return j.fail(j.record(&line{Kind: isFound, Report: j.reportOf(results)}))
 }
 
 // Finish finishes the job: it sends nothing more. A topic that is unknown or remains to be sent is an error. See
@@ -394,7 +383,7 @@ func (j *Job) Finish() error {
 	}
 	unknown, left := j.Report().Count(mirror.Unknown), len(j.Remaining())
 	if unknown+left > 0 {
-		return j.fail(fmt.Errorf("%s unknown and %s to be sent: wait and run, or abandon the job",
+		return j.fail(fmt.Errorf("%s unknown and %s not sent: wait and run, or abandon the job",
 			text.Count(unknown, "topic"), text.Count(left, "topic")))
 	}
 	return j.Abandon("")
@@ -406,7 +395,7 @@ func (j *Job) Abandon(why string) error {
 		return j.fail(ErrInUse)
 	}
 	defer j.running.Unlock()
-	return j.record(&line{Kind: isFinished, Why: why})
+	return j.fail(j.record(&line{Kind: isFinished, Why: why}))
 }
 
 // Close unlocks and closes the file. Nothing can be written any more.

@@ -23,8 +23,8 @@ import (
 )
 
 var (
-	kills    = flag.Int("kills", 12, "how often TestJob_Kill kills a process")
-	killRuns = flag.Int("kill-runs", 2, "over how many jobs")
+	kills    = flag.Int("kills", 6, "how often TestJob_Kill kills a process")
+	killRuns = flag.Int("kill-runs", 1, "over how many jobs")
 )
 
 // A process that plans and runs a job is killed at random moments, and the job is taken up until it is done: no topic

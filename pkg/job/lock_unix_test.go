@@ -28,8 +28,8 @@ func TestOpen_OnlyARegularFile(t *testing.T) {
 
 func TestCreate_InAFolderThatMayNotBeListed(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "folder")
-	require.NoError(t, os.Mkdir(folder, 0o300))       // root may list it all the same
-	t.Cleanup(func() { _ = os.Chmod(folder, 0o700) }) //nolint:gosec // so that it can be removed
+	require.NoError(t, os.Mkdir(folder, 0o300)) // root may list it all the same
+	t.Cleanup(func() { _ = os.Chmod(folder, 0o700) })
 	path := filepath.Join(folder, "job")
 	j, err := Create(path, plan(mirror.VerbPromote, "a"), Options{})
 	require.NoError(t, err)

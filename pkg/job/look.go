@@ -23,46 +23,51 @@ var ErrChanged = errors.New("something has changed since the plan")
 func (e *ChangedError) Error() string {
 	var topics []string
 	for _, c := range e.Changes {
-		topics = append(topics, c.Topic+" "+c.How)
+		topics = append(topics, fmt.Sprintf("%s (%s)", c.Topic, c.How))
 	}
-	return fmt.Sprintf("%s not as planned, and nothing was sent: %s", text.Count(len(topics), "topic"), text.Some(topics, 5))
+	return fmt.Sprintf("nothing was sent, for %s changed since the plan: %s", text.Count(len(topics), "topic"), text.Some(topics, 5))
 }
 
 // Is returns whether the target is ErrChanged.
 func (e *ChangedError) Is(target error) bool { return target == ErrChanged }
 
-// sight is what Run sees before it sends.
-type sight struct {
-	dry     *mirror.Report
-	names   []string        // topics to be sent
-	stopped []mirror.Result // topics whose mirror had stopped already
-	changes []Change
-}
-
-// look reads one list and makes the dry run again.
-func (j *Job) look(ctx context.Context, client *mirror.Client, names []string) (*sight, error) {
-	p := j.plan
-	list, err := client.Mirrors(ctx, p.Link, names...)
+// look reads one list and makes the dry run again. It writes down which topics had stopped already, and returns the dry
+// run of the others, or a *ChangedError.
+func (j *Job) look(ctx context.Context, client *mirror.Client, names []string) (*mirror.Report, error) {
+	list, err := client.Mirrors(ctx, j.plan.Link, names...)
 	if err != nil {
 		return nil, err
 	}
-	dry, err := client.Validate(ctx, p.Verb, p.Link, mirror.Topics(names...))
+	dry, err := client.Validate(ctx, j.plan.Verb, j.plan.Link, mirror.Topics(names...))
 	if usable(dry) != nil {
 		return nil, err
 	}
-	s := &sight{dry: dry}
-	for _, r := range dry.Results {
+	rows := map[string]mirror.Mirror{}
+	for _, m := range list.Mirrors {
+		rows[m.Topic] = m
+	}
+	stopped := j.reportOf(nil)
+	changed := &ChangedError{}
+	dry.Results = slices.DeleteFunc(dry.Results, func(r mirror.Result) bool {
 		if j.hadStopped(r) {
 			r.Sends, r.Notes = nil, append(r.Notes, "it was not sent: its mirror had stopped already")
-			s.stopped = append(s.stopped, r)
-			continue
+			stopped.Results = append(stopped.Results, r)
+			return true
 		}
-		s.names = append(s.names, r.Topic)
-		if how := j.differs(r, list); how != "" {
-			s.changes = append(s.changes, Change{r.Topic, how})
+		if how := j.differs(r, rows[r.Topic]); how != "" {
+			changed.Changes = append(changed.Changes, Change{r.Topic, how})
+		}
+		return false
+	})
+	if len(stopped.Results) > 0 {
+		if err := j.record(&line{Kind: isFound, Report: stopped}); err != nil {
+			return nil, err
 		}
 	}
-	return s, nil
+	if len(changed.Changes) > 0 && !j.EvenIfChanged {
+		return nil, changed
+	}
+	return dry, nil
 }
 
 // hadStopped returns whether a topic was refused because it is already where the verb leads.
@@ -71,20 +76,19 @@ func (j *Job) hadStopped(r mirror.Result) bool {
 	return goal == mirror.StatusStopped && r.AlreadyStopped()
 }
 
-// differs returns how a topic differs from the plan, or "".
-func (j *Job) differs(r mirror.Result, list *mirror.Listing) string {
-	p := j.plan
-	m, _ := list.Mirror(r.Topic)
+// differs returns how a topic differs from the plan by its new dry run and its row, or "".
+func (j *Job) differs(r mirror.Result, m mirror.Mirror) string {
+	verb := j.plan.Verb
 	cut := (&mirror.Report{Results: []mirror.Result{r}}).Truncation()
 	switch {
 	case r.Outcome == mirror.Failed:
-		return fmt.Sprintf("would be refused: %d %s", r.Code, r.Message)
-	case p.Verb == mirror.VerbTruncateAndRestore && max(cut.Reported, cut.Messages) > j.MaxMessages:
-		return fmt.Sprintf("would lose %d messages, more than %d", max(cut.Reported, cut.Messages), j.MaxMessages)
-	case p.Verb == mirror.VerbFailover && slices.Contains(sourceLost, m.Status):
+		return fmt.Sprintf("refused now: %d %s", r.Code, r.Message)
+	case verb == mirror.VerbTruncateAndRestore && max(cut.Reported, cut.Messages) > j.MaxMessages:
+		return fmt.Sprintf("%d messages would be cut off, more than %d", max(cut.Reported, cut.Messages), j.MaxMessages)
+	case verb == mirror.VerbFailover && slices.Contains(sourceLost, m.Status):
 		return ""
 	case m.Since.Truncate(time.Second).After(j.plannedAt()): // Date has whole seconds
-		return fmt.Sprintf("is %s since %s, after the plan", m.Status, m.Since.UTC().Format(time.RFC3339))
+		return fmt.Sprintf("%s since %s, after the plan", m.Status, m.Since.UTC().Format(time.RFC3339))
 	}
 	return ""
 }

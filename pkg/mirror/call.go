@@ -3,6 +3,7 @@ package mirror
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -92,7 +93,11 @@ func (k *call) sendAll(ctx context.Context) {
 		from += len(b.Topics)
 		if stop != nil {
 			if b.Index+1 < b.Of {
-				k.leaveOut(from, wire.Because(fmt.Sprintf("not sent: batch %d of %d ended the run", b.Index+1, b.Of), stop))
+				why := wire.Because(fmt.Sprintf("not sent: batch %d of %d ended the run", b.Index+1, b.Of), stop)
+				if ctx.Err() != nil && !errors.Is(stop, ctx.Err()) {
+					why = wire.Join(why, wire.Ended(ctx, "the context has ended", nil))
+				}
+				k.leaveOut(from, why)
 			}
 			return
 		}
@@ -135,7 +140,9 @@ func (k *call) record(ctx context.Context, recorders []Recorder, b *batch) error
 		for i := range b.results {
 			b.results[i].Why = k.text(err)
 		}
-		k.problem(err)
+		if b.Pattern != "" {
+			k.problem(err)
+		}
 		return err
 	}
 	stop := k.record(ctx, recorders[1:], b)

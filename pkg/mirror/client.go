@@ -263,7 +263,7 @@ func ConfigFromEnv(prefix string) (Config, error) {
 func (cfg Config) check(bad *argumentError) (server string) {
 	server = cfg.checkEndpoint(bad)
 	checkID(bad, "ClusterID", cfg.ClusterID)
-	if strings.ContainsFunc(cfg.ClusterID, func(r rune) bool { return strings.ContainsRune("$%<>#;,=\\\"'`“”‘’«»\ufeff", r) }) {
+	if strings.ContainsFunc(cfg.ClusterID, func(r rune) bool { return strings.ContainsRune("$%<>#;,=\\\"'`“”„‘’‚«»‹›\ufeff", r) }) {
 		bad.add("ClusterID", "%s has a character that no cluster id has", text.Quote(cfg.ClusterID))
 	}
 	if cfg.Credential == nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
+	"github.com/seed25095279/clusterlink-go/pkg/mirrortest"
 )
 
 // Faults before anything is on the wire: nothing was done, and that is proof.
@@ -259,6 +260,15 @@ func faultsBefore() []fault {
 			name: "the credential sends a request of its own, and the cluster does not resolve", loopback: true,
 			setup:    all(fetchToken, failing(errNoHost, 99)),
 			outcomes: "2 untouched", seen: 1, says: "no such host",
+		},
+		{
+			name: "the credential sends a request of its own, and the server refuses a topic", loopback: true,
+			setup:    all(fetchToken, func(e *env) { e.pair.Local.SetStatus("b", mirror.StatusStopped) }),
+			outcomes: "accepted, failed", seen: 2, applied: "a",
+		},
+		{
+			name: "the credential sends a request of its own, and the server refuses the whole request", loopback: true,
+			setup: fetchToken, inject: before(mirrortest.Error(403, 40301, "x")), outcomes: "2 untouched", seen: 2,
 		},
 		{
 			name: "transport fails without reading the body", setup: func(e *env) {

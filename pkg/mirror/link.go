@@ -74,7 +74,9 @@ func (c *Client) Link(ctx context.Context, link string) (LinkInfo, error) {
 	if err != nil {
 		return info, err
 	}
+	own := info
 	err = c.read(ctx, "the config of "+c.named(link), "/configs", link, func(_ http.Header, body io.Reader, s *wire.Secrets) error {
+		info = own
 		return readConfigs(body, &info, s)
 	}, newConfigsRequest)
 	return info, err

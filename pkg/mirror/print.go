@@ -186,7 +186,7 @@ func (r *Report) whatToDo(t *text.Table) {
 		}
 	}
 	if settled > 0 {
-		t.Row("settled", fmt.Sprintf("%s by what was seen, not by the server's answer; the first: %s: %s",
+		t.Row("settled", fmt.Sprintf("%s by what was seen on the clusters; the first: %s: %s",
 			text.Count(settled, "topic"), firstSettled.Topic, firstSettled.Settled))
 	}
 	if stopped > 0 {
@@ -226,7 +226,10 @@ func (r *Report) groups() (groups []*group) {
 		if res.Outcome == Unknown && len(res.Notes) > 0 {
 			why += " (" + strings.Join(res.Notes, "; ") + ")"
 		}
-		k := key{res.Outcome, withoutName(why, res.Topic)}
+		k := key{res.Outcome, why}
+		if res.Outcome != Untouched { // why is the batch's, or the call's
+			k.why = withoutName(why, res.Topic)
+		}
 		g := known[k]
 		if g == nil {
 			g = &group{outcome: res.Outcome, why: why}

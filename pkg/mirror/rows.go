@@ -26,7 +26,7 @@ const jsonType = "application/json"
 
 // requestBody is the body of a verb's request: names or a pattern, never both.
 func requestBody(b Batch) []byte {
-	data := gen.AlterMirrorsRequestData{MirrorTopicNames: b.Topics}
+	data := gen.UpdateKafkaMirrorTopicsReverseAndPauseMirrorJSONRequestBody{MirrorTopicNames: b.Topics}
 	if b.Pattern != "" {
 		data.MirrorTopicNamePattern = &b.Pattern
 	}
@@ -249,15 +249,26 @@ func readAnswer(body io.Reader, s *wire.Secrets, add func(row)) (answer, error) 
 // row is one element of the answer to a verb. Its Topic is "" if no name can be read.
 type row struct{ Result }
 
+// The generated types of what is read come from the operations' answers: a schema may have another name one day.
+var (
+	verbRows   = zero(gen.UpdateKafkaMirrorTopicsReverseAndPauseMirrorResponse{}.JSON200).Data
+	mirrorRows = zero(gen.ListKafkaMirrorTopicsUnderLinkResponse{}.JSON200).Data
+	linkData   = zero(gen.GetKafkaLinkResponse{}.JSON200)
+)
+
+func zero[T any](*T) (z T) { return z }
+
 // verbRow is a row as the contract has it, but for the members that decide, which are kept as they stand, and for the
 // lags and truncations, of which a number that cannot be read costs only that number.
-type verbRow struct {
-	gen.AlterMirrorStatusResponseData
+type verbRow[R any] struct {
+	Row          R              `json:",embed"`
 	ErrorCode    jsontext.Value `json:"error_code"`
 	ErrorMessage jsontext.Value `json:"error_message"`
 	MirrorLags   []lag          `json:"mirror_lags"`
 	Truncations  []truncation   `json:"partition_level_truncation_data"`
 }
+
+func newVerbRow[R any]([]R) (r verbRow[R]) { return r }
 
 // truncation is what is cut off one partition. A number that is absent or null is nil.
 type truncation struct {
@@ -278,14 +289,15 @@ func (n *number) known() int64 {
 // alone, and they alone decide.
 func readRow(v jsontext.Value, s *wire.Secrets) row {
 	r := row{Result{MessagesTruncated: -1}}
-	var in verbRow
+	in := newVerbRow(verbRows)
 	if err := jsonv2.Unmarshal(v, &in); err != nil {
 		m := membersOf(v, "mirror_topic_name", "error_code", "error_message")
-		in = verbRow{ErrorCode: m["error_code"], ErrorMessage: m["error_message"]}
-		in.MirrorTopicName = legible(m["mirror_topic_name"])
+		in = newVerbRow(verbRows)
+		in.ErrorCode, in.ErrorMessage = m["error_code"], m["error_message"]
+		in.Row.MirrorTopicName = legible(m["mirror_topic_name"])
 		r.note("the row is not as the contract has it: its lags and truncations were not read")
 	}
-	r.Topic = in.MirrorTopicName
+	r.Topic = in.Row.MirrorTopicName
 	for _, l := range in.MirrorLags {
 		r.Lags = append(r.Lags, PartitionLag(l))
 	}
@@ -294,8 +306,8 @@ func readRow(v jsontext.Value, s *wire.Secrets) row {
 			int(min(t.PartitionID.known(), 1<<31-1)), t.OffsetTruncatedTo.known(), t.MessagesTruncated.known(),
 		})
 	}
-	if in.MessagesTruncated != nil {
-		r.MessagesTruncated = max(-1, *in.MessagesTruncated)
+	if n := in.Row.MessagesTruncated; n != nil {
+		r.MessagesTruncated = max(-1, *n)
 	}
 	r.decide(in.ErrorCode, in.ErrorMessage, s)
 	return r
@@ -416,56 +428,66 @@ func (l *lag) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 }
 
 // mirrorRow is a mirror topic as the contract has it, but for its numbers: one that cannot be read costs only itself.
-type mirrorRow struct {
-	gen.ListMirrorTopicsResponseData
-	MirrorLags    []lag  `json:"mirror_lags"`
-	NumPartitions number `json:"num_partitions"`
-	StateTimeMs   number `json:"state_time_ms"`
+type mirrorRow[R any] struct {
+	Row           R        `json:",embed"`
+	MirrorLags    []lag    `json:"mirror_lags"`
+	NumPartitions number   `json:"num_partitions"`
+	StateTimeMs   number   `json:"state_time_ms"`
+	Reasons       []reason `json:"mirror_state_transition_errors"`
+}
+
+func newMirrorRow[R any]([]R) mirrorRow[R] { return mirrorRow[R]{NumPartitions: -1, StateTimeMs: -1} }
+
+// reason is why something did not succeed.
+type reason struct {
+	Code    string `json:"error_code"`
+	Message string `json:"error_message"`
 }
 
 // readMirror reads one mirror topic of the link. Odd says what is wrong with it; the mirror is of use if it has a Topic.
 func readMirror(v jsontext.Value, link string, s *wire.Secrets) (m Mirror, odd string) {
-	in := mirrorRow{NumPartitions: -1, StateTimeMs: -1}
+	in := newMirrorRow(mirrorRows)
 	if err := jsonv2.Unmarshal(v, &in); err != nil {
 		r := membersOf(v, "mirror_topic_name", "mirror_status", "link_name")
-		in = mirrorRow{NumPartitions: -1, StateTimeMs: -1, MirrorLags: []lag{{-1, -1, -1}}}
-		in.MirrorTopicName = legible(r["mirror_topic_name"])
-		in.MirrorStatus = gen.MirrorTopicStatus(legible(r["mirror_status"])) //nolint:unconvert // regenerating may change the type
-		in.LinkName = legible(r["link_name"])
+		in = newMirrorRow(mirrorRows)
+		in.MirrorLags = []lag{{-1, -1, -1}}
+		in.Row.MirrorTopicName, in.Row.LinkName = legible(r["mirror_topic_name"]), legible(r["link_name"])
+		_ = jsonv2.Unmarshal(r["mirror_status"], &in.Row.MirrorStatus) // it stays empty
 	}
+	data := &in.Row
 	switch {
-	case in.MirrorTopicName == "" || !isTopicName(in.MirrorTopicName):
+	case !isTopicName(data.MirrorTopicName):
 		return m, "a row has no topic name that can be read"
-	case in.LinkName != link:
-		return m, "the row of " + in.MirrorTopicName + " is of another link, " + text.Quote(s.Hide(in.LinkName))
-	case in.MirrorStatus == "":
-		odd = "the row of " + in.MirrorTopicName + " has no status that can be read"
+	case data.LinkName != link:
+		return m, "the row of " + s.Hide(data.MirrorTopicName) + " is of another link, " + text.Quote(s.Hide(data.LinkName))
+	case data.MirrorStatus == "":
+		odd = "the row of " + s.Hide(data.MirrorTopicName) + " has no status that can be read"
 	}
 	m = Mirror{
-		Topic: in.MirrorTopicName, Source: s.Show(in.SourceTopicName, maxText),
-		Status:     Status(s.Show(string(in.MirrorStatus), maxText)), //nolint:unconvert // regenerating may change the type
+		Topic: data.MirrorTopicName, Source: s.Show(data.SourceTopicName, maxText),
+		Status:     Status(s.Show(string(data.MirrorStatus), maxText)), //nolint:unconvert // regenerating may change the type
 		Partitions: int(min(in.NumPartitions, 1<<31-1)),
 	}
 	if ms := in.StateTimeMs; ms > 0 && ms <= lastMillisecond {
 		m.Since = time.UnixMilli(int64(ms)).UTC()
 	}
-	if e := in.MirrorTopicError; e != nil && *e != "NO_ERROR" && *e != "NOT_SET" {
+	if e := data.MirrorTopicError; e != nil && *e != "NO_ERROR" && *e != "NOT_SET" {
 		m.Error = s.Show(string(*e), maxText) //nolint:unconvert // regenerating may change the type
 	}
 	for _, l := range in.MirrorLags {
 		m.Lags = append(m.Lags, PartitionLag(l))
 	}
-	m.Reasons = reasons(in.MirrorStateTransitionErrors, s)
+	m.Reasons = shown(in.Reasons, s)
 	return m, odd
 }
 
 // lastMillisecond is the last of the year 9999: later times have no text form.
 const lastMillisecond = 253402300799999
 
-// reasons takes over why a change did not succeed, at most 100 of them.
-func reasons(errs []gen.LinkTaskError, s *wire.Secrets) (all []Reason) {
-	for _, e := range errs[:min(len(errs), 100)] {
-		all = append(all, Reason{Code: s.Show(e.ErrorCode, maxText), Message: s.Show(e.ErrorMessage, maxText)})
+// shown takes over why something did not succeed, at most 100 reasons.
+func shown(reasons []reason, s *wire.Secrets) (all []Reason) {
+	for _, r := range reasons[:min(len(reasons), 100)] {
+		all = append(all, Reason{Code: s.Show(r.Code, maxText), Message: s.Show(r.Message, maxText)})
 	}
 	return all
 }
@@ -489,20 +511,31 @@ func readObject(body io.Reader, object func(jsontext.Value) error) error {
 	return nil
 }
 
+// linkRow is a link as the contract has it, but for its tasks.
+type linkRow[R any] struct {
+	Row       R              `json:",embed"`
+	ErrorCode jsontext.Value `json:"error_code"`
+	Tasks     []struct {
+		Name   string   `json:"task_name"`
+		State  string   `json:"state"`
+		Errors []reason `json:"errors"`
+	} `json:"tasks"`
+}
+
+func newLinkRow[R any](R) (r linkRow[R]) { return r }
+
 // readLink reads a link into info.
 func readLink(v jsontext.Value, info *LinkInfo, s *wire.Secrets) error {
-	var in struct {
-		gen.ListLinksResponseData
-		ErrorCode jsontext.Value `json:"error_code"`
-	}
+	in := newLinkRow(linkData)
 	if err := jsonv2.Unmarshal(v, &in); err != nil {
 		return errors.New("it is not as the contract has it") // the decoder's own text may quote anything
 	}
+	data := &in.Row
 	if code := string(in.ErrorCode); code != "" && code != "null" && code != "0" {
 		return errors.New("it has an error_code")
 	}
-	if in.LinkName != info.Name {
-		return errors.New("it is about the link " + text.Quote(s.Hide(in.LinkName)))
+	if data.LinkName != info.Name {
+		return errors.New("it is about the link " + text.Quote(s.Hide(data.LinkName)))
 	}
 	first := func(texts ...*string) string {
 		for _, t := range texts {
@@ -512,15 +545,15 @@ func readLink(v jsontext.Value, info *LinkInfo, s *wire.Secrets) error {
 		}
 		return ""
 	}
-	info.RemoteClusterID = first(in.RemoteClusterID, in.SourceClusterID, in.DestinationClusterID)
-	info.ID, info.State = first(&in.ClusterLinkID), first(in.LinkState)
-	info.Error, info.ErrorMessage = first(in.LinkError), first(in.LinkErrorMessage)
+	info.RemoteClusterID = first(data.RemoteClusterID, data.SourceClusterID, data.DestinationClusterID)
+	info.ID, info.State = first(&data.ClusterLinkID), first(data.LinkState)
+	info.Error, info.ErrorMessage = first(data.LinkError), first(data.LinkErrorMessage)
 	if info.Error == "NO_ERROR" {
 		info.Error = ""
 	}
 	for _, t := range in.Tasks[:min(len(in.Tasks), 100)] {
 		info.Tasks = append(info.Tasks, LinkTask{
-			Name: s.Show(t.TaskName, maxText), State: s.Show(t.State, maxText), Errors: reasons(t.Errors, s),
+			Name: s.Show(t.Name, maxText), State: s.Show(t.State, maxText), Errors: shown(t.Errors, s),
 		})
 	}
 	return nil

@@ -284,7 +284,7 @@ func (c *Client) checkPlan(bad *argumentError, plan *Report, maxMessages int64) 
 		{fmt.Sprintf("more messages would be cut off than maxMessages, %d, allows:", max(0, maxMessages)), tooMany},
 	} {
 		if len(c.topics) > 0 {
-			bad.add("plan", "%s %s", c.why, text.Some(c.topics, 100))
+			bad.add("plan", "%s %s", c.why, text.Some(c.topics, maxShown))
 		}
 	}
 	if len(plan.Problems) > 0 {

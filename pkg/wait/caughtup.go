@@ -5,8 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -118,12 +118,15 @@ type gate struct {
 
 func newGate(client *mirror.Client, link string, topics []string, o LagOptions) (*gate, error) {
 	g := &gate{poller: newPoller(link, nil, 0), options: o}
-	bad := checkTimes(o.Interval, o.Patience)
-	if client == nil {
+	var bad []string
+	clients := []*mirror.Client{client}
+	switch {
+	case client == nil:
 		bad = append(bad, "client: there is none")
-	}
-	if client != nil && o.Other != nil && client.ClusterID() == o.Other.ClusterID() {
+	case o.Other != nil && client.ClusterID() == o.Other.ClusterID():
 		bad = append(bad, "Other: a client of the same cluster")
+	case o.Other != nil:
+		clients = append(clients, o.Other)
 	}
 	if len(topics) == 0 {
 		bad = append(bad, "topics: there are none")
@@ -134,74 +137,54 @@ func newGate(client *mirror.Client, link string, topics []string, o LagOptions) 
 	if len(bad) > 0 {
 		return g, fmt.Errorf("%w: %s", mirror.ErrInvalidArgument, strings.Join(bad, "; "))
 	}
-	clients := []*mirror.Client{client}
-	if o.Other != nil {
-		clients = append(clients, o.Other)
-	}
-	interval := cmp.Or(o.Interval, apart)
+	interval, looks := cmp.Or(o.Interval, apart), 0
 	if o.Patience == 0 {
-		interval = max(interval, apart)
+		interval, looks = max(interval, apart), 2
 	}
 	g.poller = newPoller(link, topics, interval, clients...)
 	for i, s := range g.sides {
-		s.behind, s.linked = behindOther, i == 1
-		if o.Patience == 0 {
-			s.looks = 2
-		}
+		s.behind, s.looks, s.linked = behindOther, looks, i == 1
 	}
 	g.moved = g.began
 	for _, name := range topics {
-		g.topics = append(g.topics, &lagTopic{lowest: -1, shown: map[int]bool{}, now: TopicLag{Topic: name, Lag: -1, Partitions: -1, Why: "not seen yet"}})
+		now := TopicLag{Topic: name, Lag: -1, Partitions: -1, Why: "not seen yet"}
+		g.topics = append(g.topics, &lagTopic{now: now, lowest: -1, shown: map[int]bool{}})
 	}
 	return g, nil
 }
 
 // run waits, and returns nil if all topics are ready.
 func (g *gate) run(ctx context.Context) error {
-	whole := ctx
-	ctx, cancel := context.WithCancel(ctx)
-	defer g.drain()
-	defer cancel()
-	for {
-		until := g.began.Add(math.MaxInt64)
-		if g.options.Patience > 0 {
-			until = g.moved.Add(g.options.Patience)
+	until := func() time.Time {
+		if g.options.Patience == 0 {
+			return g.began.Add(math.MaxInt64)
 		}
-		r, ok := g.poll(ctx, until)
-		switch {
-		case ctx.Err() != nil:
-			return ended(whole)
-		case !ok && g.options.Patience == 0:
-			return errors.New("the clusters were asked twice")
-		case !ok:
-			return fmt.Errorf("no topic became ready and no lag fell for %v: %w", g.options.Patience, ErrStalled)
-		}
-		fresh, err := g.take(r)
+		return g.moved.Add(g.options.Patience)
+	}
+	err := g.poller.run(ctx, until, func(r reading, fresh bool, refused error) (end bool, err error) {
 		if fresh && r.side == g.sides[0] {
-			g.see(r)
-		}
-		ready := err == nil && g.ready()
-		if g.options.OnPoll != nil {
-			if stop := g.options.OnPoll(ctx, g.lagging(err, ready || err != nil)); stop != nil {
-				return fmt.Errorf("OnPoll returned an error: %w", stop)
+			rows := rowsOf(r.list)
+			for _, t := range g.topics {
+				if t.see(r, rows[t.now.Topic], &g.options) {
+					g.moved = r.read
+				}
 			}
 		}
-		if ready || err != nil {
-			return err
+		end = refused != nil || g.ready()
+		if g.options.OnPoll != nil {
+			if stop := g.options.OnPoll(ctx, g.lagging(refused, end)); stop != nil {
+				return true, fmt.Errorf("OnPoll returned an error: %w", stop)
+			}
 		}
+		return end, refused
+	})
+	switch {
+	case !errors.Is(err, errOver):
+		return err
+	case g.options.Patience == 0:
+		return errors.New("the clusters were asked twice")
 	}
-}
-
-// see takes in a new list of the mirrors.
-func (g *gate) see(r reading) {
-	rows := rowsOf(r.list)
-	for _, t := range g.topics {
-		lowest, alike := t.lowest, t.alike
-		t.see(r, rows[t.now.Topic], &g.options)
-		if t.alike && !alike || lowest >= 0 && t.lowest < lowest {
-			g.moved = r.read
-		}
-	}
+	return fmt.Errorf("no topic became ready and no lag fell for %v: %w", g.options.Patience, ErrStalled)
 }
 
 // ready tells whether the lists show all topics ready, and the other cluster has answered since the first of them.
@@ -220,53 +203,59 @@ func (g *gate) ready() bool {
 
 // lagTopic is what the lists have shown of one topic.
 type lagTopic struct {
-	now     TopicLag
-	alike   bool          // the latest list shows it caught up
-	from    time.Time     // when the first of the lists was asked for that do, and nothing moved
-	active  time.Time     // when the first of the lists was asked for that show it ACTIVE since the same time
-	since   time.Time     // when its status began, by the cluster's clock
-	lowest  int64         // sum of the lags; -1 if none was known
-	offsets map[int]int64 // of the latest list
-	shown   map[int]bool  // partitions that have shown an offset
-	at      time.Time     // when the first list was asked for that had all lags
-	lag     int64         // in that list: the sum of the lags
-	fetched int64         // and of the offsets
+	now    TopicLag
+	ready  bool                  // the latest list shows it caught up
+	from   time.Time             // when the first of the lists was asked for that do, and nothing moved
+	active time.Time             // when the first of the lists was asked for that show it ACTIVE since the same time
+	since  time.Time             // when its status began, by the cluster's clock
+	lags   []mirror.PartitionLag // of the latest list, by partition
+	shown  map[int]bool          // partitions that have shown an offset
+	lowest int64                 // sum of the lags; -1 if none was known
+	first  sums
 }
 
-// see takes in what a new list shows of the topic, a row or none.
-func (t *lagTopic) see(r reading, m *mirror.Mirror, o *LagOptions) {
-	was, before := t.alike, t.offsets
+// sums are of a list with all lags: when it was asked for, and the sums of lags and offsets.
+type sums struct {
+	at           time.Time
+	lag, fetched int64
+}
+
+// see takes in what a new list shows of the topic, a row or none. It returns whether the topic has become ready, or its
+// lag has fallen.
+func (t *lagTopic) see(r reading, m *mirror.Mirror, o *LagOptions) (progress bool) {
+	was, before, lowest := t.ready, t.lags, t.lowest
 	t.now = TopicLag{Topic: t.now.Topic, Lag: -1, Partitions: -1}
-	t.check(r, m, o)
-	moved := o.MaxLag == 0 && !maps.Equal(before, t.offsets)
-	if t.alike = t.now.Why == ""; !t.alike {
-		return
-	}
-	if !was || moved {
+	perSecond := t.check(r, m, o)
+	t.ready = t.now.Why == ""
+	moved := o.MaxLag == 0 && !slices.EqualFunc(before, t.lags, func(a, b mirror.PartitionLag) bool {
+		return a.Partition == b.Partition && a.LastSourceFetchOffset == b.LastSourceFetchOffset
+	})
+	if t.ready && (!was || moved) {
 		t.from = r.asked
 	}
-	if t.now.Ready = r.asked.Sub(t.from) >= apart; t.now.Ready {
-		return
+	switch t.now.Ready = t.ready && r.asked.Sub(t.from) >= apart; {
+	case !t.ready || t.now.Ready:
+	case was && moved:
+		t.now.Again = apart
+		t.now.Why = fmt.Sprintf("messages still come, %.1f/s: are producers still writing?", perSecond)
+	default:
+		t.now.Again, t.now.Why = apart, "caught up, and another list has to agree"
 	}
-	t.now.Again = apart
-	t.now.Why = "caught up, and another list has to agree"
-	if was && moved {
-		t.now.Why = fmt.Sprintf("messages still come, %s: are producers still writing?", t.fetchRate(r))
-	}
+	return t.ready && !was || lowest >= 0 && t.lowest < lowest
 }
 
-// check notes what a list shows of the topic, and why it is not caught up.
-func (t *lagTopic) check(r reading, m *mirror.Mirror, o *LagOptions) {
-	t.offsets = map[int]int64{}
+// check notes what a list shows of the topic, and why it is not caught up. It returns how many messages a second were
+// fetched since the first list.
+func (t *lagTopic) check(r reading, m *mirror.Mirror, o *LagOptions) (perSecond float64) {
 	if m == nil || m.Status != mirror.StatusActive || !t.since.Equal(m.Since) {
 		t.active = time.Time{}
 	}
-	if m == nil {
+	if t.lags = nil; m == nil {
 		t.now.Why = "not listed"
 		if !r.list.Complete {
 			t.now.Why = "not in the list, which is not whole"
 		}
-		return
+		return 0
 	}
 	if m.Status == mirror.StatusActive && t.active.IsZero() {
 		t.active = r.asked
@@ -276,27 +265,43 @@ func (t *lagTopic) check(r reading, m *mirror.Mirror, o *LagOptions) {
 	if !r.list.At.IsZero() && !m.Since.IsZero() {
 		active = max(active, r.list.At.Sub(m.Since))
 	}
-	lags, lost, unbegun, largest := t.partitions(m), 0, 0, int64(0)
-	for p, lag := range lags {
-		largest = max(largest, lag)
+	t.lags = slices.SortedFunc(slices.Values(m.Lags), func(a, b mirror.PartitionLag) int { return cmp.Compare(a.Partition, b.Partition) })
+	var largest int64
+	lost, unbegun, known := 0, 0, 0
+	now := sums{at: r.asked}
+	for i, p := range t.lags {
+		twice := i > 0 && p.Partition == t.lags[i-1].Partition
+		if p.Lag < 0 || p.Partition < 0 || p.Partition >= m.Partitions || twice {
+			continue
+		}
+		known++
+		largest, now.lag, now.fetched = max(largest, p.Lag), now.lag+p.Lag, now.fetched+max(0, p.LastSourceFetchOffset)
 		switch {
-		case t.offsets[p] >= 0:
-			t.shown[p] = true
-		case t.shown[p]:
+		case p.LastSourceFetchOffset >= 0:
+			t.shown[p.Partition] = true
+		case t.shown[p.Partition]:
 			lost++
-		case lag > 0:
+		case p.Lag > 0:
 			unbegun++
 		default:
 			t.now.Empty++
 		}
 	}
-	unknown := m.Partitions - len(lags)
-	if unknown == 0 {
-		t.sum(r, lags)
+	whole := known == len(t.lags) && known == m.Partitions
+	if whole {
+		t.now.Lag = now.lag
+		if t.lowest < 0 || now.lag < t.lowest {
+			t.lowest = now.lag
+		}
+		if t.first.at.IsZero() {
+			t.first = now
+		}
+		perSecond = float64(now.fetched-t.first.fetched) / max(1, now.at.Sub(t.first.at).Seconds())
 	}
 	why := func(again time.Duration, format string, args ...any) {
-		t.now.Why, t.now.Again = fmt.Sprintf(format, args...), max(0, again)
+		t.now.Why, t.now.Again = fmt.Sprintf(format, args...), again
 	}
+	empty := text.Count(t.now.Empty, "partition") + " without an offset, and "
 	switch {
 	case m.Status != mirror.StatusActive:
 		why(0, "%s, not ACTIVE", m.Status)
@@ -304,8 +309,8 @@ func (t *lagTopic) check(r reading, m *mirror.Mirror, o *LagOptions) {
 		why(0, "ACTIVE, with the error %s", m.Error)
 	case m.Partitions <= 0:
 		why(0, "how many partitions it has is not known")
-	case unknown > 0:
-		why(0, "the lag of %d of %s is not known", unknown, text.Count(m.Partitions, "partition"))
+	case !whole:
+		why(0, "the lag of %d of %s is not known", m.Partitions-known, text.Count(m.Partitions, "partition"))
 	case unbegun > 0:
 		why(0, "%s with a lag and without an offset: nothing was fetched yet", text.Count(unbegun, "partition"))
 	case lost > 0:
@@ -316,60 +321,22 @@ func (t *lagTopic) check(r reading, m *mirror.Mirror, o *LagOptions) {
 	case active < activeFor:
 		why(activeFor-active, "ACTIVE for %v: its lag may be from before", active.Round(time.Second))
 	case t.now.Empty > 0 && active < emptyAfter:
-		why(emptyAfter-active, "%s without an offset, and ACTIVE for %v", text.Count(t.now.Empty, "partition"),
-			active.Round(time.Second))
+		why(emptyAfter-active, "%sACTIVE for %v", empty, active.Round(time.Second))
 	case t.now.Empty > 0 && !r.list.Fetched && !o.AllowNeverFetched:
-		why(0, "%s without an offset, and no mirror of the link has one: was anything ever fetched?",
-			text.Count(t.now.Empty, "partition"))
+		why(0, "%sno mirror of the link has one: was anything ever fetched?", empty)
 	}
+	return perSecond
 }
 
-// partitions returns the lags that are known, and notes the offsets.
-func (t *lagTopic) partitions(m *mirror.Mirror) map[int]int64 {
-	lags := map[int]int64{}
-	for _, p := range m.Lags {
-		if p.Lag >= 0 && p.Partition >= 0 && p.Partition < m.Partitions {
-			lags[p.Partition], t.offsets[p.Partition] = max(p.Lag, lags[p.Partition]), p.LastSourceFetchOffset
-		}
-	}
-	return lags
-}
-
-func (t *lagTopic) sum(r reading, lags map[int]int64) {
-	t.now.Lag = 0
-	for _, lag := range lags {
-		t.now.Lag += lag
-	}
-	if t.lowest < 0 || t.now.Lag < t.lowest {
-		t.lowest = t.now.Lag
-	}
-	if t.at.IsZero() {
-		t.at, t.lag, t.fetched = r.asked, t.now.Lag, t.offsetSum()
-	}
-}
-
-func (t *lagTopic) offsetSum() (sum int64) {
-	for _, offset := range t.offsets {
-		sum += max(0, offset)
-	}
-	return sum
-}
-
-// fetchRate says how fast messages have come since the first list.
-func (t *lagTopic) fetchRate(r reading) string {
-	return fmt.Sprintf("%.1f/s", float64(t.offsetSum()-t.fetched)/r.asked.Sub(t.at).Seconds())
-}
-
-// lagRate says how fast the lag has changed since the first list, and when it is 0 at that rate.
+// lagRate says how fast the lag has changed since the first list, and how long it takes to fall to 0.
 func (t *lagTopic) lagRate(r reading) (again time.Duration, rate string) {
-	seconds := r.asked.Sub(t.at).Seconds()
-	if seconds == 0 {
+	seconds := r.asked.Sub(t.first.at).Seconds()
+	switch perSecond := float64(t.first.lag-t.now.Lag) / seconds; {
+	case seconds == 0:
 		return 0, ""
-	}
-	switch perSecond := float64(t.lag-t.now.Lag) / seconds; {
 	case perSecond > 0:
 		again = time.Duration(float64(t.now.Lag) / perSecond * float64(time.Second)).Round(time.Second)
-		return again, fmt.Sprintf(", falling by %.1f/s: %v at that rate", perSecond, again)
+		return again, fmt.Sprintf(", falling by %.1f/s", perSecond)
 	case perSecond < 0:
 		return 0, fmt.Sprintf(", rising by %.1f/s: are producers still writing?", -perSecond)
 	}
@@ -390,6 +357,7 @@ func (g *gate) lagging(err error, over bool) *Lagging {
 	}
 	for _, s := range g.sides {
 		l.Clusters = append(l.Clusters, s.ClusterProgress)
+		l.ClusterID = l.Clusters[0].ClusterID
 	}
 	for _, t := range g.topics {
 		l.Topics = append(l.Topics, t.now)
@@ -404,22 +372,5 @@ func (l *Lagging) Err() error {
 	if l.Ready {
 		return nil
 	}
-	e := &notReady{lagging: l}
-	if l.err != nil {
-		e.causes = append(e.causes, l.err)
-	}
-	return e
+	return &failure{text: strings.TrimSuffix(l.String()+": "+l.Ended, ": "), causes: []error{l.err}}
 }
-
-// notReady is the error of a gate that is not open.
-type notReady struct {
-	lagging *Lagging
-	causes  []error
-}
-
-// Error returns the decision and what ended the wait, on one printable line.
-func (e *notReady) Error() string {
-	return strings.TrimSuffix(e.lagging.String()+": "+e.lagging.Ended, ": ")
-}
-
-func (e *notReady) Unwrap() []error { return e.causes }

@@ -71,7 +71,7 @@ func Done(ctx context.Context, r *mirror.Report, o Options) (*Progress, error) {
 	if err == nil {
 		err = w.run(ctx)
 	}
-	w.finish(err)
+	w.endWith(err)
 	p := w.progress()
 	return p, p.Err()
 }
@@ -90,30 +90,25 @@ type waiter struct {
 
 // topic is one topic that is waited for.
 type topic struct {
+	TopicProgress
 	result  *mirror.Result
-	call    mirror.Attempt // the last that may have changed it
+	call    *mirror.Attempt // the last that may have changed it
 	sides   [2]track
 	finding finding
 	doneBy  time.Time // when the list was asked for that showed it done
 	moved   time.Time // when it last moved
 	asked   time.Time // when a cluster was last asked why it does not move
-	told    time.Time // when the cluster gave its reasons
-	reasons []mirror.Reason
 }
 
 // track is what the lists of one cluster have shown of a topic.
 type track struct {
 	sight
-	current bool      // the latest new list agrees
-	since   time.Time // when the status began, by the cluster's clock
-	began   time.Time // and by this process's clock, as far as that is known
-	came    time.Time // when the list was asked for that first showed it so
-	at      time.Time // when the latest list was asked for that showed it so
-	problem string    // what the cluster names as wrong with the mirror
-	lists   int       // new lists in a row that show it so
-	absent  int       // whole new lists in a row without it
-	older   mirror.Status
-	olderAt time.Time // when the list was asked for that first showed the older row
+	current bool          // the latest new list agrees
+	began   time.Time     // when the status began, by this process's clock, as far as that is known
+	came    time.Time     // when the list was asked for that first showed it so
+	lists   int           // new lists in a row that show it so
+	back    mirror.Status // of a row that is older than what was seen; "" if the topic was left out
+	backAt  time.Time     // when the list was asked for that first had that; zero if the latest has not
 	had     []mirror.Status
 	// The sum of the lags, -1 if it is not known: now, when the topic came to its status, and the lowest.
 	lag, firstLag, lowest int64
@@ -131,49 +126,48 @@ func newWaiter(r *mirror.Report, o Options) (*waiter, error) {
 		return w, fmt.Errorf("%w: there is no report", mirror.ErrInvalidArgument)
 	}
 	w.report = r.Clone()
-	goal, otherGoal := r.Verb.Goal()
-	clients := []*mirror.Client{o.This}
-	switch {
-	case o.This == nil:
-		bad = append(bad, "This: there is no client")
-	case o.This.ClusterID() != r.ClusterID:
-		bad = append(bad, fmt.Sprintf("This: a client of %s, and the report is about %s", o.This.ClusterID(), r.ClusterID))
-	}
-	switch {
-	case otherGoal == "":
-	case o.Other == nil:
-		bad = append(bad, fmt.Sprintf("Other: %s needs a client of the other cluster", r.Verb))
-	case o.Other.ClusterID() == r.ClusterID:
-		bad = append(bad, "Other: a client of the report's own cluster")
-	default:
-		clients = append(clients, o.Other)
-	}
-	if goal == "" {
+	clients := []*mirror.Client{o.This, o.Other}
+	switch goal, otherGoal := r.Verb.Goal(); {
+	case goal == "":
 		bad = append(bad, "report: its verb is not known: "+text.Quote(string(r.Verb)))
+	case otherGoal == "":
+		clients = clients[:1]
+	case o.Other == nil || o.Other.ClusterID() == r.ClusterID:
+		bad = append(bad, fmt.Sprintf("Other: %s needs a client of the other cluster", r.Verb))
+	}
+	if o.This == nil || o.This.ClusterID() != r.ClusterID {
+		bad = append(bad, fmt.Sprintf("This: it must be a client of the report's cluster, %s", r.ClusterID))
 	}
 	if r.DryRun {
 		bad = append(bad, "report: it is of a dry run, which changes nothing")
 	}
-	bad = append(bad, checkTimes(o.Interval, o.Patience)...)
 	if len(bad) > 0 {
 		return w, fmt.Errorf("%w: %s", mirror.ErrInvalidArgument, strings.Join(bad, "; "))
 	}
-	w.options.Patience = cmp.Or(o.Patience, 6*time.Minute)
-	calls := callsOf(w.report)
+	attempts, last, floor := map[mirror.Send]*mirror.Attempt{}, &mirror.Attempt{}, time.Time{}
+	for i := range w.report.Attempts {
+		last = &w.report.Attempts[i]
+		attempts[mirror.Send{Run: last.Run, Batch: last.Batch}] = last
+		if last.Date.After(floor) {
+			floor = last.Date
+		}
+	}
 	var keep []string
 	for i := range w.report.Results {
-		if res := &w.report.Results[i]; waits(res) {
-			keep = append(keep, res.Topic)
-			w.topics = append(w.topics, &topic{result: res, call: calls.of(res)})
+		res := &w.report.Results[i]
+		if !waits(res) {
+			continue
 		}
+		t := &topic{TopicProgress: TopicProgress{Topic: res.Topic, Outcome: res.Outcome, Stage: StageNoSign}, result: res, call: last}
+		for _, s := range res.Sends {
+			if a := attempts[mirror.Send{Run: s.Run, Batch: s.Batch}]; a != nil {
+				t.call = a
+			}
+		}
+		keep, w.topics = append(keep, res.Topic), append(w.topics, t)
 	}
 	w.poller = newPoller(r.Link, keep, cmp.Or(o.Interval, 5*time.Second), clients...)
-	for i := range r.Attempts {
-		if at := r.Attempts[i].Date; at.After(w.sides[0].floor) {
-			w.sides[0].floor = at
-		}
-	}
-	w.moved = w.began
+	w.options.Patience, w.moved, w.sides[0].floor = cmp.Or(o.Patience, 6*time.Minute), w.began, floor
 	for _, t := range w.topics {
 		t.moved = w.began
 		for i, s := range w.sides {
@@ -183,118 +177,41 @@ func newWaiter(r *mirror.Report, o Options) (*waiter, error) {
 	return w, nil
 }
 
-func checkTimes(interval, patience time.Duration) (bad []string) {
-	if interval != 0 && interval < minInterval {
-		bad = append(bad, fmt.Sprintf("Interval: %v is less than %v", interval, minInterval))
-	}
-	if patience < 0 {
-		bad = append(bad, fmt.Sprintf("Patience: %v is negative", patience))
-	}
-	return bad
-}
-
-// calls are the last attempts of a report's batches.
-type calls struct {
-	batches map[mirror.Send]mirror.Attempt
-	last    mirror.Attempt
-}
-
-func callsOf(r *mirror.Report) calls {
-	c := calls{batches: map[mirror.Send]mirror.Attempt{}}
-	for _, a := range r.Attempts {
-		key := mirror.Send{Run: a.Run, Batch: a.Batch}
-		if c.batches[key].Number <= a.Number {
-			c.batches[key] = a
-		}
-		if !a.Start.Before(c.last.Start) {
-			c.last = a
-		}
-	}
-	return c
-}
-
-// of returns the last attempt that may have changed the topic.
-func (c calls) of(r *mirror.Result) (last mirror.Attempt) {
-	for _, s := range r.Sends {
-		if a := c.batches[mirror.Send{Run: s.Run, Batch: s.Batch}]; !a.Start.Before(last.Start) {
-			last = a
-		}
-	}
-	if last.Start.IsZero() {
-		return c.last
-	}
-	return last
-}
-
 // run waits, and returns nil if all topics are done.
 func (w *waiter) run(ctx context.Context) error {
 	if len(w.topics) == 0 {
 		return nil
 	}
-	whole := ctx
-	ctx, cancel := context.WithCancel(ctx)
-	defer w.drain()
-	defer cancel()
-	for {
-		r, ok := w.poll(ctx, w.moved.Add(w.options.Patience))
-		switch {
-		case ctx.Err() != nil:
-			return ended(whole)
-		case !ok:
-			w.askReasons(ctx, true)
-			return fmt.Errorf("nothing has moved for %v: %w", w.options.Patience, ErrStalled)
-		}
-		fresh, err := w.take(r)
+	until := func() time.Time { return w.moved.Add(w.options.Patience) }
+	err := w.poller.run(ctx, until, func(r reading, fresh bool, refused error) (end bool, err error) {
 		if fresh {
 			w.see(r)
 		}
-		end := err != nil
-		if !end {
-			end, err = w.end()
+		if end, err = w.end(); refused != nil {
+			end, err = true, refused
 		}
 		w.askReasons(ctx, err != nil)
-		if w.options.OnPoll != nil {
-			if end {
-				w.finish(err)
-			}
-			if stop := w.options.OnPoll(ctx, w.progress()); stop != nil {
-				return fmt.Errorf("OnPoll returned an error: %w", stop)
-			}
-		}
 		if end {
-			return err
+			w.endWith(err)
 		}
+		if w.options.OnPoll != nil {
+			if stop := w.options.OnPoll(ctx, w.progress()); stop != nil {
+				return true, fmt.Errorf("OnPoll returned an error: %w", stop)
+			}
+		}
+		return end, err
+	})
+	if errors.Is(err, errOver) {
+		w.askReasons(ctx, true)
+		return fmt.Errorf("nothing has moved for %v: %w", w.options.Patience, ErrStalled)
 	}
+	return err
 }
 
-// ended returns the error of a context that has ended, and its cause.
-func ended(ctx context.Context) error {
-	if cause := context.Cause(ctx); !errors.Is(ctx.Err(), cause) {
-		return fmt.Errorf("the context ended: %w: %w", ctx.Err(), cause)
-	}
-	return fmt.Errorf("the context ended: %w", ctx.Err())
-}
-
-func (w *waiter) finish(err error) {
+func (w *waiter) endWith(err error) {
 	w.done, w.err, w.ended = err == nil, err, "all are done"
 	if err != nil {
 		w.ended = text.Line(err.Error(), maxLine)
-	}
-}
-
-// see takes in a new list, and judges every topic.
-func (w *waiter) see(r reading) {
-	side := slices.Index(w.sides, r.side)
-	rows := rowsOf(r.list)
-	for _, t := range w.topics {
-		was := t.finding.stage
-		if t.sides[side].see(r, rows[t.result.Topic], w.elapsed(t, r.asked)) && was != StageDone {
-			t.moved, w.moved, t.asked, t.told, t.reasons = r.read, r.read, time.Time{}, time.Time{}, nil
-		}
-		w.judge(t)
-		if t.finding.stage == StageDone && was != StageDone {
-			t.doneBy, t.moved, w.moved = r.asked, r.read, r.read
-		}
 	}
 }
 
@@ -309,76 +226,92 @@ func rowsOf(l *mirror.Listing) map[string]*mirror.Mirror {
 	return rows
 }
 
-// see takes in what a new list shows of the topic, a row or none, and returns whether that is progress.
+// see takes in what a new list shows of the topic, a row or none, and returns whether that is progress. Elapsed is the
+// time since the topic was sent. Rows do not go back: an older row, or none, counts when two lists 30 s apart have it.
 func (t *track) see(r reading, m *mirror.Mirror, elapsed time.Duration) (progress bool) {
-	t.current, t.hint = false, ""
-	listed, confirmed := m != nil, false
-	switch {
-	case !listed && !r.list.Complete: // the absence proves nothing
+	if t.current, t.hint = false, ""; m == nil && !r.list.Complete { // the absence proves nothing
 		return false
-	case !listed && t.listed:
-		t.absent++
-		t.older = ""
-		if confirmed = t.absent > 1; !confirmed {
-			return false
-		}
-	case listed && t.listed && !m.Since.IsZero() && m.Since.Before(t.since):
-		t.absent = 0
-		if t.older != m.Status {
-			t.older, t.olderAt = m.Status, r.asked
-		}
-		if confirmed = r.asked.Sub(t.olderAt) >= firmAfter; !confirmed {
-			t.hint = m.Status
-			return false
-		}
 	}
-	if !listed {
-		m = &mirror.Mirror{}
+	now := Sight{At: r.asked}
+	if m != nil {
+		now.Status, now.Since, now.Error = m.Status, m.Since, m.Error
 	}
-	if changed := !t.read || t.listed != listed || t.status != m.Status || !t.since.Equal(m.Since); changed {
-		t.lists, t.came, t.moved, t.firstLag = 0, r.asked, t.read, -1
-		t.gone = t.gone || t.listed
+	back := t.listed() && (m == nil || !m.Since.IsZero() && m.Since.Before(t.Since))
+	if back && (t.backAt.IsZero() || t.back != now.Status) {
+		t.back, t.backAt = now.Status, r.asked
 	}
-	if t.lists++; confirmed {
+	if back && r.asked.Sub(t.backAt) < firmAfter {
+		t.hint = now.Status
+		return false
+	}
+	if t.At.IsZero() || t.Status != now.Status || !t.Since.Equal(now.Since) {
+		t.lists, t.came, t.moved, t.firstLag, t.gone = 0, r.asked, !t.At.IsZero(), -1, t.gone || t.listed()
+	}
+	if t.lists++; back { // two lists have it
 		t.lists = max(2, t.lists)
 	}
-	t.firm = t.lists > 1 && elapsed >= firmAfter
-	t.read, t.listed, t.current, t.absent, t.older = true, listed, true, 0, ""
-	t.status, t.since, t.problem, t.at, t.began = m.Status, m.Since, m.Error, r.asked, t.came
-	if clock := !r.list.At.IsZero() && !m.Since.IsZero(); clock {
-		old := r.list.At.Sub(m.Since)
+	t.Sight, t.current, t.firm, t.backAt = now, true, t.lists > 1 && elapsed >= firmAfter, time.Time{}
+	t.age, t.began = ageNotKnown, t.came
+	clock, old := !r.list.At.IsZero() && !now.Since.IsZero(), r.list.At.Sub(now.Since)
+	if clock {
 		t.began = r.asked.Add(-old)
-		switch t.age = ageBefore; {
-		case old <= elapsed+beforeCall:
-			t.age = ageSince
-		case t.moved:
-			t.age = ageNotKnown
-		}
-	} else if t.age = ageNotKnown; t.moved {
-		t.age = ageSince
 	}
-	if listed && !slices.Contains(t.had, m.Status) {
+	switch {
+	case clock && old <= elapsed+beforeCall, !clock && t.moved:
+		t.age = ageSince
+	case clock && !t.moved:
+		t.age = ageBefore
+	}
+	if m == nil {
+		t.lag = -1
+		return false
+	}
+	if !slices.Contains(t.had, m.Status) {
 		t.had, progress = append(t.had, m.Status), true
 	}
-	t.lag = -1
-	if lag := m.Lag(); lag.Partitions > 0 && lag.NotKnown == 0 {
-		t.lag = lag.Total
-		if t.firstLag < 0 {
-			t.firstLag = t.lag
-		}
-		if t.lowest < 0 || t.lag < t.lowest {
-			progress = progress || t.lowest >= 0
-			t.lowest = t.lag
-		}
+	lag := m.Lag()
+	if t.lag = -1; lag.Partitions == 0 || lag.NotKnown > 0 {
+		return progress
+	}
+	if t.lag = lag.Total; t.firstLag < 0 {
+		t.firstLag = t.lag
+	}
+	if t.lowest < 0 || t.lag < t.lowest {
+		progress, t.lowest = progress || t.lowest >= 0, t.lag
 	}
 	return progress
+}
+
+// see takes in a new list, and judges every topic.
+func (w *waiter) see(r reading) {
+	side, rows := slices.Index(w.sides, r.side), rowsOf(r.list)
+	for _, t := range w.topics {
+		was, this := t.Stage, &t.sides[0]
+		if t.sides[side].see(r, rows[t.Topic], w.elapsed(t, r.asked)) && was != StageDone {
+			t.moved, t.asked, t.Asked, t.Reasons = r.read, time.Time{}, time.Time{}, nil
+		}
+		if len(w.sides) > 1 {
+			this.stays = w.sides[1].Listed.Sub(this.came)
+		}
+		t.finding = judge(w.report.Verb, this.sight, t.sides[1].sight)
+		t.Stage = t.finding.stage
+		for i := range t.sides {
+			t.sides[i].arrived = t.sides[i].arrived || t.finding.arrived[i]
+			t.sides[i].left = t.sides[i].left || t.finding.left[i]
+		}
+		if t.Stage == StageDone && was != StageDone {
+			t.doneBy, t.moved = r.asked, r.read
+		}
+		if t.moved.After(w.moved) {
+			w.moved = t.moved
+		}
+	}
 }
 
 // elapsed is how long before the given time the topic was sent: by the clock of its cluster if the answer had a Date,
 // and by this process's clock if not. It is at least the time since Done began.
 func (w *waiter) elapsed(t *topic, now time.Time) time.Duration {
-	least := now.Sub(w.began)
-	newest := &w.sides[0].newest
+	least, newest := now.Sub(w.began), &w.sides[0].newest
 	switch {
 	case !t.call.Date.IsZero() && newest.list != nil && !newest.list.At.IsZero():
 		sent := t.call.Date.Add(-t.call.Duration)
@@ -389,72 +322,47 @@ func (w *waiter) elapsed(t *topic, now time.Time) time.Duration {
 	return max(least, now.Round(0).Sub(t.call.Start.Round(0))) // a monotonic clock stands still while a machine sleeps
 }
 
-// judge gives a topic its stage.
-func (w *waiter) judge(t *topic) {
-	this, other := &t.sides[0], &t.sides[1]
-	if len(w.sides) > 1 && w.sides[1].Listed.After(this.came) {
-		this.stays = w.sides[1].Listed.Sub(this.came)
-	}
-	t.finding = judge(w.report.Verb, this.sight, other.sight)
-	for i := range t.sides {
-		t.sides[i].arrived = t.sides[i].arrived || t.finding.arrived[i]
-		t.sides[i].left = t.sides[i].left || t.finding.left[i]
-	}
-}
-
 // end tells whether there is nothing more to wait for, and returns why that is no success.
 func (w *waiter) end() (end bool, err error) {
-	blocked, noSign, done, fresh := 0, 0, 0, true
-	least := w.sides[0]
-	for _, s := range w.sides {
-		if s.Lists < least.Lists || s.Listed.Before(least.Listed) {
-			least = s
-		}
-	}
+	count, fresh := map[Stage]int{}, true
 	for _, t := range w.topics {
-		switch t.finding.stage {
-		case StageDone:
-			done++
-			for i, s := range w.sides {
-				fresh = fresh && t.sides[i].current && !s.Listed.Before(t.doneBy)
-			}
-		case StageBlocked:
-			blocked++
-		case StageNoSign:
-			if t.result.Outcome != mirror.Accepted && least.Lists > 1 && w.elapsed(t, least.Listed) >= noSignFor {
-				noSign++
+		lists, newest := w.sides[0].Lists, w.sides[0].Listed // of the cluster that was seen least
+		for i, s := range w.sides {
+			fresh = fresh && t.sides[i].current && !s.Listed.Before(t.doneBy)
+			if lists = min(lists, s.Lists); s.Listed.Before(newest) {
+				newest = s.Listed
 			}
 		}
+		given := t.Outcome != mirror.Accepted && lists > 1 && w.elapsed(t, newest) >= noSignFor
+		if t.Stage != StageNoSign || given {
+			count[t.Stage]++
+		}
 	}
-	switch {
-	case done == len(w.topics):
+	switch left := count[StageBlocked] + count[StageNoSign]; {
+	case count[StageDone] == len(w.topics):
 		return fresh, nil
-	case done+blocked+noSign < len(w.topics):
+	case count[StageDone]+left < len(w.topics):
 		return false, nil
-	case noSign == 0:
-		return true, fmt.Errorf("what is left is blocked: %s", text.Count(blocked, "topic"))
-	case blocked == 0:
-		return true, fmt.Errorf("what is left shows no sign: %s", text.Count(noSign, "topic"))
+	case count[StageNoSign] == 0:
+		return true, fmt.Errorf("what is left is blocked: %s", text.Count(left, "topic"))
+	case count[StageBlocked] == 0:
+		return true, fmt.Errorf("what is left shows no sign: %s", text.Count(left, "topic"))
 	}
-	return true, fmt.Errorf("what is left is blocked (%d) or shows no sign (%d)", blocked, noSign)
+	return true, fmt.Errorf("what is left is blocked (%d) or shows no sign (%d)", count[StageBlocked], count[StageNoSign])
 }
 
 // askReasons asks the clusters why topics do not move: a few of them, or at the end more. A cluster that does not
 // answer is not asked again in the same round.
 func (w *waiter) askReasons(ctx context.Context, atEnd bool) {
-	now := time.Now()
-	most, bound := askAPoll, askForAPoll
+	now, most, bound := time.Now(), askAPoll, askForAPoll
 	if atEnd {
 		most, bound = askAtEnd, askForAtEnd
 	}
-	var due []*topic
-	for _, t := range w.topics {
+	due := slices.DeleteFunc(slices.Clone(w.topics), func(t *topic) bool {
 		stuck := now.Sub(t.moved) >= askAfter && now.Sub(t.asked) >= askEvery
-		blocked := t.finding.stage == StageBlocked && t.asked.IsZero()
-		if t.finding.ask > 0 && (stuck || blocked || atEnd) {
-			due = append(due, t)
-		}
-	}
+		blocked := t.Stage == StageBlocked && t.asked.IsZero()
+		return t.finding.ask == 0 || !stuck && !blocked && !atEnd
+	})
 	slices.SortStableFunc(due, func(a, b *topic) int { return a.asked.Compare(b.asked) })
 	ctx, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
@@ -464,11 +372,11 @@ func (w *waiter) askReasons(ctx context.Context, atEnd bool) {
 			continue
 		}
 		t.asked = now
-		m, err := s.client.Mirror(ctx, w.link, t.result.Topic)
+		m, err := s.client.Mirror(ctx, w.link, t.Topic)
 		var api *mirror.APIError
 		switch {
 		case err == nil:
-			t.reasons, t.told = m.Reasons, now
+			t.Reasons, t.Asked = m.Reasons, now
 		case errors.As(err, &api) && api.Status == http.StatusTooManyRequests: // its lists are asked for later too
 			s.quietUntil = now.Add(max(askEvery, api.RetryAfter))
 			if next := now.Add(api.RetryAfter + w.interval/10); next.After(s.next) {

@@ -163,10 +163,14 @@ func (s situation) run(t *testing.T) {
 		lists = append(lists, c.Asked)
 	}
 	a, _ := e.p.Topic("a")
-	line(s.name, a.Stage.String(), kind(e.err), lists, e.took)
+	line(s.name, string(a.Stage), kind(e.err), lists, e.took)
 
-	require.Equal(t, s.stage, a.Stage.String(), "%v\n%v", e.err, a)
-	require.Equal(t, s.err, kind(e.err), "%v", e.err)
+	if s.stage != "" { // which of two lists comes first is a race
+		require.Equal(t, s.stage, string(a.Stage), "%v\n%v", e.err, a)
+	}
+	if s.err != "any" {
+		require.Equal(t, s.err, kind(e.err), "%v", e.err)
+	}
 	requireLists(t, s.lists, lists)
 	for _, note := range s.notes {
 		require.Contains(t, strings.Join(a.Notes, "; "), note)
@@ -460,6 +464,8 @@ func TestDone_InTheCourseOfTime(t *testing.T) {
 			this: "ACTIVE- 10s:FAILED<600>", stage: "blocked", err: "blocked", lists: "6-7"},
 		{name: "it was seen to become PENDING_STOPPED, and the clock has that from before the call", verb: promote,
 			this: "ACTIVE- 10s:PENDING_STOPPED<600>", stage: "in progress", err: "stalled", lists: "58-68"},
+		{name: "it was seen to become PENDING_STOPPED, and the clock has that from before the call, of a reversal",
+			this: "ACTIVE- 10s:PENDING_STOPPED<600>", other: "none", stage: "in progress", err: "stalled", lists: "58-68"},
 		{name: "a stale first list is no step out of a start", verb: promote, this: "PENDING_STOPPED- 5s:ACTIVE<600>",
 			stage: "no sign", err: "no sign", lists: "20-23"},
 		{name: "a FAILED from before the call goes and comes back", verb: promote,
@@ -507,9 +513,9 @@ func TestDone_InTheCourseOfTime(t *testing.T) {
 		{name: "one list forgets it", outcome: accepted, stage: "done", err: "nil", lists: "8-9",
 			this: "PENDING_STOPPED+ 20s:none 26s:PENDING_STOPPED<-1> 40s:STOPPED+", other: "40s:PAUSED+"},
 		{name: "it is gone from the list", verb: promote, outcome: accepted, this: "PENDING_STOPPED+ 20s:none",
-			stage: "blocked", err: "blocked", lists: "6-8", notes: []string{"lkc-local no longer lists it"}},
+			stage: "blocked", err: "blocked", lists: "9-12", notes: []string{"lkc-local no longer lists it"}},
 		{name: "it is gone from the list of the other cluster", outcome: accepted, this: "STOPPED+",
-			other: "PENDING_MIRROR+ 20s:none", stage: "blocked", err: "blocked", lists: "5-8",
+			other: "PENDING_MIRROR+ 20s:none", stage: "blocked", err: "blocked", lists: "9-12",
 			notes: []string{"lkc-remote no longer lists it"}},
 
 		// It goes wrong, or somebody interferes.

@@ -62,12 +62,12 @@ func stubborn(age bool) mirrortest.Action {
 func goesOn() mirrortest.Action { return edited(1, `"self":`, `"next":"p2","self":`) }
 
 // edited changes the text of each list.
-func edited(times int, old, new string) mirrortest.Action {
+func edited(times int, before, after string) mirrortest.Action {
 	return mirrortest.Handle(func(w http.ResponseWriter, r *http.Request, proper http.Handler) {
 		got := httptest.NewRecorder()
 		proper.ServeHTTP(got, r)
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write([]byte(strings.Replace(got.Body.String(), old, new, times)))
+		_, _ = w.Write([]byte(strings.Replace(got.Body.String(), before, after, times)))
 	})
 }
 
@@ -184,7 +184,7 @@ func TestDone_HowTheClustersAreRead(t *testing.T) {
 			set: func(e *env) { require.NoError(e, e.pair.Remote.Die(mirrortest.Refuses)) }},
 
 		// A refusal ends it.
-		{name: "no right to read, at once", outcome: accepted, this: slow, other: done, stage: "no sign", err: "HTTP 403", lists: "0-1",
+		{name: "no right to read, at once", outcome: accepted, this: slow, other: done, err: "HTTP 403", lists: "0-1",
 			set: faulty(remote, 0, 0, mirrortest.Error(403, 40301, "no")), check: func(e *env) {
 				require.ErrorContains(e, e.err, "cluster lkc-remote cannot be read")
 			}},
@@ -205,7 +205,7 @@ func TestDone_HowTheClustersAreRead(t *testing.T) {
 				require.ErrorIs(e, e.err, mirror.ErrNoLink)
 				took(30*time.Second, time.Minute)(e)
 			}},
-		{name: "a refusal that no repeat will change", outcome: accepted, this: slow, other: done, stage: "no sign", err: "HTTP 405",
+		{name: "a refusal that no repeat will change", outcome: accepted, this: slow, other: done, err: "HTTP 405",
 			set: faulty(remote, 0, 0, mirrortest.Error(405, 405, "x")), lists: "0-1"},
 		{name: "a credential that fails is a lost read", verb: promote, outcome: accepted, this: slow, stage: "no sign", err: "stalled",
 			lists: "8-11", set: func(e *env) {

@@ -20,14 +20,13 @@ func (p Progress) String() string {
 
 // decision says what the progress comes to.
 func (p *Progress) decision() string {
-	goal, _ := p.Verb.Goal()
 	done, others := p.Count(StageDone), p.others()
-	of := fmt.Sprintf("%d of %d", done, len(p.results()))
+	of := fmt.Sprintf("%d of %d", done, len(p.report.Results))
 	notYet := "not yet: "
 	if p.Ended != "" {
 		notYet = "not done: "
 	}
-	var stop []string
+	var stop, left []string
 	unknown := 0
 	for i := range p.Waited {
 		if strings.HasPrefix(p.Waited[i].Next, stopProducers) {
@@ -37,43 +36,36 @@ func (p *Progress) decision() string {
 			unknown++
 		}
 	}
-	var unread string
-	for _, c := range p.Clusters {
-		if c.Lists == 0 && c.Asked > 0 && unread == "" {
-			unread = fmt.Sprintf("not known: %s could not be read for %v%s", c.ClusterID, p.since(p.Began), c.status())
+	for _, s := range stages[:len(stages)-1] {
+		if n := p.Count(s); n > 0 {
+			left = append(left, fmt.Sprintf("%d %s", n, s))
+		}
+	}
+	var dark *ClusterProgress
+	for i := range p.Clusters {
+		if c := &p.Clusters[i]; c.Dark && (dark == nil || dark.Lists > 0) {
+			dark = c
 		}
 	}
 	switch {
-	case len(stop) > 0 && len(p.Clusters) > 1:
-		return fmt.Sprintf("%s%s: %s may take writes on both clusters", stopProducers, p.Clusters[1].ClusterID, text.Some(stop, 3))
-	case len(p.results()) == 0:
+	case len(p.report.Results) == 0:
 		return "there was nothing to wait for"
-	case unread != "":
-		return unread
-	case done < len(p.Waited):
-		var left []string
-		for _, s := range slices.Backward(stages) {
-			if n := p.Count(s); n > 0 && s != StageDone {
-				left = append(left, fmt.Sprintf("%d %v", n, s))
-			}
-		}
-		if others != "" {
-			left = append(left, others)
-		}
-		return notYet + of + " done; " + strings.Join(left, ", ")
+	case len(stop) > 0:
+		return fmt.Sprintf("%s%s: %s may take writes on both clusters", stopProducers, p.Clusters[1].ClusterID, text.Some(stop, 3))
+	case dark != nil && dark.Lists == 0:
+		return "not known: " + dark.unread(p.Began, p.At)
+	case len(left) > 0:
+		return notYet + of + " done; " + strings.Join(append(left, others...), ", ")
+	case !p.Done && dark != nil:
+		return fmt.Sprintf("%s%s were seen done; %s has given no new list for %v", notYet, of, dark.ClusterID, p.since(dark.Listed))
 	case !p.Done && len(p.Waited) > 0:
-		for _, c := range p.Clusters {
-			if c.Dark {
-				return fmt.Sprintf("%s%s were seen done; %s has given no new list for %v", notYet, of, c.ClusterID, p.since(c.Listed))
-			}
-		}
 		return notYet + of + " were seen done; a later list of each cluster has to agree"
-	case others != "":
-		if p.report.Lost {
-			of += " named topics"
-		}
-		return of + " done; " + others
+	case p.report.Lost:
+		return of + " named topics done; " + strings.Join(others, ", ")
+	case len(others) > 0:
+		return of + " done; " + strings.Join(others, ", ")
 	}
+	goal, _ := p.Verb.Goal()
 	s := fmt.Sprintf("%s are %s on %s", of, goal, p.ClusterID)
 	switch goal {
 	case mirror.StatusStopped:
@@ -82,131 +74,97 @@ func (p *Progress) decision() string {
 		s += "; whether they have caught up was not checked"
 	}
 	if unknown > 0 {
-		s += fmt.Sprintf("; %d were unknown and are done: nothing was sent twice", unknown)
+		s += fmt.Sprintf("; %d %s unknown and %s done: nothing was sent twice", unknown, be(unknown, "was", "were"), be(unknown, "is", "are"))
 	}
 	return s
 }
 
-// results are those of the report.
-func (p *Progress) results() []mirror.Result {
-	if p.report == nil {
-		return nil
-	}
-	return p.report.Results
-}
-
-// others says which topics of the report are not waited for; "" if there are none.
-func (p *Progress) others() string {
+// others says which topics of the report are not waited for.
+func (p *Progress) others() (texts []string) {
 	refused, unsent := 0, 0
-	for i := range p.results() {
-		switch res := &p.results()[i]; {
+	for i := range p.report.Results {
+		switch res := &p.report.Results[i]; {
 		case res.Outcome == mirror.Untouched:
 			unsent++
 		case res.Outcome == mirror.Failed && !res.AlreadyStopped():
 			refused++
 		}
 	}
-	var texts []string
-	count := func(n int, what string) {
-		switch {
-		case n == 1:
-			texts = append(texts, "1 was "+what)
-		case n > 1:
-			texts = append(texts, fmt.Sprintf("%d were %s", n, what))
-		}
+	if refused > 0 {
+		texts = append(texts, fmt.Sprintf("%d %s refused", refused, be(refused, "was", "were")))
 	}
-	count(refused, "refused")
-	count(unsent, "never sent")
-	if p.report != nil && p.report.Lost {
+	if unsent > 0 {
+		texts = append(texts, fmt.Sprintf("%d %s never sent", unsent, be(unsent, "was", "were")))
+	}
+	if p.report.Lost {
 		texts = append(texts, "the pattern may have changed others")
 	}
-	return strings.Join(texts, ", ")
+	return texts
+}
+
+func be(n int, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
 }
 
 func (p *Progress) since(t time.Time) time.Duration { return p.At.Sub(t).Round(time.Second) }
 
-// status is the HTTP status of a refusal, in brackets.
-func (c *ClusterProgress) status() string {
-	if c.HTTPStatus == 0 {
-		return ""
-	}
-	return fmt.Sprintf(" (HTTP %d)", c.HTTPStatus)
-}
-
-// alike is what topics in one row of the table have in common, beside their reasons.
-type alike struct {
-	stage              Stage
-	this, other, notes string
-}
-
-// row is topics of which the same is known.
+// row is topics of which the same is known: one row of the table.
 type row struct {
-	alike
-	reason   string // without the topic's name
-	first    *TopicProgress
+	rowKey
+	first    *TopicProgress // that was asked for its reasons, if any was
 	topics   []string
 	since    time.Time // the earliest
-	asked    time.Time // the earliest; zero if none was asked
 	notAsked int
 	lag      int64
 	rising   bool
 }
 
-// rows returns the rows of the table, the most urgent first. A topic that is done is in one if there is a note on it.
+// rowKey is what the topics in one row have in common. The reason is without the topic's name.
+type rowKey struct {
+	stage                      Stage
+	this, other, notes, reason string
+}
+
+// rows returns the rows of the table, the most urgent first. Of the topics that are done it has those with a note. Topics
+// that were not asked for their reasons join those that were.
 func (p *Progress) rows() (rows []*row) {
-	type key struct {
-		alike
-		asked  bool
-		reason string
+	of := func(t *TopicProgress) rowKey {
+		return rowKey{t.Stage, p.cell(t.This, 0), p.cell(t.Other, 1), strings.Join(t.Notes, "; "), ""}
 	}
-	all, asked := map[key]*row{}, map[alike][]*row{}
-	var order []*row
+	asked, index := map[rowKey]*TopicProgress{}, map[rowKey]*row{}
+	for i := range p.Waited {
+		if t := &p.Waited[i]; !t.Asked.IsZero() && asked[of(t)] == nil {
+			asked[of(t)] = t
+		}
+	}
 	for i := range p.Waited {
 		t := &p.Waited[i]
-		a := alike{t.Stage, p.cell(t.This, 0), p.cell(t.Other, 1), strings.Join(t.Notes, "; ")}
-		if t.Stage == StageDone && a.notes == "" {
+		key, first := of(t), t
+		if t.Stage == StageDone && key.notes == "" {
 			continue
 		}
-		k := key{a, !t.Asked.IsZero(), strings.ReplaceAll(t.reasons(), t.Topic, "…")}
-		r := all[k]
+		if t.Asked.IsZero() && asked[key] != nil {
+			first = asked[key]
+		}
+		key.reason = strings.ReplaceAll(first.reasons(), first.Topic, "…")
+		r := index[key]
 		if r == nil {
-			r = &row{alike: a, reason: k.reason, first: t, since: t.Since, asked: t.Asked}
-			all[k], order = r, append(order, r)
-			if k.asked {
-				asked[a] = append(asked[a], r)
-			}
+			r = &row{rowKey: key, first: first, since: t.Since}
+			index[key], rows = r, append(rows, r)
 		}
-		r.add(t)
-	}
-	for _, r := range order {
-		if same := asked[r.alike]; r.asked.IsZero() && len(same) == 1 { // topics that were not asked join those that were
-			same[0].join(r)
-			continue
+		if r.topics = append(r.topics, t.Topic); t.Asked.IsZero() {
+			r.notAsked++
 		}
-		rows = append(rows, r)
+		if t.Since.Before(r.since) {
+			r.since = t.Since
+		}
+		r.lag, r.rising = r.lag+max(0, t.Lag), r.rising || t.Rising
 	}
-	slices.SortStableFunc(rows, func(a, b *row) int {
-		return slices.Index(stages, b.stage) - slices.Index(stages, a.stage)
-	})
+	slices.SortStableFunc(rows, func(a, b *row) int { return slices.Index(stages, a.stage) - slices.Index(stages, b.stage) })
 	return rows
-}
-
-func (r *row) add(t *TopicProgress) {
-	one := &row{topics: []string{t.Topic}, since: t.Since, asked: t.Asked, lag: max(0, t.Lag), rising: t.Rising}
-	if t.Asked.IsZero() {
-		one.notAsked = 1
-	}
-	r.join(one)
-}
-
-func (r *row) join(o *row) {
-	r.topics, r.lag, r.notAsked, r.rising = append(r.topics, o.topics...), r.lag+o.lag, r.notAsked+o.notAsked, r.rising || o.rising
-	if o.since.Before(r.since) {
-		r.since = o.since
-	}
-	if !o.asked.IsZero() && o.asked.Before(r.asked) {
-		r.asked = o.asked
-	}
 }
 
 // reasons are the topic's reasons on one line.
@@ -215,7 +173,7 @@ func (t *TopicProgress) reasons() string {
 	for _, r := range t.Reasons {
 		all = append(all, r.String())
 	}
-	return strings.Join(all, "; ")
+	return cmp.Or(strings.Join(all, "; "), "no reason given")
 }
 
 // why says why the topics of a row are where they are.
@@ -224,20 +182,20 @@ func (p *Progress) why(r *row) string {
 	if r.notes != "" {
 		all = append(all, r.notes)
 	}
-	reason := r.reason
-	if len(r.topics) == 1 {
-		reason = r.first.reasons()
-	}
 	switch {
 	case r.stage == StageDone:
-	case r.asked.IsZero():
+	case r.first.Asked.IsZero() && r.stage == StageNoSign:
+	case r.first.Asked.IsZero():
 		all = append(all, "not asked")
 	default:
-		reason = cmp.Or(reason, "no reason given") + fmt.Sprintf(" (asked %v ago)", p.since(r.asked))
-		if r.notAsked > 0 {
-			reason += fmt.Sprintf(" (%d not asked)", r.notAsked)
+		if len(r.topics) == 1 {
+			r.reason = r.first.reasons()
 		}
-		all = append(all, reason)
+		when := fmt.Sprintf("asked %v ago", p.since(r.first.Asked))
+		if r.notAsked > 0 {
+			when += fmt.Sprintf("; %d not asked", r.notAsked)
+		}
+		all = append(all, fmt.Sprintf("%s (%s)", r.reason, when))
 	}
 	switch {
 	case r.rising:
@@ -253,20 +211,14 @@ func (p *Progress) cell(s Sight, i int) string {
 	switch {
 	case s.At.IsZero():
 		return "?"
-	case s.Status == "":
-		return "-"
-	case i < len(p.Clusters) && p.Clusters[i].Dark:
-		return fmt.Sprintf("%s (%s ago)", s.Status, ago(p.since(s.At)))
+	case !p.Clusters[i].Dark:
+		return string(cmp.Or(s.Status, "-"))
 	}
-	return string(s.Status)
-}
-
-// ago is a time in seconds, and from a minute on in minutes.
-func ago(d time.Duration) string {
-	if d < time.Minute {
-		return d.String()
+	old := p.since(s.At).String()
+	if minutes := p.since(s.At).Minutes(); minutes >= 1 {
+		old = fmt.Sprintf("%.0fm", minutes)
 	}
-	return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
+	return fmt.Sprintf("%s (%s ago)", cmp.Or(s.Status, "-"), old)
 }
 
 // Table writes the progress for people: what it comes to, what to do, the topics that are not done, and how reading the
@@ -274,9 +226,9 @@ func ago(d time.Duration) string {
 func (p *Progress) Table(w io.Writer) error {
 	var t text.Table
 	t.Line(p.decision())
-	rows, told := p.rows(), map[string]bool{}
+	rows, told := p.rows(), map[string]bool{"": true}
 	for _, r := range rows {
-		if next := r.first.Next; next != "" && !told[next] {
+		if next := r.first.Next; !told[next] {
 			told[next] = true
 			t.Row(r.stage, next)
 		}
@@ -290,51 +242,56 @@ func (p *Progress) Table(w io.Writer) error {
 		t.Row(append(head, "WHY")...)
 	}
 	for _, r := range rows {
-		cells := []any{r.stage, p.since(r.since), text.Fit(r.topics, 40), r.this, r.other}[:3+len(p.Clusters)]
+		age := "-"
+		if !r.since.IsZero() {
+			age = p.since(r.since).String()
+		}
+		cells := []any{r.stage, age, text.Fit(r.topics, 40), r.this, r.other}[:3+len(p.Clusters)]
 		t.Row(append(cells, p.why(r))...)
 	}
+	return finish(&t, w, p.Clusters, p.Began, p.At, p.Ended)
+}
+
+// finish writes the end of a table: how reading the clusters went, and why the wait ended.
+func finish(t *text.Table, w io.Writer, clusters []ClusterProgress, began, at time.Time, ended string) error {
 	t.Line("")
-	for _, c := range p.Clusters {
-		t.Row(c.ClusterID, c.line(p.Began, p.At))
+	for _, c := range clusters {
+		s := fmt.Sprintf("asked %s, answered %d", text.Count(c.Asked, "time"), c.Answered)
+		if old := c.Answered - c.Lists; old > 0 {
+			s += fmt.Sprintf(", %d not new", old)
+		}
+		if c.Dark {
+			s += fmt.Sprintf("; no new list for %v", at.Sub(cmp.Or(c.Listed, began)).Round(time.Second))
+		}
+		if c.Error != "" {
+			s += ": " + c.Error
+		}
+		t.Row(c.ClusterID, s)
 	}
-	if p.Ended != "" {
-		t.Row("ended", fmt.Sprintf("after %v: %s", p.since(p.Began), p.Ended))
+	if ended != "" {
+		t.Row("ended", fmt.Sprintf("after %v: %s", at.Sub(began).Round(time.Second), ended))
 	}
 	_, err := t.WriteTo(w)
 	return err
 }
 
-// line says how reading a cluster went.
-func (c *ClusterProgress) line(began, at time.Time) string {
-	s := fmt.Sprintf("asked %s, answered %d", text.Count(c.Asked, "time"), c.Answered)
-	if old := c.Answered - c.Lists; old > 0 {
-		s += fmt.Sprintf(", %d not new", old)
-	}
-	if from := c.Listed; c.Dark {
-		if from.IsZero() {
-			from = began
-		}
-		s += fmt.Sprintf("; no new list for %v", at.Sub(from).Round(time.Second))
-	}
-	if c.Error != "" {
-		s += ": " + c.Error
+// unread says that a cluster could not be read.
+func (c *ClusterProgress) unread(began, at time.Time) string {
+	s := fmt.Sprintf("%s could not be read for %v", c.ClusterID, at.Sub(began).Round(time.Second))
+	if c.HTTPStatus > 0 {
+		s += fmt.Sprintf(" (HTTP %d)", c.HTTPStatus)
 	}
 	return s
 }
 
-// LogValue gives a log record the counts, and what is wrong with the reading of the clusters.
+// LogValue gives a log record the counts, and why the wait ended.
 func (p Progress) LogValue() slog.Value {
 	attrs := []slog.Attr{
 		slog.String("verb", string(p.Verb)), slog.String("cluster_id", p.ClusterID), slog.String("link", p.Link),
 		slog.Bool("done", p.Done), slog.String("ended", p.Ended),
 	}
 	for _, s := range stages {
-		attrs = append(attrs, slog.Int(s.String(), p.Count(s)))
-	}
-	for _, c := range p.Clusters {
-		if c.Error != "" {
-			attrs = append(attrs, slog.String("error of "+c.ClusterID, c.Error))
-		}
+		attrs = append(attrs, slog.Int(string(s), p.Count(s)))
 	}
 	return slog.GroupValue(attrs...)
 }
@@ -348,38 +305,40 @@ func (l *Lagging) String() string {
 		if t.Ready {
 			ready++
 		}
-		if empty += t.Empty; t.Empty > 0 && t.Empty == t.Partitions {
+		if empty += t.Empty; t.isEmpty() {
 			whole = append(whole, t.Topic)
 		}
 	}
 	of := fmt.Sprintf("%d of %d", ready, len(l.Topics))
 	if l.Ready {
 		s := "ready: " + of
-		switch {
-		case len(whole) > 1:
-			s += fmt.Sprintf("; %s are empty, topics %s among them", text.Count(empty, "partition"), text.Some(whole, 3))
-		case len(whole) == 1:
-			s += fmt.Sprintf("; %s are empty, topic %s among them", text.Count(empty, "partition"), whole[0])
-		case empty > 0:
-			s += fmt.Sprintf("; %s are empty", text.Count(empty, "partition"))
+		if empty > 0 {
+			s += fmt.Sprintf("; %s %s empty", text.Count(empty, "partition"), be(empty, "is", "are"))
+		}
+		if len(whole) > 0 {
+			s += fmt.Sprintf(", topic %s among them", text.Some(whole, 3))
 		}
 		return text.Line(s, maxLine)
 	}
 	all := []string{"not ready: " + of}
-	for _, c := range l.Clusters {
-		if c.Lists == 0 {
-			all = append(all, fmt.Sprintf("%s could not be read for %v%s", c.ClusterID, l.At.Sub(l.Began).Round(time.Second), c.status()))
+	for i, c := range l.Clusters {
+		switch {
+		case c.Lists == 0 && i == 1:
+			all = append(all, c.unread(l.Began, l.At)+", and a source that has died shows lag 0")
+		case c.Lists == 0:
+			all = append(all, c.unread(l.Began, l.At))
+		case c.Dark:
+			all = append(all, c.ClusterID+": "+c.Error)
+		case i == 1 && ready == len(l.Topics):
+			all = append(all, c.ClusterID+" has to answer once more")
 		}
-	}
-	if ready == len(l.Topics) && len(l.Clusters) > 1 {
-		all = append(all, l.Clusters[1].ClusterID+" has not answered since: a source that has died shows lag 0")
 	}
 	rows := l.rows()
 	for _, r := range rows[:min(len(rows), 3)] {
-		all = append(all, text.Some(r.topics, 3)+": "+r.why)
+		all = append(all, text.Some(r.topics, 3)+": "+r.Why)
 	}
-	if len(rows) > 3 {
-		all = append(all, fmt.Sprintf("and %d more reasons", len(rows)-3))
+	if more := len(rows) - 3; more > 0 {
+		all = append(all, "and "+text.Count(more, "more reason"))
 	}
 	if l.Again > 0 {
 		all = append(all, fmt.Sprintf("try again in %v", l.Again.Round(time.Second)))
@@ -387,62 +346,47 @@ func (l *Lagging) String() string {
 	return text.Line(strings.Join(all, "; "), maxLine)
 }
 
-// lagRow is topics that are not ready for one reason.
+// lagRow is topics that are not ready for one reason, and the first of them.
 type lagRow struct {
-	noOffset bool // no partition has one
-	status   mirror.Status
-	why      string
-	topics   []string
-	lag      int64
+	TopicLag
+	topics []string
 }
 
 // rows returns the rows of the table, those without any offset first.
 func (l *Lagging) rows() (rows []*lagRow) {
-	for i := range l.Topics {
-		t := &l.Topics[i]
-		if t.Ready {
-			continue
+	for _, empty := range []bool{true, false} {
+		for _, t := range l.Topics {
+			if t.Ready || t.isEmpty() != empty {
+				continue
+			}
+			i := slices.IndexFunc(rows, func(r *lagRow) bool {
+				return r.isEmpty() == empty && r.Status == t.Status && r.Why == t.Why
+			})
+			if i < 0 {
+				i, rows = len(rows), append(rows, &lagRow{TopicLag: t})
+				rows[i].Lag = 0
+			}
+			rows[i].topics, rows[i].Lag = append(rows[i].topics, t.Topic), rows[i].Lag+max(0, t.Lag)
 		}
-		one := lagRow{noOffset: t.Empty > 0 && t.Empty == t.Partitions, status: t.Status, why: t.Why}
-		i := slices.IndexFunc(rows, func(r *lagRow) bool {
-			return r.noOffset == one.noOffset && r.status == one.status && r.why == one.why
-		})
-		if i < 0 {
-			i, rows = len(rows), append(rows, &one)
-		}
-		rows[i].topics, rows[i].lag = append(rows[i].topics, t.Topic), rows[i].lag+max(0, t.Lag)
 	}
-	slices.SortStableFunc(rows, func(a, b *lagRow) int {
-		switch {
-		case a.noOffset == b.noOffset:
-			return 0
-		case a.noOffset:
-			return -1
-		}
-		return 1
-	})
 	return rows
 }
+
+// isEmpty tells whether no partition has a lag or an offset.
+func (t *TopicLag) isEmpty() bool { return t.Empty > 0 && t.Empty == t.Partitions }
 
 // Table writes the state of the gate for people: the decision, the topics that are not ready, and how reading the clusters
 // went. The error is w's.
 func (l *Lagging) Table(w io.Writer) error {
 	var t text.Table
 	t.Line(l.String())
-	if rows := l.rows(); len(rows) > 0 {
+	rows := l.rows()
+	if len(rows) > 0 {
 		t.Line("")
 		t.Row("TOPICS", "STATUS", "LAG", "WHY")
-		for _, r := range rows {
-			t.Row(text.Fit(r.topics, 40), cmp.Or(r.status, "-"), r.lag, r.why)
-		}
 	}
-	t.Line("")
-	for _, c := range l.Clusters {
-		t.Row(c.ClusterID, c.line(l.Began, l.At))
+	for _, r := range rows {
+		t.Row(text.Fit(r.topics, 40), cmp.Or(r.Status, "-"), r.Lag, r.Why)
 	}
-	if l.Ended != "" {
-		t.Row("ended", fmt.Sprintf("after %v: %s", l.At.Sub(l.Began).Round(time.Second), l.Ended))
-	}
-	_, err := t.WriteTo(w)
-	return err
+	return finish(&t, w, l.Clusters, l.Began, l.At, l.Ended)
 }

@@ -21,7 +21,7 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // the second signal ends the process
 	if len(os.Args) < 4 {
 		log.Fatal("usage: failover FILE LINK TOPIC...")
@@ -39,7 +39,7 @@ func main() {
 	}
 }
 
-func failover(ctx context.Context, local, other *mirror.Client, path, link string, topics []string) error {
+func failover(ctx context.Context, local, other *mirror.Client, path, link string, topics []string) (err error) {
 	j, err := job.Open(path)
 	if errors.Is(err, job.ErrNoJob) { // the first run
 		if _, err := wait.CaughtUp(ctx, local, link, topics, wait.LagOptions{Other: other}); err != nil {
@@ -55,7 +55,7 @@ func failover(ctx context.Context, local, other *mirror.Client, path, link strin
 	} else if err != nil {
 		return err
 	}
-	defer j.Close()
+	defer func() { err = errors.Join(err, j.Close()) }()
 	report, notSent := j.Run(ctx, local)
 	fmt.Println(report)
 	progress, err := j.Wait(ctx, wait.Options{This: local, Other: other}) // also for a batch whose answer was lost

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"os"
@@ -99,24 +100,37 @@ func planned(t *testing.T) (pair *mirrortest.Pair, names []string, program func(
 	}
 }
 
+// answerFunc answers a request of a process.
+type answerFunc func(p *os.Process, w http.ResponseWriter, r *http.Request, proper http.Handler)
+
+// run runs the program, whose first batch is applied and then answered by a function. It returns what was printed.
+func run(pair *mirrortest.Pair, cmd *exec.Cmd, answer answerFunc) string {
+	started := make(chan *os.Process, 1)
+	pair.Local.Inject(mirrortest.Fault{AfterApply: true, Do: mirrortest.Handle(
+		func(w http.ResponseWriter, r *http.Request, proper http.Handler) { answer(<-started, w, r, proper) },
+	)})
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		return err.Error()
+	}
+	started <- cmd.Process
+	_ = cmd.Wait()
+	return out.String()
+}
+
 func TestFailover_KilledAndTakenUp(t *testing.T) {
 	pair, names, program := planned(t)
 	cmd := program()
-	pair.Local.Inject(mirrortest.Fault{AfterApply: true, Do: mirrortest.Handle(
-		func(_ http.ResponseWriter, r *http.Request, _ http.Handler) {
-			_ = cmd.Process.Kill()
-			<-r.Context().Done()
-		},
-	)})
-	out, _ := cmd.CombinedOutput()
-	require.Equal(t, -1, cmd.ProcessState.ExitCode(), string(out))
+	text := run(pair, cmd, func(p *os.Process, _ http.ResponseWriter, r *http.Request, _ http.Handler) {
+		_ = p.Kill()
+		<-r.Context().Done()
+	})
+	require.Equal(t, -1, cmd.ProcessState.ExitCode(), text)
 	require.Zero(t, pair.Local.Sent("t599"))
 
-	// The batch under way is unknown: the second run settles it and sends the rest.
-	out, _ = program().CombinedOutput()
-	again := program()
-	more, err := again.CombinedOutput()
-	require.NoError(t, err, string(out)+string(more))
+	out, err := program().CombinedOutput()
+	require.NoError(t, err, string(out), "it sends the rest, and settles the batch that was under way")
 	requireReversedOnce(t, pair, names)
 }
 

@@ -90,9 +90,7 @@ func Example_otelhttp() {
 	spans := tracetest.NewInMemoryExporter()
 	provider := trace.NewTracerProvider(trace.WithSyncer(spans))
 	cfg := pair.Local.Config()
-	cfg.Middleware = func(next http.RoundTripper) http.RoundTripper {
-		return otelhttp.NewTransport(next, otelhttp.WithTracerProvider(provider))
-	}
+	cfg.Transport = otelhttp.NewTransport(cfg.Transport, otelhttp.WithTracerProvider(provider))
 	cfg.RetryFor = -1 // of what was not sent
 	client, err := mirror.NewClient(cfg)
 	if err != nil {

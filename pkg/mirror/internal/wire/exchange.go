@@ -107,7 +107,7 @@ func (s *Sender) attempt(caller context.Context, q *Request, refused http.Header
 	ctx, cancel := s.begin(caller, body, q.Safe)
 	defer cancel()
 	var sent trace
-	r, written, err := s.request(sent.in(ctx), q, body)
+	r, written, err := s.request(ctx, q, body)
 	switch {
 	case err == nil && ctx.Err() != nil:
 		err = errors.New("the credential returned too late")
@@ -119,9 +119,13 @@ func (s *Sender) attempt(caller context.Context, q *Request, refused http.Header
 	case refused != nil && maps.EqualFunc(refused, written, slices.Equal):
 		return e, written, true
 	}
-	resp, err := s.Transport.RoundTrip(r)
-	if err == nil && resp == nil {
+	resp, err := s.Transport.RoundTrip(r.WithContext(sent.in(ctx)))
+	switch {
+	case err != nil:
+	case resp == nil:
 		err = errors.New("the transport returned neither a response nor an error")
+	case resp.StatusCode == 0:
+		err = errors.New("the transport's response has no status")
 	}
 	if err != nil {
 		taken := body.seal()
@@ -204,7 +208,7 @@ func (s *Sender) request(ctx context.Context, q *Request, b *body) (*http.Reques
 		return nil, written, &credentialError{q.Secrets.foreign(err)}
 	}
 	maps.Copy(r.Header, written)
-	return r.WithContext(ctx), written, nil
+	return r, written, nil
 }
 
 // checkHeader refuses a header that would break the request, and does not quote it.
