@@ -386,7 +386,7 @@ func faultsOfTransports() []fault {
 			outcomes: "2 untouched", is: []error{errGaveUp}, check: attempts(1),
 		},
 		{
-			name: "context ends while the connection is made, which comes later",
+			name:     "context ends while the connection is made, which comes later",
 			setup:    all(slowly, cancelled(time.Second, errStop)),
 			outcomes: "2 untouched", is: []error{context.Canceled, errStop}, check: took(time.Second),
 		},
