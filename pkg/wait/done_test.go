@@ -519,6 +519,8 @@ func TestDone_InTheCourseOfTime(t *testing.T) {
 			notes: []string{"lkc-remote no longer lists it"}},
 
 		// It goes wrong, or somebody interferes.
+		{name: "the cluster names an error", verb: promote, outcome: accepted, this: "PENDING_STOPPED+", stage: "in progress", err: "stalled",
+			notes: []string{"lkc-local says SOURCE_TOPIC_MAY_BE_DELETED"}, set: faulty(local, 0, 0, edited(-1, `"NO_ERROR"`, `"SOURCE_TOPIC_MAY_BE_DELETED"`))},
 		{name: "it fails in the course of it", outcome: accepted, this: "PENDING_STOPPED+ 20s:FAILED+", other: "none",
 			stage: "blocked", err: "blocked", lists: "5-7"},
 		{name: "it falls back to ACTIVE", outcome: accepted, this: "PENDING_STOPPED+ 20s:ACTIVE+", other: "none",
