@@ -140,7 +140,9 @@ func (k *call) record(ctx context.Context, recorders []Recorder, b *batch) error
 		for i := range b.results {
 			b.results[i].Why = k.text(err)
 		}
-		k.problem(err)
+		if b.Pattern != "" {
+			k.problem(err)
+		}
 		return err
 	}
 	stop := k.record(ctx, recorders[1:], b)

@@ -117,7 +117,10 @@ func mergeResults(a, b Result) Result {
 		m.Outcome = outcomeOf(b.Sends, a.refused() || b.refused())
 	}
 	if b.Outcome != m.Outcome && a.Outcome == m.Outcome { // what a says fits better
-		m.Code, m.Message, m.Why = a.Code, a.Message, a.Why
+		m.Why = a.Why
+	}
+	if !m.refused() {
+		m.Code, m.Message = a.Code, a.Message
 	}
 	m.Notes = slices.Clone(a.Notes)
 	for _, note := range b.Notes {
@@ -130,17 +133,16 @@ func mergeResults(a, b Result) Result {
 			}
 		}
 		m.Code, m.Message, m.Why = 0, "", ""
-	} else if !m.refused() && a.refused() {
-		m.Code, m.Message = a.Code, a.Message
 	}
 	if m.Outcome == Failed {
 		m.Why = ""
 	}
 	m.Done = a.Done || b.Done
-	if m.Settled == "" {
+	switch { // another request may have given the outcome since the settlement
+	case b.Outcome == m.Outcome && b.Settled != "":
+	case a.Outcome == m.Outcome:
 		m.Settled = a.Settled
-	}
-	if m.Outcome == Unknown { // a request after the settlement is open
+	default:
 		m.Settled = ""
 	}
 	if m.Lags == nil {

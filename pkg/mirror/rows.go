@@ -459,9 +459,9 @@ func readMirror(v jsontext.Value, link string, s *wire.Secrets) (m Mirror, odd s
 	case !isTopicName(data.MirrorTopicName):
 		return m, "a row has no topic name that can be read"
 	case data.LinkName != link:
-		return m, "the row of " + data.MirrorTopicName + " is of another link, " + text.Quote(s.Hide(data.LinkName))
+		return m, "the row of " + s.Hide(data.MirrorTopicName) + " is of another link, " + text.Quote(s.Hide(data.LinkName))
 	case data.MirrorStatus == "":
-		odd = "the row of " + data.MirrorTopicName + " has no status that can be read"
+		odd = "the row of " + s.Hide(data.MirrorTopicName) + " has no status that can be read"
 	}
 	m = Mirror{
 		Topic: data.MirrorTopicName, Source: s.Show(data.SourceTopicName, maxText),

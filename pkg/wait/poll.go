@@ -100,6 +100,12 @@ func newPoller(link string, keep []string, interval time.Duration, clients ...*m
 // errOver says that it is later than until allows, or that no side has a look left.
 var errOver = errors.New("over")
 
+// contextEnded begins the error of a wait that its context has ended.
+const contextEnded = "the context ended"
+
+// jitter spreads out the polls of many processes.
+var jitter = rand.Float64
+
 // run reads lists and hands them to step, until that says that the wait has ended. No read is under way afterwards.
 func (p *poller) run(
 	ctx context.Context, until func() time.Time,
@@ -114,34 +120,11 @@ func (p *poller) run(
 			}
 		}
 	}()
-	for {
-		r, ok := p.poll(bounded, until())
-		switch cause := context.Cause(ctx); {
-		case ctx.Err() != nil && !errors.Is(ctx.Err(), cause):
-			return fmt.Errorf("%s: %w: %w", contextEnded, ctx.Err(), cause)
-		case ctx.Err() != nil:
-			return fmt.Errorf("%s: %w", contextEnded, ctx.Err())
-		case !ok:
+	for ctx.Err() == nil {
+		now, wake, idle, factor := time.Now(), until(), true, 1+0.15*jitter()
+		if !now.Before(wake) {
 			return errOver
 		}
-		fresh, refused := p.take(r)
-		if end, err := step(r, fresh, refused); end {
-			return err
-		}
-	}
-}
-
-const contextEnded = "the context ended"
-
-// jitter spreads out the polls of many processes.
-var jitter = rand.Float64
-
-// poll returns the next reading. It asks each cluster whose turn it is. It returns false when ctx has ended, at the
-// given time, and when no side has a look left.
-func (p *poller) poll(ctx context.Context, until time.Time) (reading, bool) {
-	for ctx.Err() == nil {
-		now, factor := time.Now(), 1+0.15*jitter()
-		wake, idle := until, true
 		for _, s := range p.sides {
 			switch {
 			case s.busy:
@@ -154,24 +137,31 @@ func (p *poller) poll(ctx context.Context, until time.Time) (reading, bool) {
 				}
 			default:
 				idle, s.busy = false, true
-				go p.read(ctx, s, now, factor)
+				go p.read(bounded, s, now, factor)
 			}
 		}
-		if idle || !now.Before(until) {
-			break
+		if idle {
+			return errOver
 		}
 		timer := time.NewTimer(wake.Sub(now))
 		select {
 		case r := <-p.readings:
-			timer.Stop()
-			r.side.busy = false
-			return r, ctx.Err() == nil
+			if r.side.busy = false; ctx.Err() != nil {
+				break
+			}
+			fresh, refused := p.take(r)
+			if end, err := step(r, fresh, refused); end {
+				return err
+			}
 		case <-timer.C:
 		case <-ctx.Done():
-			timer.Stop()
 		}
+		timer.Stop()
 	}
-	return reading{}, false
+	if cause := context.Cause(ctx); !errors.Is(ctx.Err(), cause) {
+		return fmt.Errorf("%s: %w: %w", contextEnded, ctx.Err(), cause)
+	}
+	return fmt.Errorf("%s: %w", contextEnded, ctx.Err())
 }
 
 func (p *poller) read(ctx context.Context, s *side, now time.Time, jitter float64) {

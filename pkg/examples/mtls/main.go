@@ -50,7 +50,6 @@ func mutual(certFile, keyFile, caFile string) (*http.Transport, error) {
 	}
 	transport := mirror.NewTransport()
 	transport.TLSClientConfig.RootCAs = roots
-	transport.TLSClientConfig.ClientSessionCache = nil // a session that goes on keeps the certificate that it began with
 	transport.TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 		certificate, err := tls.LoadX509KeyPair(certFile, keyFile)
 		return &certificate, err

@@ -120,8 +120,12 @@ func (s *Sender) attempt(caller context.Context, q *Request, refused http.Header
 		return e, written, true
 	}
 	resp, err := s.Transport.RoundTrip(r.WithContext(sent.in(ctx)))
-	if err == nil && resp == nil {
+	switch {
+	case err != nil:
+	case resp == nil:
 		err = errors.New("the transport returned neither a response nor an error")
+	case resp.StatusCode == 0:
+		err = errors.New("the transport's response has no status")
 	}
 	if err != nil {
 		taken := body.seal()

@@ -7,7 +7,6 @@ import (
 	"html"
 	"io"
 	"math"
-	"mime"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -54,7 +53,7 @@ func (e *Evidence) tell(h http.Header, p page, s *Secrets) {
 	location := h.Get("Location")
 	switch {
 	case e.Status/100 == 3 && location != "":
-		body = "redirected to " + place(location) + ", not followed"
+		body = "redirected to " + place(s.Hide(location)) + ", not followed" // place escapes it
 	case p.coding != "":
 		body = "the body has a Content-Encoding that cannot be undone: " + p.coding
 	case strings.HasPrefix(body, "<"):
@@ -71,12 +70,12 @@ func (e *Evidence) tell(h http.Header, p page, s *Secrets) {
 
 // An errorBody is an error of Kafka's shape or of the cloud's.
 type errorBody struct {
-	ErrorCode json.Number `json:"error_code"`
-	Code      json.Number `json:"code"` // as text, too
-	ID        string      `json:"id"`
-	Message   string      `json:"message"`
-	Title     string      `json:"title"`
-	Detail    string      `json:"detail"`
+	ErrorCode json.RawMessage `json:"error_code"`
+	Code      json.RawMessage `json:"code"` // a number, a number in quotes, or a name
+	ID        string          `json:"id"`
+	Message   string          `json:"message"`
+	Title     string          `json:"title"`
+	Detail    string          `json:"detail"`
 }
 
 // readError takes code and id from a body of either error shape, and returns its message, or the body if it is of
@@ -92,8 +91,10 @@ func (e *Evidence) readError(body string, s *Secrets) string {
 		first = in.Errors[0]
 	}
 	e.RequestID = cmp.Or(e.RequestID, s.Show(first.ID, 128))
-	if n, err := strconv.ParseInt(cmp.Or(first.ErrorCode, first.Code).String(), 10, 32); err == nil {
-		e.Code = int(n)
+	for _, code := range []json.RawMessage{first.Code, first.ErrorCode} {
+		if n, err := strconv.ParseInt(strings.Trim(string(code), `"`), 10, 32); err == nil {
+			e.Code = int(n)
+		}
 	}
 	var parts []string
 	for _, part := range []string{first.Message, first.Title, first.Detail} {
@@ -130,8 +131,8 @@ func place(location string) string {
 }
 
 func isJSON(h http.Header) bool {
-	mediaType, _, _ := mime.ParseMediaType(h.Get("Content-Type")) // a type with bad parameters is still one
-	return mediaType == "application/json"
+	kind, _, _ := strings.Cut(h.Get("Content-Type"), ";") // a type with bad parameters is still one
+	return strings.EqualFold(strings.TrimSpace(kind), "application/json")
 }
 
 // contentCoding names the coding of a body that net/http did not undo; "" if there is none. Where net/http undid
