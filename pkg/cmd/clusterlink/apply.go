@@ -242,9 +242,13 @@ func (j *applying) wait(ctx context.Context) error {
 		return err
 	}
 	j.doc.Progress = progress
-	err = j.settleDone(progress)
-	if progress.Done && len(j.Remaining()) == 0 {
-		err = errors.Join(err, j.Finish()) // what is left was refused
+	switch {
+	case j.Finished():
+		err = nil
+	case progress.Done && len(j.Remaining()) == 0:
+		err = j.Finish() // what is left was refused
+	default:
+		err = j.settleDone(progress)
 	}
 	return errors.Join(j.told(j.Job, j.path, progress), err)
 }

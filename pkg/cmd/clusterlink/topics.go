@@ -132,13 +132,13 @@ func topicsOf(of string) ([]string, error) {
 		return nil, err
 	}
 	var names []string
-	switch r := j.Report(); which {
+	switch r := report(j); which {
 	case "remaining":
 		names = j.Remaining()
 	case "refused":
 		names = append(j.Plan().Topics(mirror.Failed), topicsWhere(r, isRefused)...)
 	case "done":
-		names = topicsWhere(r, func(res *mirror.Result) bool { return isDone(res, j.Finished()) })
+		names = topicsWhere(r, func(res *mirror.Result) bool { return res.Done })
 	default:
 		names = topicsWhere(r, func(*mirror.Result) bool { return true })
 	}
