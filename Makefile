@@ -17,11 +17,12 @@ help: ## list the targets
 
 .PHONY: demo
 demo: ## do a planned failover between two clusters on loopback
-	@go run ./pkg/internal/demo
+	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; go build -o "$$dir" ./pkg/cmd/clusterlink ./pkg/internal/demo; \
+	"$$dir/demo" $(ALL) "$$dir/clusterlink"
 
 .PHONY: demo-all
-demo-all: ## also an unplanned failover, and the contract's own example as an answer
-	@go run ./pkg/internal/demo -all
+demo-all: ALL = -all
+demo-all: demo ## also an unplanned failover, and the contract's own example as an answer
 
 .PHONY: serve
 serve: ## run two linked clusters on loopback to point any client at, until interrupted: PORT=8090

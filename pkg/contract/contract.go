@@ -75,16 +75,12 @@ func (f Finding) String() string {
 	if f.Pointer != "" {
 		where += " at " + text.Line(f.Pointer, 256)
 	}
-	return fmt.Sprintf("%v %s: request %d, %s %s: %s: %s%s", f.Severity, f.Rule, f.Number,
-		text.Line(f.Method, 16), text.Line(f.Path, 256), where, f.Detail, times(f.Count))
-}
-
-// times says how often, if that is more than once.
-func times(n int) string {
-	if n == 1 {
-		return ""
+	line := fmt.Sprintf("%v %s: request %d, %s %s: %s: %s", f.Severity, f.Rule, f.Number,
+		text.Line(f.Method, 16), text.Line(f.Path, 256), where, f.Detail)
+	if f.Count > 1 {
+		line += fmt.Sprintf(" (the first of %d)", f.Count)
 	}
-	return fmt.Sprintf(" (%d times)", n)
+	return line
 }
 
 // The rules.

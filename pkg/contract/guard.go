@@ -34,6 +34,7 @@ func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
 		err := fmt.Errorf("contract: refused to send %s %s to %s: %s", text.Line(methodOf(r), 32),
 			text.Quote(url.Path), text.Quote(url.Host), reason)
 		g.results.fail(err.Error())
+		g.results.count("was refused")
 		if r.Body != nil {
 			_ = r.Body.Close() // as a RoundTripper does
 		}

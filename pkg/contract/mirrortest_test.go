@@ -129,7 +129,7 @@ func TestTransport_ChecksReads(t *testing.T) {
 	mirrorRow := func(topic, more string) string {
 		return `{` + meta + `,"link_name":"link-1","mirror_topic_name":"` + topic +
 			`","source_topic_name":"a","num_partitions":1,` +
-			`"mirror_status":"NEW","state_time_ms":1,` + more + `}`
+			`"mirror_status":"ACTIVE","state_time_ms":1,` + more + `}`
 	}
 	for answer, want := range map[string]string{
 		list(mirrorRow("a", lags), mirrorRow("b", lags)): "",

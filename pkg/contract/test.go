@@ -145,7 +145,10 @@ func (r *results) tell() {
 	}
 	var others []string
 	for why, n := range r.others {
-		others = append(others, "a request "+why+times(n))
+		if n > 1 {
+			why += fmt.Sprintf(" (%d times)", n)
+		}
+		others = append(others, "a request "+why)
 	}
 	slices.Sort(others)
 	if others == nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -124,6 +125,11 @@ func TestTest_FailsIfNothingWasChecked(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, resp.Body.Close())
 		}, "a request got an answer that was not read to its end"},
+		"a request that was refused": {false, func(r *recorder) {
+			_, err := contract.Test(r, whole).RoundTrip(httptest.NewRequest(http.MethodDelete, "https://rest.example/x", nil))
+			require.Error(t, err)
+			r.errors = nil
+		}, "a request was refused"},
 		"the page of a 200":           {false, func(r *recorder) { read(contract.Test(r, page(200, "text/html"))) }, "was answered 200"},
 		"the limiter's declared page": {false, func(r *recorder) { read(contract.Test(r, page(429, "text/html"))) }, ""},
 		"a request that was not sent": {false, func(r *recorder) {
@@ -188,10 +194,10 @@ func TestTest_TellsEqualFindingsOnOneLine(t *testing.T) {
 		want   string
 	}{
 		"of one answer": {list(rows...), 1,
-			"answer 200 at /data/1/mirror_lags/0/lag: value must be an integer (499 times)"},
+			"answer 200 at /data/1/mirror_lags/0/lag: value must be an integer (the first of 499)"},
 		"of two answers": {list(rows...), 2,
-			"answer 200 at /data/1/mirror_lags/0/lag: value must be an integer (998 times)"},
-		"of 500 answers": {`{` + meta + `,"data":{}}`, 500, "answer 200 at /data: value must be an array (500 times)"},
+			"answer 200 at /data/1/mirror_lags/0/lag: value must be an integer (the first of 998)"},
+		"of 500 answers": {`{` + meta + `,"data":{}}`, 500, "answer 200 at /data: value must be an array (the first of 500)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := &recorder{}

@@ -120,7 +120,7 @@ func trafficCases() []trafficCase {
 	const one = `"partition_level_truncation_data":[{"partition_id":0,"offset_truncated_to":3,"messages_truncated":4}]`
 	mirrorRow := func(topic string) string {
 		return `{` + meta + `,"link_name":"link-1","mirror_topic_name":"` + topic + `","source_topic_name":"a",` +
-			`"num_partitions":1,"mirror_status":"SOMETHING_NEW","state_time_ms":1,` + lags + `}`
+			`"num_partitions":1,"mirror_status":"ACTIVE","state_time_ms":1,` + lags + `}`
 	}
 	const clusterLink = `{` + meta + `,"link_name":"link-1","cluster_link_id":"x","topic_names":["a"]}`
 	truncated := func(parts ...string) func(*traffic) {

@@ -346,5 +346,5 @@ func TestSeverity_TextForms(t *testing.T) {
 	}
 	require.Equal(t, `violation request: request 7, GET /b\n: request at /a\n: x`, f.String())
 	f.Request, f.Status, f.Count = false, 200, 500
-	require.Equal(t, `violation request: request 7, GET /b\n: answer 200 at /a\n: x (500 times)`, f.String())
+	require.Equal(t, `violation request: request 7, GET /b\n: answer 200 at /a\n: x (the first of 500)`, f.String())
 }

@@ -110,7 +110,7 @@ func (j *Job) read(text []byte) error {
 		case last && n == 1 && errors.Is(err, errDamaged) && isBeginning(one):
 			return ErrNoJob
 		case last && n > 1 && errors.Is(err, errDamaged):
-			j.dropped = fmt.Sprintf("line %d is damaged, as after a power loss, and was dropped", n)
+			j.dropped = fmt.Sprintf("line %d was not written to its end, as after a power loss, and was dropped", n)
 			return nil
 		case err != nil:
 			return fmt.Errorf("line %d %w", n, err)
@@ -205,9 +205,9 @@ func (j *Job) check(l *line) error {
 	has, known := members[l.Kind]
 	switch {
 	case !known || has != [2]bool{l.Batch != nil, l.Report != nil}:
-		return fmt.Errorf("it is not as a line of kind %q is", l.Kind)
+		return fmt.Errorf("it has the wrong members for a line of kind %q", l.Kind)
 	case (l.Kind == isPlan) != (j.plan == nil):
-		return errors.New("the plan is the first line, and the first line only")
+		return errors.New("the first line has the plan, and no other line has")
 	case l.Kind == isPlan && l.Version != version:
 		return fmt.Errorf("it has version %d, and this library reads version %d", l.Version, version)
 	case j.finished != nil && l.Kind != isFound:
@@ -223,7 +223,7 @@ func (j *Job) check(l *line) error {
 		if sent, planned := j.sent[res.Topic]; !planned {
 			return fmt.Errorf("%w: topic %q is not in the plan", ErrAnotherJob, res.Topic)
 		} else if sent && l.Kind == isSending && r.Verb == mirror.VerbTruncateAndRestore {
-			return fmt.Errorf("topic %q was sent before, and deleting records is done once", res.Topic)
+			return fmt.Errorf("topic %q was sent before, and truncate-and-restore sends a topic once", res.Topic)
 		}
 	}
 	if l.Kind == isFound {

@@ -3,7 +3,6 @@ package job
 import (
 	"bytes"
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"hash/crc32"
@@ -274,7 +273,7 @@ func TestOpen_OtherDamageNamesTheLine(t *testing.T) {
 // fullDisk is a file on a disk that is full from the n-th write on, or whose n-th sync fails. A write that fails
 // leaves half of its bytes.
 type fullDisk struct {
-	*os.File
+	file
 	writes, syncs       int
 	failWrite, failSync int
 	forever             bool
@@ -282,17 +281,17 @@ type fullDisk struct {
 
 func (d *fullDisk) WriteAt(p []byte, at int64) (int, error) {
 	if d.writes++; d.writes == d.failWrite || d.forever && d.failWrite > 0 && d.writes > d.failWrite {
-		n, _ := d.File.WriteAt(p[:len(p)/2], at)
+		n, _ := d.file.WriteAt(p[:len(p)/2], at)
 		return n, syscall.ENOSPC
 	}
-	return d.File.WriteAt(p, at)
+	return d.file.WriteAt(p, at)
 }
 
 func (d *fullDisk) Sync() error {
 	if d.syncs++; d.syncs == d.failSync || d.forever && d.failSync > 0 && d.syncs > d.failSync {
 		return syscall.EIO
 	}
-	return d.File.Sync()
+	return d.file.Sync()
 }
 
 // Whatever write or sync fails, the run ends before a batch that is not on disk, no topic that was sent is forgotten,
@@ -319,10 +318,7 @@ func TestRun_OnADiskThatFails(t *testing.T) {
 				require.NoError(t, err)
 				j, err := Create(path, plan, Options{})
 				require.NoError(t, err)
-				locked := j.file
-				onDisk, err := os.OpenFile(path, os.O_RDWR, 0)
-				require.NoError(t, err)
-				d.File = onDisk
+				d.file = j.file
 				j.file = &d
 				report, err := j.Run(t.Context(), client)
 				if n <= 6 { // two lines for each batch
@@ -330,7 +326,7 @@ func TestRun_OnADiskThatFails(t *testing.T) {
 				} else {
 					require.NoError(t, err, what)
 				}
-				require.NoError(t, errors.Join(j.Close(), locked.Close()))
+				require.NoError(t, j.Close())
 
 				j, err = Open(path)
 				require.NoError(t, err, what)

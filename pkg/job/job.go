@@ -294,7 +294,7 @@ func (j *Job) mayRun(client *mirror.Client) error {
 	case j.broken != nil:
 		return j.broken
 	case id != j.plan.ClusterID:
-		return fmt.Errorf("%w: it is about cluster %q, and the client about %q", ErrAnotherJob, j.plan.ClusterID, id)
+		return fmt.Errorf("%w: the job is for cluster %q, and the client for %q", ErrAnotherJob, j.plan.ClusterID, id)
 	case old > good && len(j.batches) == 0:
 		return fmt.Errorf("%w: the plan was made %v ago, and is good for %v", ErrNewPlan, old.Round(time.Minute), good)
 	}
@@ -383,7 +383,7 @@ func (j *Job) Finish() error {
 	}
 	unknown, left := j.Report().Count(mirror.Unknown), len(j.Remaining())
 	if unknown+left > 0 {
-		return j.fail(fmt.Errorf("%s unknown and %s to be sent: wait and run, or abandon the job",
+		return j.fail(fmt.Errorf("%s unknown and %s not sent: wait and run, or abandon the job",
 			text.Count(unknown, "topic"), text.Count(left, "topic")))
 	}
 	return j.Abandon("")

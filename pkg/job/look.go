@@ -23,9 +23,9 @@ var ErrChanged = errors.New("something has changed since the plan")
 func (e *ChangedError) Error() string {
 	var topics []string
 	for _, c := range e.Changes {
-		topics = append(topics, c.Topic+" "+c.How)
+		topics = append(topics, fmt.Sprintf("%s (%s)", c.Topic, c.How))
 	}
-	return fmt.Sprintf("%s not as planned, and nothing was sent: %s", text.Count(len(topics), "topic"), text.Some(topics, 5))
+	return fmt.Sprintf("nothing was sent, for %s changed since the plan: %s", text.Count(len(topics), "topic"), text.Some(topics, 5))
 }
 
 // Is returns whether the target is ErrChanged.
@@ -42,6 +42,10 @@ func (j *Job) look(ctx context.Context, client *mirror.Client, names []string) (
 	if usable(dry) != nil {
 		return nil, err
 	}
+	rows := map[string]mirror.Mirror{}
+	for _, m := range list.Mirrors {
+		rows[m.Topic] = m
+	}
 	stopped := j.reportOf(nil)
 	changed := &ChangedError{}
 	dry.Results = slices.DeleteFunc(dry.Results, func(r mirror.Result) bool {
@@ -50,7 +54,7 @@ func (j *Job) look(ctx context.Context, client *mirror.Client, names []string) (
 			stopped.Results = append(stopped.Results, r)
 			return true
 		}
-		if how := j.differs(r, list); how != "" {
+		if how := j.differs(r, rows[r.Topic]); how != "" {
 			changed.Changes = append(changed.Changes, Change{r.Topic, how})
 		}
 		return false
@@ -72,20 +76,19 @@ func (j *Job) hadStopped(r mirror.Result) bool {
 	return goal == mirror.StatusStopped && r.AlreadyStopped()
 }
 
-// differs returns how a topic differs from the plan, or "".
-func (j *Job) differs(r mirror.Result, list *mirror.Listing) string {
-	p := j.plan
-	m, _ := list.Mirror(r.Topic)
+// differs returns how a topic differs from the plan by its new dry run and its row, or "".
+func (j *Job) differs(r mirror.Result, m mirror.Mirror) string {
+	verb := j.plan.Verb
 	cut := (&mirror.Report{Results: []mirror.Result{r}}).Truncation()
 	switch {
 	case r.Outcome == mirror.Failed:
-		return fmt.Sprintf("would be refused: %d %s", r.Code, r.Message)
-	case p.Verb == mirror.VerbTruncateAndRestore && max(cut.Reported, cut.Messages) > j.MaxMessages:
-		return fmt.Sprintf("would lose %d messages, more than %d", max(cut.Reported, cut.Messages), j.MaxMessages)
-	case p.Verb == mirror.VerbFailover && slices.Contains(sourceLost, m.Status):
+		return fmt.Sprintf("refused now: %d %s", r.Code, r.Message)
+	case verb == mirror.VerbTruncateAndRestore && max(cut.Reported, cut.Messages) > j.MaxMessages:
+		return fmt.Sprintf("%d messages would be cut off, more than %d", max(cut.Reported, cut.Messages), j.MaxMessages)
+	case verb == mirror.VerbFailover && slices.Contains(sourceLost, m.Status):
 		return ""
 	case m.Since.Truncate(time.Second).After(j.plannedAt()): // Date has whole seconds
-		return fmt.Sprintf("is %s since %s, after the plan", m.Status, m.Since.UTC().Format(time.RFC3339))
+		return fmt.Sprintf("%s since %s, after the plan", m.Status, m.Since.UTC().Format(time.RFC3339))
 	}
 	return ""
 }

@@ -183,7 +183,7 @@ func (e *IncompleteError) Error() string {
 }
 
 // Unwrap returns the distinct causes: what was wrong with the run first, then why topics are Unknown or Untouched, then
-// the refusals, each in the order asked.
+// the refusals, each in the order asked, and last the topics whose mirrors had stopped already.
 func (e *IncompleteError) Unwrap() []error { return e.causes }
 
 // Is makes the error match ErrOutcomeUnknown where a topic, named or not, may have been changed and the outcome is not
@@ -233,9 +233,11 @@ func (r *Report) incomplete(errorOf func(text string) error) error {
 			}
 		}
 	}
-	for i := range r.Results {
-		if r.Results[i].Outcome == Failed {
-			e.causes = append(e.causes, r.Results[i].Err())
+	for _, stopped := range []bool{false, true} { // those that an earlier call may have stopped come last
+		for i := range r.Results {
+			if res := &r.Results[i]; res.Outcome == Failed && res.AlreadyStopped() == stopped {
+				e.causes = append(e.causes, res.Err())
+			}
 		}
 	}
 	switch {

@@ -239,6 +239,9 @@ func (f fault) run(t *testing.T, group string) {
 		e.pair.Local.Inject(fault)
 	}
 	e.call()
+	if !f.loopback {
+		time.Sleep(2 * time.Minute) // what is under way in the transport or at the server comes to its end
+	}
 
 	seen, got := len(e.requests())+int(e.seen.Load()), outcomesOf(e.report)
 	applied := ""
@@ -276,9 +279,6 @@ func (f fault) run(t *testing.T, group string) {
 	requireHidden(t, e.report, e.err, log.String(), canary, "lkc-local-secret")
 	if f.check != nil {
 		f.check(e)
-	}
-	if !f.loopback {
-		time.Sleep(2 * time.Minute) // what the transport has begun comes to its end
 	}
 }
 

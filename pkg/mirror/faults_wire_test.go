@@ -382,6 +382,19 @@ func faultsOfTransports() []fault {
 			outcomes: "2 untouched", check: attempts(1),
 		},
 		{
+			name: "transport gives up while the connection is made, which comes later", setup: all(slowly, breaker(time.Second)),
+			outcomes: "2 untouched", is: []error{errGaveUp}, check: attempts(1),
+		},
+		{
+			name:     "context ends while the connection is made, which comes later",
+			setup:    all(slowly, cancelled(time.Second, errStop)),
+			outcomes: "2 untouched", is: []error{context.Canceled, errStop}, check: took(time.Second),
+		},
+		{
+			name: "transport gives up after it has sent", inject: after(late(5 * time.Second)), setup: breaker(time.Second),
+			outcomes: "2 unknown", seen: 1, applied: "a b", is: []error{errGaveUp}, check: attempts(1),
+		},
+		{
 			name: "transport sets Idempotency-Key, connection lost", loopback: true, inject: after(mirrortest.Reset(0)),
 			setup: keepsKey(false), outcomes: "2 unknown", seen: 1, applied: "a b",
 		},
@@ -478,6 +491,44 @@ func faultsOfTransports() []fault {
 		}
 	}
 	return cases
+}
+
+// slowly makes connections take 5 s.
+func slowly(e *env) {
+	e.dial(func(_ context.Context, _ int, next func() (net.Conn, error)) (net.Conn, error) {
+		time.Sleep(5 * time.Second)
+		return next()
+	})
+}
+
+var errGaveUp = errors.New("the breaker gave up")
+
+// breaker puts a time-out of its own around the transport, which goes on with the request.
+func breaker(timeout time.Duration) func(*env) {
+	return func(e *env) {
+		e.wrap(func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
+			type result struct {
+				resp *http.Response
+				err  error
+			}
+			done := make(chan result, 1)
+			go func() {
+				resp, err := next.RoundTrip(r.WithContext(context.WithoutCancel(r.Context())))
+				done <- result{resp, err}
+			}()
+			select {
+			case got := <-done:
+				return got.resp, got.err
+			case <-time.After(timeout):
+				go func() {
+					if late := <-done; late.resp != nil {
+						late.resp.Body.Close()
+					}
+				}()
+				return nil, errGaveUp
+			}
+		})
+	}
 }
 
 // recordedBy returns a client of a pair of its own, with a transport around its own, and what its recorder was told.

@@ -122,6 +122,9 @@ func mergeResults(a, b Result) Result {
 			m.Code, m.Message = a.Code, a.Message
 		}
 	}
+	if !m.refused() {
+		m.Code, m.Message = a.Code, a.Message
+	}
 	m.Notes = slices.Clone(a.Notes)
 	for _, note := range b.Notes {
 		m.note(note)
@@ -133,8 +136,6 @@ func mergeResults(a, b Result) Result {
 			}
 		}
 		m.Code, m.Message, m.Why = 0, "", ""
-	} else if !m.refused() && a.refused() {
-		m.Code, m.Message = a.Code, a.Message
 	}
 	if m.Outcome == Failed {
 		m.Why = ""

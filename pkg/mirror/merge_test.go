@@ -278,13 +278,16 @@ func TestNothingSettles_ButEvidenceOrAPerson(t *testing.T) {
 
 // What was refused before it was lost is refused when it is settled that the lost request did nothing.
 func TestNothingSettles_ARefusalIsNotForgotten(t *testing.T) {
-	r := saidOf(t, ok(rows(failed("x", "400", "no"))))
-	require.NoError(t, r.Merge(saidOf(t, mirrortest.Cut(0))))
-	require.Equal(t, "x unknown", outcomes(r))
-	require.NoError(t, r.Settle(mirror.Untouched, "ACTIVE for two hours", "x"))
-	require.Equal(t, "x failed", outcomes(r))
-	require.Equal(t, "no", r.Results[0].Message)
-	requireSound(t, r, r.Err(), []string{"x"})
+	refused, lost := ok(rows(failed("x", "400", "no"))), mirrortest.Cut(0)
+	for _, order := range [][2]mirrortest.Action{{refused, lost}, {lost, refused}} {
+		r := saidOf(t, order[0])
+		require.NoError(t, r.Merge(saidOf(t, order[1])))
+		require.Equal(t, "x unknown", outcomes(r))
+		require.NoError(t, r.Settle(mirror.Untouched, "ACTIVE for two hours", "x"))
+		require.Equal(t, "x failed", outcomes(r))
+		require.Equal(t, "no", r.Results[0].Message)
+		requireSound(t, r, r.Err(), []string{"x"})
+	}
 }
 
 func TestUnknownReport(t *testing.T) {

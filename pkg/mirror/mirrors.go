@@ -128,7 +128,8 @@ func (l *Listing) Topics(statuses ...Status) []string {
 	return names
 }
 
-// Lag adds up the lags of the mirror topics that are not STOPPED.
+// Lag adds up the lags of the mirror topics that are not STOPPED. Of a source that has died a cluster shows no lag, whatever
+// never came over (observed).
 func (l *Listing) Lag() LagSummary {
 	var s LagSummary
 	for i := range l.Mirrors {
@@ -150,7 +151,8 @@ func (l *Listing) LogValue() slog.Value {
 	)
 }
 
-// Mirrors lists the mirror topics of a link, with one GET; if topics are named, it keeps only those. The Listing is never
+// Mirrors lists the mirror topics of a link, with one GET; if topics are named, it keeps only those. A named topic that is
+// not listed is no error: look it up with Listing.Mirror. The Listing is never
 // nil, and holds what was read even when the error is not nil. The error is nil only if the Listing is Complete. The error
 // matches ErrNoLink if the server says that there is no such link (of a new one for up to 30 s: observed),
 // ErrInvalidArgument, ErrUnauthenticated and ErrRateLimited as for a verb, and *APIError for what the server said. A read

@@ -186,7 +186,7 @@ func (r *Report) whatToDo(t *text.Table) {
 		}
 	}
 	if settled > 0 {
-		t.Row("settled", fmt.Sprintf("%s by what was seen, not by the server's answer; the first: %s is %v: %s",
+		t.Row("settled", fmt.Sprintf("%s by what was seen on the clusters; the first: %s is %v: %s",
 			text.Count(settled, "topic"), firstSettled.Topic, firstSettled.Outcome, firstSettled.Settled))
 	}
 	if stopped > 0 {

@@ -90,6 +90,7 @@ type waiter struct {
 
 // topic is one topic that is waited for.
 type topic struct {
+	TopicProgress
 	result  *mirror.Result
 	call    *mirror.Attempt // the last that may have changed it
 	sides   [2]track
@@ -97,19 +98,14 @@ type topic struct {
 	doneBy  time.Time // when the list was asked for that showed it done
 	moved   time.Time // when it last moved
 	asked   time.Time // when a cluster was last asked why it does not move
-	told    time.Time // when the cluster gave its reasons
-	reasons []mirror.Reason
 }
 
 // track is what the lists of one cluster have shown of a topic.
 type track struct {
 	sight
 	current bool          // the latest new list agrees
-	since   time.Time     // when the status began, by the cluster's clock
-	began   time.Time     // and by this process's clock, as far as that is known
+	began   time.Time     // when the status began, by this process's clock, as far as that is known
 	came    time.Time     // when the list was asked for that first showed it so
-	at      time.Time     // when the latest list was asked for that showed it so
-	problem string        // what the cluster names as wrong with the mirror
 	lists   int           // new lists in a row that show it so
 	back    mirror.Status // of a row that is older than what was seen; "" if the topic was left out
 	backAt  time.Time     // when the list was asked for that first had that; zero if the latest has not
@@ -162,7 +158,7 @@ func newWaiter(r *mirror.Report, o Options) (*waiter, error) {
 		if !waits(res) {
 			continue
 		}
-		t := &topic{result: res, call: last, finding: finding{stage: StageNoSign}}
+		t := &topic{TopicProgress: TopicProgress{Topic: res.Topic, Outcome: res.Outcome, Stage: StageNoSign}, result: res, call: last}
 		for _, s := range res.Sends {
 			if a := attempts[mirror.Send{Run: s.Run, Batch: s.Batch}]; a != nil {
 				t.call = a
@@ -231,47 +227,46 @@ func rowsOf(l *mirror.Listing) map[string]*mirror.Mirror {
 }
 
 // see takes in what a new list shows of the topic, a row or none, and returns whether that is progress. Elapsed is the
-// time since the topic was sent.
+// time since the topic was sent. Rows do not go back: an older row, or none, counts when two lists 30 s apart have it.
 func (t *track) see(r reading, m *mirror.Mirror, elapsed time.Duration) (progress bool) {
-	t.current, t.hint = false, ""
-	listed, confirmed := m != nil, false
-	if !listed {
-		m = &mirror.Mirror{}
-	}
-	switch back := t.listed && (!listed || !m.Since.IsZero() && m.Since.Before(t.since)); {
-	case !listed && !r.list.Complete: // the absence proves nothing
+	if t.current, t.hint = false, ""; m == nil && !r.list.Complete { // the absence proves nothing
 		return false
-	case back && (t.backAt.IsZero() || t.back != m.Status):
-		t.back, t.backAt, t.hint = m.Status, r.asked, m.Status
-		return false
-	case back && r.asked.Sub(t.backAt) < firmAfter:
-		t.hint = m.Status
-		return false
-	case back:
-		confirmed = true
 	}
-	if !t.read || t.listed != listed || t.status != m.Status || !t.since.Equal(m.Since) {
-		t.lists, t.came, t.moved, t.firstLag, t.gone = 0, r.asked, t.read, -1, t.gone || t.listed
+	now := Sight{At: r.asked}
+	if m != nil {
+		now.Status, now.Since, now.Error = m.Status, m.Since, m.Error
 	}
-	if t.lists++; confirmed {
+	back := t.listed() && (m == nil || !m.Since.IsZero() && m.Since.Before(t.Since))
+	if back && (t.backAt.IsZero() || t.back != now.Status) {
+		t.back, t.backAt = now.Status, r.asked
+	}
+	if back && r.asked.Sub(t.backAt) < firmAfter {
+		t.hint = now.Status
+		return false
+	}
+	if t.At.IsZero() || t.Status != now.Status || !t.Since.Equal(now.Since) {
+		t.lists, t.came, t.moved, t.firstLag, t.gone = 0, r.asked, !t.At.IsZero(), -1, t.gone || t.listed()
+	}
+	if t.lists++; back { // two lists have it
 		t.lists = max(2, t.lists)
 	}
-	t.firm, t.read, t.listed, t.current = t.lists > 1 && elapsed >= firmAfter, true, listed, true
-	t.backAt, t.status, t.since, t.problem, t.at = time.Time{}, m.Status, m.Since, m.Error, r.asked
-	switch old := r.list.At.Sub(m.Since); {
-	case r.list.At.IsZero() || m.Since.IsZero():
-		t.began, t.age = t.came, ageNotKnown
-		if t.moved {
-			t.age = ageSince
-		}
-	case old <= elapsed+beforeCall:
-		t.began, t.age = r.asked.Add(-old), ageSince
-	case t.moved:
-		t.began, t.age = r.asked.Add(-old), ageNotKnown
-	default:
-		t.began, t.age = r.asked.Add(-old), ageBefore
+	t.Sight, t.current, t.firm, t.backAt = now, true, t.lists > 1 && elapsed >= firmAfter, time.Time{}
+	t.age, t.began = ageNotKnown, t.came
+	clock, old := !r.list.At.IsZero() && !now.Since.IsZero(), r.list.At.Sub(now.Since)
+	if clock {
+		t.began = r.asked.Add(-old)
 	}
-	if listed && !slices.Contains(t.had, m.Status) {
+	switch {
+	case clock && old <= elapsed+beforeCall, !clock && t.moved:
+		t.age = ageSince
+	case clock && !t.moved:
+		t.age = ageBefore
+	}
+	if m == nil {
+		t.lag = -1
+		return false
+	}
+	if !slices.Contains(t.had, m.Status) {
 		t.had, progress = append(t.had, m.Status), true
 	}
 	lag := m.Lag()
@@ -291,19 +286,20 @@ func (t *track) see(r reading, m *mirror.Mirror, elapsed time.Duration) (progres
 func (w *waiter) see(r reading) {
 	side, rows := slices.Index(w.sides, r.side), rowsOf(r.list)
 	for _, t := range w.topics {
-		was, this := t.finding.stage, &t.sides[0]
-		if t.sides[side].see(r, rows[t.result.Topic], w.elapsed(t, r.asked)) && was != StageDone {
-			t.moved, t.asked, t.told, t.reasons = r.read, time.Time{}, time.Time{}, nil
+		was, this := t.Stage, &t.sides[0]
+		if t.sides[side].see(r, rows[t.Topic], w.elapsed(t, r.asked)) && was != StageDone {
+			t.moved, t.asked, t.Asked, t.Reasons = r.read, time.Time{}, time.Time{}, nil
 		}
 		if len(w.sides) > 1 {
 			this.stays = w.sides[1].Listed.Sub(this.came)
 		}
 		t.finding = judge(w.report.Verb, this.sight, t.sides[1].sight)
+		t.Stage = t.finding.stage
 		for i := range t.sides {
 			t.sides[i].arrived = t.sides[i].arrived || t.finding.arrived[i]
 			t.sides[i].left = t.sides[i].left || t.finding.left[i]
 		}
-		if t.finding.stage == StageDone && was != StageDone {
+		if t.Stage == StageDone && was != StageDone {
 			t.doneBy, t.moved = r.asked, r.read
 		}
 		if t.moved.After(w.moved) {
@@ -337,9 +333,9 @@ func (w *waiter) end() (end bool, err error) {
 				newest = s.Listed
 			}
 		}
-		given := t.result.Outcome != mirror.Accepted && lists > 1 && w.elapsed(t, newest) >= noSignFor
-		if t.finding.stage != StageNoSign || given {
-			count[t.finding.stage]++
+		given := t.Outcome != mirror.Accepted && lists > 1 && w.elapsed(t, newest) >= noSignFor
+		if t.Stage != StageNoSign || given {
+			count[t.Stage]++
 		}
 	}
 	switch left := count[StageBlocked] + count[StageNoSign]; {
@@ -364,7 +360,7 @@ func (w *waiter) askReasons(ctx context.Context, atEnd bool) {
 	}
 	due := slices.DeleteFunc(slices.Clone(w.topics), func(t *topic) bool {
 		stuck := now.Sub(t.moved) >= askAfter && now.Sub(t.asked) >= askEvery
-		blocked := t.finding.stage == StageBlocked && t.asked.IsZero()
+		blocked := t.Stage == StageBlocked && t.asked.IsZero()
 		return t.finding.ask == 0 || !stuck && !blocked && !atEnd
 	})
 	slices.SortStableFunc(due, func(a, b *topic) int { return a.asked.Compare(b.asked) })
@@ -376,11 +372,11 @@ func (w *waiter) askReasons(ctx context.Context, atEnd bool) {
 			continue
 		}
 		t.asked = now
-		m, err := s.client.Mirror(ctx, w.link, t.result.Topic)
+		m, err := s.client.Mirror(ctx, w.link, t.Topic)
 		var api *mirror.APIError
 		switch {
 		case err == nil:
-			t.reasons, t.told = m.Reasons, now
+			t.Reasons, t.Asked = m.Reasons, now
 		case errors.As(err, &api) && api.Status == http.StatusTooManyRequests: // its lists are asked for later too
 			s.quietUntil = now.Add(max(askEvery, api.RetryAfter))
 			if next := now.Add(api.RetryAfter + w.interval/10); next.After(s.next) {

@@ -1,6 +1,7 @@
 package wait
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -99,6 +100,12 @@ func newPoller(link string, keep []string, interval time.Duration, clients ...*m
 // errOver says that it is later than until allows, or that no side has a look left.
 var errOver = errors.New("over")
 
+// contextEnded begins the error of a wait that its context has ended.
+const contextEnded = "the context ended"
+
+// jitter spreads out the polls of many processes.
+var jitter = rand.Float64
+
 // run reads lists and hands them to step, until that says that the wait has ended. No read is under way afterwards.
 func (p *poller) run(
 	ctx context.Context, until func() time.Time,
@@ -113,34 +120,11 @@ func (p *poller) run(
 			}
 		}
 	}()
-	for {
-		r, ok := p.poll(bounded, until())
-		switch cause := context.Cause(ctx); {
-		case ctx.Err() != nil && !errors.Is(ctx.Err(), cause):
-			return fmt.Errorf("%s: %w: %w", contextEnded, ctx.Err(), cause)
-		case ctx.Err() != nil:
-			return fmt.Errorf("%s: %w", contextEnded, ctx.Err())
-		case !ok:
+	for ctx.Err() == nil {
+		now, wake, idle, factor := time.Now(), until(), true, 1+0.15*jitter()
+		if !now.Before(wake) {
 			return errOver
 		}
-		fresh, refused := p.take(r)
-		if end, err := step(r, fresh, refused); end {
-			return err
-		}
-	}
-}
-
-const contextEnded = "the context ended"
-
-// jitter spreads out the polls of many processes.
-var jitter = rand.Float64
-
-// poll returns the next reading. It asks each cluster whose turn it is. It returns false when ctx has ended, at the
-// given time, and when no side has a look left.
-func (p *poller) poll(ctx context.Context, until time.Time) (reading, bool) {
-	for ctx.Err() == nil {
-		now, factor := time.Now(), 1+0.15*jitter()
-		wake, idle := until, true
 		for _, s := range p.sides {
 			switch {
 			case s.busy:
@@ -153,24 +137,31 @@ func (p *poller) poll(ctx context.Context, until time.Time) (reading, bool) {
 				}
 			default:
 				idle, s.busy = false, true
-				go p.read(ctx, s, now, factor)
+				go p.read(bounded, s, now, factor)
 			}
 		}
-		if idle || !now.Before(until) {
-			break
+		if idle {
+			return errOver
 		}
 		timer := time.NewTimer(wake.Sub(now))
 		select {
 		case r := <-p.readings:
-			timer.Stop()
-			r.side.busy = false
-			return r, ctx.Err() == nil
+			if r.side.busy = false; ctx.Err() != nil {
+				break
+			}
+			fresh, refused := p.take(r)
+			if end, err := step(r, fresh, refused); end {
+				return err
+			}
 		case <-timer.C:
 		case <-ctx.Done():
-			timer.Stop()
 		}
+		timer.Stop()
 	}
-	return reading{}, false
+	if cause := context.Cause(ctx); !errors.Is(ctx.Err(), cause) {
+		return fmt.Errorf("%s: %w: %w", contextEnded, ctx.Err(), cause)
+	}
+	return fmt.Errorf("%s: %w", contextEnded, ctx.Err())
 }
 
 func (p *poller) read(ctx context.Context, s *side, now time.Time, jitter float64) {
@@ -184,14 +175,12 @@ func (p *poller) read(ctx context.Context, s *side, now time.Time, jitter float6
 // more.
 func (p *poller) take(r reading) (fresh bool, end error) {
 	s := r.side
-	s.Error, s.HTTPStatus = "", 0
 	s.Asked++
-	if r.err != nil {
+	if s.Error, s.HTTPStatus = "", 0; r.err != nil {
 		s.Error = text.Line(r.err.Error(), maxLine)
 	}
 	pause := time.Duration(r.jitter * float64(max(p.interval, 4*r.read.Sub(r.asked))))
-	var why string
-	switch {
+	switch why := s.old(r.list); {
 	case s.linked && errors.Is(r.err, mirror.ErrNoLink):
 		fresh, s.Error = true, ""
 	case !r.list.Read:
@@ -202,12 +191,8 @@ func (p *poller) take(r reading) (fresh bool, end error) {
 			s.HTTPStatus, pause = api.Status, max(pause, api.RetryAfter)
 		}
 	default:
-		if why = s.old(r.list); why != "" {
-			s.Error = why
-		}
-		fresh = why == ""
 		s.Answered++
-		s.pause, s.refusals = 0, 0
+		s.pause, s.refusals, s.Error, fresh = 0, 0, cmp.Or(why, s.Error), why == ""
 	}
 	s.Dark, s.next = !fresh, r.read.Add(pause+p.interval/10)
 	if !fresh {
@@ -244,32 +229,25 @@ func (s *side) old(l *mirror.Listing) string {
 
 // refused counts the refusals of a cluster, and returns an error if the cluster is not to be read any more.
 func (p *poller) refused(r reading) error {
-	s := r.side
-	given := fmt.Errorf("cluster %s cannot be read: %w", s.ClusterID, r.err)
+	s, status := r.side, 0
 	var api *mirror.APIError
-	switch {
-	case errors.Is(r.err, mirror.ErrInvalidArgument): // such as a credential that cannot be sent
-		return given
-	case !errors.As(r.err, &api):
-		s.refusals = 0
-		return nil
+	if errors.As(r.err, &api) {
+		status = api.Status
 	}
-	switch api.Status {
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
+	switch {
+	case status == http.StatusUnauthorized, status == http.StatusForbidden, status == http.StatusNotFound:
 		if s.refusals++; s.refusals == 1 {
 			s.refusedAt = r.asked
 		}
-		fresh := api.Status == http.StatusNotFound && r.asked.Sub(p.began) < freshLink
-		if s.Answered == 0 && !fresh || s.refusals >= maxRefusals && r.asked.Sub(s.refusedAt) >= refusalsOver && !fresh {
-			return given
+		fresh := status == http.StatusNotFound && r.asked.Sub(p.began) < freshLink
+		again := s.refusals >= maxRefusals && r.asked.Sub(s.refusedAt) >= refusalsOver
+		if fresh || s.Answered > 0 && !again {
+			return nil
 		}
+	case errors.Is(r.err, mirror.ErrInvalidArgument):
+	case status/100 != 4 || status == http.StatusTooManyRequests || status == http.StatusRequestTimeout:
+		s.refusals = 0
 		return nil
-	case http.StatusTooManyRequests, http.StatusRequestTimeout:
-	default:
-		if api.Status/100 == 4 {
-			return given
-		}
 	}
-	s.refusals = 0
-	return nil
+	return fmt.Errorf("cluster %s cannot be read: %w", s.ClusterID, r.err)
 }

@@ -26,7 +26,7 @@ func (p *Progress) decision() string {
 	if p.Ended != "" {
 		notYet = "not done: "
 	}
-	var stop []string
+	var stop, left []string
 	unknown := 0
 	for i := range p.Waited {
 		if strings.HasPrefix(p.Waited[i].Next, stopProducers) {
@@ -36,26 +36,28 @@ func (p *Progress) decision() string {
 			unknown++
 		}
 	}
-	neverRead := slices.IndexFunc(p.Clusters, func(c ClusterProgress) bool { return c.Lists == 0 && c.Asked > 0 })
-	dark := slices.IndexFunc(p.Clusters, func(c ClusterProgress) bool { return c.Dark })
+	for _, s := range stages[:len(stages)-1] {
+		if n := p.Count(s); n > 0 {
+			left = append(left, fmt.Sprintf("%d %s", n, s))
+		}
+	}
+	var dark *ClusterProgress
+	for i := range p.Clusters {
+		if c := &p.Clusters[i]; c.Dark && (dark == nil || dark.Lists > 0) {
+			dark = c
+		}
+	}
 	switch {
 	case len(p.report.Results) == 0:
 		return "there was nothing to wait for"
 	case len(stop) > 0:
 		return fmt.Sprintf("%s%s: %s may take writes on both clusters", stopProducers, p.Clusters[1].ClusterID, text.Some(stop, 3))
-	case neverRead >= 0:
-		return "not known: " + p.Clusters[neverRead].unread(p.Began, p.At)
-	case done < len(p.Waited):
-		var left []string
-		for _, s := range stages[:len(stages)-1] {
-			if n := p.Count(s); n > 0 {
-				left = append(left, fmt.Sprintf("%d %s", n, s))
-			}
-		}
+	case dark != nil && dark.Lists == 0:
+		return "not known: " + dark.unread(p.Began, p.At)
+	case len(left) > 0:
 		return notYet + of + " done; " + strings.Join(append(left, others...), ", ")
-	case !p.Done && len(p.Waited) > 0 && dark >= 0:
-		c := &p.Clusters[dark]
-		return fmt.Sprintf("%s%s were seen done; %s has given no new list for %v", notYet, of, c.ClusterID, p.since(c.Listed))
+	case !p.Done && dark != nil:
+		return fmt.Sprintf("%s%s were seen done; %s has given no new list for %v", notYet, of, dark.ClusterID, p.since(dark.Listed))
 	case !p.Done && len(p.Waited) > 0:
 		return notYet + of + " were seen done; a later list of each cluster has to agree"
 	case p.report.Lost:
@@ -111,9 +113,8 @@ func (p *Progress) since(t time.Time) time.Duration { return p.At.Sub(t).Round(t
 
 // row is topics of which the same is known: one row of the table.
 type row struct {
-	alike
-	reason   string
-	first    *TopicProgress
+	rowKey
+	first    *TopicProgress // that was asked for its reasons, if any was
 	topics   []string
 	since    time.Time // the earliest
 	notAsked int
@@ -121,44 +122,38 @@ type row struct {
 	rising   bool
 }
 
-// alike is what topics in one row have in common, beside their reasons.
-type alike struct {
-	stage              Stage
-	this, other, notes string
+// rowKey is what the topics in one row have in common. The reason is without the topic's name.
+type rowKey struct {
+	stage                      Stage
+	this, other, notes, reason string
 }
 
 // rows returns the rows of the table, the most urgent first. Of the topics that are done it has those with a note. Topics
 // that were not asked for their reasons join those that were.
 func (p *Progress) rows() (rows []*row) {
-	asked := map[alike]*TopicProgress{}
-	of := func(t *TopicProgress) alike {
-		return alike{t.Stage, p.cell(t.This, 0), p.cell(t.Other, 1), strings.Join(t.Notes, "; ")}
+	of := func(t *TopicProgress) rowKey {
+		return rowKey{t.Stage, p.cell(t.This, 0), p.cell(t.Other, 1), strings.Join(t.Notes, "; "), ""}
 	}
+	asked, index := map[rowKey]*TopicProgress{}, map[rowKey]*row{}
 	for i := range p.Waited {
 		if t := &p.Waited[i]; !t.Asked.IsZero() && asked[of(t)] == nil {
 			asked[of(t)] = t
 		}
 	}
-	type key struct {
-		alike
-		reason string // without the topic's name
-	}
-	index := map[key]*row{}
 	for i := range p.Waited {
 		t := &p.Waited[i]
-		k := key{alike: of(t)}
-		if t.Stage == StageDone && k.notes == "" {
+		key, first := of(t), t
+		if t.Stage == StageDone && key.notes == "" {
 			continue
 		}
-		first := t
-		if t.Asked.IsZero() && asked[k.alike] != nil {
-			first = asked[k.alike]
+		if t.Asked.IsZero() && asked[key] != nil {
+			first = asked[key]
 		}
-		k.reason = strings.ReplaceAll(first.reasons(), first.Topic, "…")
-		r := index[k]
+		key.reason = strings.ReplaceAll(first.reasons(), first.Topic, "…")
+		r := index[key]
 		if r == nil {
-			r = &row{alike: k.alike, reason: k.reason, first: first, since: t.Since}
-			index[k], rows = r, append(rows, r)
+			r = &row{rowKey: key, first: first, since: t.Since}
+			index[key], rows = r, append(rows, r)
 		}
 		if r.topics = append(r.topics, t.Topic); t.Asked.IsZero() {
 			r.notAsked++
@@ -289,7 +284,7 @@ func (c *ClusterProgress) unread(began, at time.Time) string {
 	return s
 }
 
-// LogValue gives a log record the counts, and what is wrong with the reading of the clusters.
+// LogValue gives a log record the counts, and why the wait ended.
 func (p Progress) LogValue() slog.Value {
 	attrs := []slog.Attr{
 		slog.String("verb", string(p.Verb)), slog.String("cluster_id", p.ClusterID), slog.String("link", p.Link),
@@ -297,11 +292,6 @@ func (p Progress) LogValue() slog.Value {
 	}
 	for _, s := range stages {
 		attrs = append(attrs, slog.Int(string(s), p.Count(s)))
-	}
-	for _, c := range p.Clusters {
-		if c.Error != "" {
-			attrs = append(attrs, slog.String("error of "+c.ClusterID, c.Error))
-		}
 	}
 	return slog.GroupValue(attrs...)
 }
@@ -315,7 +305,7 @@ func (l *Lagging) String() string {
 		if t.Ready {
 			ready++
 		}
-		if empty += t.Empty; t.Empty > 0 && t.Empty == t.Partitions {
+		if empty += t.Empty; t.isEmpty() {
 			whole = append(whole, t.Topic)
 		}
 	}
@@ -364,28 +354,26 @@ type lagRow struct {
 
 // rows returns the rows of the table, those without any offset first.
 func (l *Lagging) rows() (rows []*lagRow) {
-	whole := func(t TopicLag) bool { return t.Empty > 0 && t.Empty == t.Partitions }
-	for _, t := range l.Topics {
-		if t.Ready {
-			continue
+	for _, empty := range []bool{true, false} {
+		for _, t := range l.Topics {
+			if t.Ready || t.isEmpty() != empty {
+				continue
+			}
+			i := slices.IndexFunc(rows, func(r *lagRow) bool {
+				return r.isEmpty() == empty && r.Status == t.Status && r.Why == t.Why
+			})
+			if i < 0 {
+				i, rows = len(rows), append(rows, &lagRow{TopicLag: t})
+				rows[i].Lag = 0
+			}
+			rows[i].topics, rows[i].Lag = append(rows[i].topics, t.Topic), rows[i].Lag+max(0, t.Lag)
 		}
-		i := slices.IndexFunc(rows, func(r *lagRow) bool {
-			return whole(r.TopicLag) == whole(t) && r.Status == t.Status && r.Why == t.Why
-		})
-		if i < 0 {
-			rows = append(rows, &lagRow{t, []string{t.Topic}})
-			continue
-		}
-		rows[i].topics, rows[i].Lag = append(rows[i].topics, t.Topic), rows[i].Lag+t.Lag
 	}
-	slices.SortStableFunc(rows, func(a, b *lagRow) int {
-		if whole(a.TopicLag) == whole(b.TopicLag) {
-			return 0
-		}
-		return map[bool]int{true: -1, false: 1}[whole(a.TopicLag)]
-	})
 	return rows
 }
+
+// isEmpty tells whether no partition has a lag or an offset.
+func (t *TopicLag) isEmpty() bool { return t.Empty > 0 && t.Empty == t.Partitions }
 
 // Table writes the state of the gate for people: the decision, the topics that are not ready, and how reading the clusters
 // went. The error is w's.
@@ -398,11 +386,7 @@ func (l *Lagging) Table(w io.Writer) error {
 		t.Row("TOPICS", "STATUS", "LAG", "WHY")
 	}
 	for _, r := range rows {
-		lag := any(r.Lag)
-		if r.Lag < 0 {
-			lag = "?"
-		}
-		t.Row(text.Fit(r.topics, 40), cmp.Or(r.Status, "-"), lag, r.Why)
+		t.Row(text.Fit(r.topics, 40), cmp.Or(r.Status, "-"), r.Lag, r.Why)
 	}
 	return finish(&t, w, l.Clusters, l.Began, l.At, l.Ended)
 }

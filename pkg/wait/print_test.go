@@ -86,7 +86,7 @@ func TestTable_Words(t *testing.T) {
 		{situation: situation{name: "SOURCE_UNAVAILABLE after a failover", verb: failover, outcome: accepted, this: "PENDING_STOPPED+ 20s:SOURCE_UNAVAILABLE+"}},
 		{situation: situation{name: "settled by a person", verb: failover, outcome: accepted, this: "SOURCE_UNAVAILABLE-", set: settle("a")}},
 	} {
-		s.situation.err, s.situation.check = "any", func(e *env) {
+		s.err, s.check = "any", func(e *env) {
 			p := e.p
 			for i := len(e.polls) - 1; i >= 0 && s.at > 0 && e.polls[i].At.Sub(e.called) >= s.at-1; i-- {
 				p = e.polls[i]

@@ -98,45 +98,37 @@ func (w *waiter) progress() *Progress {
 }
 
 func (t *topic) progress(ended string) TopicProgress {
-	one := TopicProgress{
-		Topic: t.result.Topic, Outcome: t.result.Outcome, Stage: t.finding.stage, This: t.sides[0].show(),
-		Other: t.sides[1].show(), Notes: slices.Clone(t.finding.notes), Lag: -1, Next: t.next(ended),
-	}
-	at := &t.sides[max(0, t.finding.ask-1)]
-	one.Since = at.began
-	if one.Stage == StageDone {
-		one.WasUnknown, one.Outcome = one.Outcome == mirror.Unknown, mirror.Accepted
-		return one
-	}
-	one.Reasons, one.Asked = slices.Clone(t.reasons), t.told
+	one, at := t.TopicProgress, &t.sides[max(0, t.finding.ask-1)]
+	one.This, one.Other, one.Since, one.Next = t.sides[0].Sight, t.sides[1].Sight, at.began, t.next(ended)
+	one.Notes, one.Reasons, one.Lag = slices.Clone(t.finding.notes), slices.Clone(t.Reasons), -1
 	if t.finding.ask > 0 {
 		one.Lag, one.Rising = at.lag, at.lag > at.firstLag && at.firstLag >= 0
 	}
+	if one.Stage == StageDone {
+		one.WasUnknown, one.Outcome = one.Outcome == mirror.Unknown, mirror.Accepted
+		one.Reasons, one.Asked = nil, time.Time{}
+	}
 	return one
-}
-
-func (t *track) show() Sight {
-	return Sight{At: t.at, Status: t.status, Since: t.since, Error: t.problem}
 }
 
 // next says what to do about a topic.
 func (t *topic) next(ended string) string {
 	group := func(r mirror.Reason) bool { return strings.Contains(r.Code, "CONSUMER_GROUP") }
-	f := t.finding
+	f := &t.finding
 	switch {
 	case strings.HasPrefix(f.next, stopProducers):
 		return f.next + ": the topic may take writes on both clusters"
-	case f.next != "" || f.stage == StageDone:
+	case f.next != "" || t.Stage == StageDone:
 		return f.next
-	case f.stage == StageInProgress && slices.ContainsFunc(t.reasons, group):
+	case t.Stage == StageInProgress && slices.ContainsFunc(t.Reasons, group):
 		return "stop what stands under WHY; it then goes on by itself"
-	case f.stage == StageInProgress && len(t.reasons) > 0:
+	case t.Stage == StageInProgress && len(t.Reasons) > 0:
 		return "fix what stands under WHY; it then goes on by itself"
 	case strings.HasPrefix(ended, contextEnded):
 		return "not finished: wait again"
-	case f.stage == StageInProgress && ended == "":
+	case t.Stage == StageInProgress && ended == "":
 		return "wait"
-	case f.stage == StageInProgress:
+	case t.Stage == StageInProgress:
 		return "fix what stands under WHY, then wait again"
 	case ended == "":
 		return "nothing to be seen yet: wait"
@@ -202,34 +194,28 @@ func (p *Progress) seen(t *TopicProgress) string {
 // that was read back the error matches what a report tells, such as mirror.ErrOutcomeUnknown, and not what ended the
 // wait.
 func (p *Progress) Err() error {
-	e := &notDone{progress: p}
-	switch {
-	case p.err != nil:
-		e.causes = append(e.causes, p.err)
-	case p.Done && len(p.others()) == 0 && len(p.report.Results) > 0:
+	if p.Done && len(p.others()) == 0 && len(p.report.Results) > 0 {
 		return nil
 	}
-	if err := p.Report().Err(); err != nil {
-		e.causes = append(e.causes, err)
+	e := &failure{text: p.String(), causes: []error{p.err, p.Report().Err()}}
+	if !p.Done && p.Ended != "" {
+		e.text += ": " + p.Ended
 	}
 	return e
 }
 
-// notDone is the error of a wait that did not end in success.
-type notDone struct {
-	progress *Progress
-	causes   []error
+// failure is the error of a wait that did not end in success.
+type failure struct {
+	text   string
+	causes []error // some may be nil
 }
 
-// Error returns what the progress comes to and what ended the wait, on one printable line.
-func (e *notDone) Error() string {
-	if e.progress.Done || e.progress.Ended == "" {
-		return e.progress.String()
-	}
-	return e.progress.String() + ": " + e.progress.Ended
-}
+// Error returns what the wait comes to and what ended it, on one printable line.
+func (e *failure) Error() string { return e.text }
 
-func (e *notDone) Unwrap() []error { return e.causes }
+func (e *failure) Unwrap() []error {
+	return slices.DeleteFunc(slices.Clone(e.causes), func(err error) bool { return err == nil })
+}
 
 // The version of the JSON form.
 const version = 1

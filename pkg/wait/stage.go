@@ -38,21 +38,22 @@ const (
 	ageSince
 )
 
-// sight is what one cluster shows of a topic.
+// sight is what one cluster shows of a topic, and what it has shown before.
 type sight struct {
+	Sight
 	cluster string
-	read    bool // a new list shows the topic, or shows that it is not listed
-	listed  bool
 	gone    bool // this wait saw it listed before
-	status  mirror.Status
 	age     age
 	moved   bool          // this wait saw it come to its status
 	firm    bool          // two new lists say so, the second one 30 s or more after the call
 	left    bool          // this wait saw it, since the call, in a status that the verb does not start from
 	arrived bool          // this wait saw it at its goal
-	hint    mirror.Status // of a row that is older than what was seen, and can hide a change; "" if there is none
+	hint    mirror.Status // of a row that is older than what was seen; "" if there is none
 	stays   time.Duration // for how long lists of the other cluster have come since it came to its status
 }
+
+// listed tells whether a new list has the topic.
+func (s *sight) listed() bool { return s.Status != "" }
 
 // finding is what the judge says.
 type finding struct {
@@ -79,7 +80,7 @@ const aloneAfter = time.Minute
 // Where a reversal finds the topic on the other cluster, if it is listed there, and what it goes through.
 var (
 	otherFrom    = []mirror.Status{mirror.StatusStopped}
-	otherThrough = []mirror.Status{mirror.StatusPendingMirror, mirror.StatusPendingSynchronize}
+	otherThrough = []mirror.Status{mirror.StatusPendingMirror, mirror.StatusPendingSynchronize, mirror.StatusPaused}
 )
 
 // judge says how far a topic has come, by what the two clusters show. It looks at nothing else.
@@ -88,22 +89,19 @@ func judge(v mirror.Verb, this, other sight) (f finding) {
 	a, b := f.look(v, this, 0, goal), there
 	moves := a == moving || a == there && this.age != ageBefore
 	if otherGoal != "" {
-		resumed := otherGoal == mirror.StatusPaused && other.status == mirror.StatusActive
-		paused := otherGoal == mirror.StatusActive && other.status == mirror.StatusPaused
+		atGoal := this.Status == goal
 		switch {
-		case resumed:
+		case otherGoal == mirror.StatusPaused && other.Status == mirror.StatusActive:
 			f.note("it is already resumed on %s", other.cluster)
 			b = f.look(v, other, 1, mirror.StatusActive)
-		case paused && this.status == goal:
+		case otherGoal == mirror.StatusActive && other.Status == mirror.StatusPaused && atGoal:
 			b = f.block(other, "resume it on "+other.cluster, "it is PAUSED on %s", other.cluster)
-		case paused: // on its way
-			b = min(f.look(v, other, 1, mirror.StatusPaused), moving)
 		default:
 			b = f.look(v, other, 1, otherGoal)
 		}
 		moves = moves || b == moving || b == there && other.age != ageBefore
-		noMirror := other.read && (!other.listed || other.status == mirror.StatusStopped)
-		if this.status == goal && noMirror && this.stays >= aloneAfter {
+		noMirror := !other.At.IsZero() && (!other.listed() || other.Status == mirror.StatusStopped)
+		if atGoal && noMirror && this.stays >= aloneAfter {
 			f.note("%s has no mirror of it, as after a promote or a failover", other.cluster)
 			f.next = stopProducers + other.cluster
 		}
@@ -125,75 +123,76 @@ func (f *finding) look(v mirror.Verb, s sight, side int, goal mirror.Status) ver
 	if side == 1 {
 		from, through = otherFrom, otherThrough
 	}
-	hides, pending := hidesMore(s.status), strings.HasPrefix(string(s.status), "PENDING_")
-	known, starts := slices.Contains(knownStatuses, s.status), slices.Contains(from, s.status)
-	moves := pending || hides || !known
-	f.left[side] = s.listed && s.age == ageSince && !starts && !hides
-	if s.listed && s.status != goal && f.ask == 0 {
+	starts, known := slices.Contains(from, s.Status), slices.Contains(knownStatuses, s.Status)
+	hides, onTheWay := hidesMore(s.Status), slices.Contains(through, s.Status)
+	pending := strings.HasPrefix(string(s.Status), "PENDING_")
+	moves := pending || hides || !known || onTheWay
+	f.left[side] = s.listed() && s.age == ageSince && !starts && !hides
+	if s.listed() && s.Status != goal && f.ask == 0 {
 		f.ask = side + 1
 	}
-	for _, hidden := range []mirror.Status{s.status, s.hint} {
+	if s.Error != "" {
+		f.note("%s says %s", s.cluster, s.Error)
+	}
+	for _, hidden := range []mirror.Status{s.Status, s.hint} {
 		if hidesMore(hidden) {
 			f.note("it is %s on %s, which can hide %s", hidden, s.cluster, cmp.Or(v.Hidden(), "a change that is under way or done"))
 		}
 	}
 	switch {
-	case !s.read:
+	case s.At.IsZero():
 		f.note("%s has given no new list of it yet", s.cluster)
 		return still
-	case !s.listed && s.gone:
+	case !s.listed() && s.gone:
 		return f.block(s, "look for it on "+s.cluster+" before sending it again", "%s no longer lists it", s.cluster)
-	case !s.listed:
+	case !s.listed():
 		if side == 0 && !v.FromUnlisted() {
 			f.note("%s has never listed it: is the name right?", s.cluster)
 		}
 		return still
-	case s.status == goal:
-		return f.atGoal(s, side)
+	case s.Status == goal: // a state that may be from before the call needs a second list
+		f.arrived[side] = s.age == ageSince || s.firm
+		f.noteAge(s)
+		switch {
+		case f.arrived[side]:
+			return there
+		case s.age == ageBefore:
+			return still
+		}
+		return moving
 	case !known:
-		f.note("it is %s on %s, a status that this library does not know", s.status, s.cluster)
-	case pending && !slices.Contains(through, s.status):
-		f.note("%s is not on the way of %s", s.status, v)
+		f.note("it is %s on %s, a status that this library does not know", s.Status, s.cluster)
+	case pending && !onTheWay:
+		f.note("%s is not on the way of %s", s.Status, v)
 	}
 	switch {
 	case s.arrived && !hides:
 		return f.block(s, undone, "it was %s on %s, and is no longer", goal, s.cluster)
-	case s.status == mirror.StatusFailed && (s.age == ageSince || s.moved):
+	case s.Status == mirror.StatusFailed && (s.age == ageSince || s.moved):
 		return f.block(s, fix, "it is FAILED on %s", s.cluster)
 	case starts && s.left && hides:
 		return moving
 	case starts && s.left:
-		return f.block(s, "it went back: find out why before sending it again", "it is back to %s on %s", s.status, s.cluster)
+		return f.block(s, "it went back: find out why before sending it again", "it is back to %s on %s", s.Status, s.cluster)
 	case starts:
 		return still
-	case s.age == ageBefore:
-		f.note("it was %s on %s before this call", s.status, s.cluster)
+	case s.age == ageBefore || s.age == ageNotKnown && !s.moved && (hides || !moves):
+		f.noteAge(s)
 		return still
-	case moves && (s.age == ageSince || s.moved || !hides):
+	case moves:
 		return moving
-	case s.age == ageNotKnown && !s.moved:
-		f.note("how long it has been %s on %s is not known", s.status, s.cluster)
-		return still
 	}
-	return f.block(s, fix, "it has become %s on %s", s.status, s.cluster)
+	return f.block(s, fix, "it has become %s on %s", s.Status, s.cluster)
 }
 
-// atGoal judges a topic that is at its goal: a state that may be from before the call needs a second list.
-func (f *finding) atGoal(s sight, side int) verdict {
-	f.arrived[side] = s.age == ageSince || s.firm
+// noteAge notes that the status may be from before the call.
+func (f *finding) noteAge(s sight) {
 	switch s.age {
 	case ageBefore:
-		f.note("it was %s on %s before this call", s.status, s.cluster)
+		f.note("it was %s on %s before this call", s.Status, s.cluster)
 	case ageNotKnown:
-		f.note("how long it has been %s on %s is not known", s.status, s.cluster)
+		f.note("how long it has been %s on %s is not known", s.Status, s.cluster)
 	}
-	switch {
-	case f.arrived[side]:
-		return there
-	case s.age == ageBefore:
-		return still
-	}
-	return moving
 }
 
 func (f *finding) note(format string, args ...any) {

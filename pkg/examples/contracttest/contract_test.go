@@ -2,8 +2,8 @@
 //
 //	CLUSTERLINK_LINK=dr-link CLUSTERLINK_TOPICS=orders,payments go test
 //
-// The cluster comes from KAFKA_REST_ENDPOINT, KAFKA_CLUSTER_ID, KAFKA_API_KEY and KAFKA_API_SECRET. Without an endpoint
-// the test runs against two clusters in its own process.
+// The cluster comes from KAFKA_REST_ENDPOINT, KAFKA_CLUSTER_ID, KAFKA_API_KEY and KAFKA_API_SECRET. Without
+// CLUSTERLINK_LINK the test runs against two clusters in its own process.
 package contracttest
 
 import (
@@ -22,13 +22,13 @@ import (
 // target returns the cluster to test against, with a link and its topics.
 func target(t *testing.T) (cfg mirror.Config, link string, topics []string) {
 	t.Helper()
-	if os.Getenv("KAFKA_REST_ENDPOINT") == "" {
+	if link = os.Getenv("CLUSTERLINK_LINK"); link == "" {
 		pair := mirrortest.NewPair(t, mirrortest.Options{})
 		return pair.Local.Config(), pair.Link(), []string{"topic-1", "topic-2"}
 	}
 	cfg, err := mirror.ConfigFromEnv("")
 	require.NoError(t, err)
-	return cfg, os.Getenv("CLUSTERLINK_LINK"), strings.Split(os.Getenv("CLUSTERLINK_TOPICS"), ",")
+	return cfg, link, strings.Split(os.Getenv("CLUSTERLINK_TOPICS"), ",")
 }
 
 func TestTrafficKeepsToTheContract(t *testing.T) {

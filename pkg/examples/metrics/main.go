@@ -1,17 +1,16 @@
-// Metrics is a program to copy: the mirror topics of a link as metrics for Prometheus, read anew for each scrape.
+// Metrics is a program to copy: the mirror topics of a link as metrics for Prometheus, read anew for each scrape. Watch
+// the statuses too: if the source is lost, the lag can be 0. mirror.ConfigFromEnv says how to name the cluster.
 //
 //	metrics localhost:9090 dr-link
-//
-// The cluster that holds the mirror topics comes from KAFKA_REST_ENDPOINT, KAFKA_CLUSTER_ID, KAFKA_API_KEY and
-// KAFKA_API_SECRET. Alert on the statuses too: the mirror of a source that is lost can show lag 0.
 package main
 
 import (
 	"fmt"
+	"io"
 	"log"
-	"net"
 	"net/http"
 	"os"
+	"time"
 
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
 )
@@ -28,31 +27,34 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	listener, err := net.Listen("tcp", os.Args[1])
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Printf("http://%v/metrics\n", listener.Addr())
-	log.Fatal(http.Serve(listener, metrics(client, os.Args[2])))
+	server := http.Server{Addr: os.Args[1], Handler: metrics(client, os.Args[2]), ReadHeaderTimeout: 10 * time.Second}
+	log.Fatal(server.ListenAndServe())
 }
 
 func metrics(client *mirror.Client, link string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		listing, err := client.Mirrors(r.Context(), link)
-		if err != nil { // also if the list is not complete; to Prometheus the target is down
+		if err != nil { // also if the list is not complete; Prometheus shows the target as down
 			http.Error(w, err.Error(), http.StatusBadGateway)
 			return
 		}
-		count := map[mirror.Status]int{}
-		for _, m := range listing.Mirrors {
-			count[m.Status]++
-			// The lag of a stopped mirror is left over, and a lag that is not known is not 0.
-			if lag := m.Lag(); m.Status != mirror.StatusStopped && lag.Partitions == m.Partitions {
-				_, _ = fmt.Fprintf(w, "clusterlink_mirror_lag_messages{link=%q,topic=%q} %d\n", link, m.Topic, lag.Total)
-			}
+		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
+		write(w, listing)
+	}
+}
+
+func write(w io.Writer, listing *mirror.Listing) {
+	_, _ = fmt.Fprintln(w, "# TYPE clusterlink_mirror_lag_messages gauge")
+	count := map[mirror.Status]int{}
+	for _, m := range listing.Mirrors {
+		count[m.Status]++
+		// The lag of a stopped mirror is left over, and a lag that is not known is not 0.
+		if lag := m.Lag(); m.Status != mirror.StatusStopped && lag.Partitions == m.Partitions {
+			_, _ = fmt.Fprintf(w, "clusterlink_mirror_lag_messages{link=%q,topic=%q} %d\n", listing.Link, m.Topic, lag.Total)
 		}
-		for status, n := range count {
-			_, _ = fmt.Fprintf(w, "clusterlink_mirror_topics{link=%q,status=%q} %d\n", link, status, n)
-		}
+	}
+	_, _ = fmt.Fprintln(w, "# TYPE clusterlink_mirror_topics gauge")
+	for status, n := range count {
+		_, _ = fmt.Fprintf(w, "clusterlink_mirror_topics{link=%q,status=%q} %d\n", listing.Link, status, n)
 	}
 }

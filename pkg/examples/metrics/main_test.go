@@ -1,23 +1,20 @@
 package main
 
 import (
-	"bufio"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/seed25095279/clusterlink-go/pkg/examples/internal/program"
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
 	"github.com/seed25095279/clusterlink-go/pkg/mirrortest"
 )
 
-func TestMain(m *testing.M) { program.Main(m, main) }
-
-// serve starts the program for a pair, and returns a function that scrapes it.
+// serve serves the metrics of a pair. It returns a function that scrapes it.
 func serve(t *testing.T) (pair *mirrortest.Pair, scrape func() (status int, lines []string)) {
 	t.Helper()
 	pair = mirrortest.NewPair(t, mirrortest.Options{Topics: []mirrortest.Topic{
@@ -26,15 +23,12 @@ func serve(t *testing.T) (pair *mirrortest.Pair, scrape func() (status int, line
 		{Name: "refunds", Status: mirror.StatusStopped, Partitions: []mirrortest.Partition{{Lag: 9, LastSourceFetchOffset: 7}}},
 		{Name: "users", Partitions: []mirrortest.Partition{{Lag: -1, LastSourceFetchOffset: -1}}},
 	}})
-	cmd := program.Command(t, pair.Local, "localhost:0", pair.Link())
-	out, err := cmd.StdoutPipe()
+	client, err := mirror.NewClient(pair.Local.Config())
 	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	url, err := bufio.NewReader(out).ReadString('\n')
-	require.NoError(t, err)
+	server := httptest.NewServer(metrics(client, pair.Link()))
+	t.Cleanup(server.Close)
 	return pair, func() (int, []string) {
-		response, err := http.Get(strings.TrimSpace(url))
+		response, err := http.Get(server.URL)
 		require.NoError(t, err)
 		body, err := io.ReadAll(response.Body)
 		require.NoError(t, err)
@@ -50,6 +44,8 @@ func TestMetrics_HasALagThatIsKnownAndEachStatus(t *testing.T) {
 	status, lines := scrape()
 	require.Equal(t, http.StatusOK, status)
 	require.Equal(t, []string{
+		"# TYPE clusterlink_mirror_lag_messages gauge",
+		"# TYPE clusterlink_mirror_topics gauge",
 		`clusterlink_mirror_lag_messages{link="dr-link",topic="orders"} 11`,
 		`clusterlink_mirror_lag_messages{link="dr-link",topic="payments"} 0`,
 		`clusterlink_mirror_topics{link="dr-link",status="ACTIVE"} 2`,

@@ -15,6 +15,8 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -71,9 +73,12 @@ func write(t *testing.T, folder, name string, c tls.Certificate) (certFile, keyF
 func secured(t *testing.T, ca *authority) (pair *mirrortest.Pair, callers func() []string) {
 	t.Helper()
 	pair = mirrortest.NewPair(t, mirrortest.Options{NoCredential: true})
-	var names []string // one request at a time
+	var mu sync.Mutex
+	var names []string
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
 		names = append(names, r.TLS.PeerCertificates[0].Subject.CommonName)
+		mu.Unlock()
 		pair.Local.ServeHTTP(w, r)
 	}))
 	roots := x509.NewCertPool()
@@ -86,7 +91,11 @@ func secured(t *testing.T, ca *authority) (pair *mirrortest.Pair, callers func()
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	pair.Local.Endpoint = server.URL
-	return pair, func() []string { return names }
+	return pair, func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Clone(names)
+	}
 }
 
 func TestMTLS_ShowsTheCertificateOfTheMoment(t *testing.T) {

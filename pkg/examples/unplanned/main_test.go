@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -70,6 +71,19 @@ func TestUnplanned_RunAgainTakesUpWhatIsLeft(t *testing.T) {
 		require.NoError(t, run(t.Context(), survivor, pair.Link(), -1, nil))
 		require.Equal(t, 1, pair.Local.Applied("orders"))
 		require.Equal(t, 1, pair.Local.Applied("payments"))
+	})
+}
+
+func TestUnplanned_RunAgainWaitsForWhatIsUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pair, survivor, _ := lost(t)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		require.ErrorIs(t, run(ctx, survivor, pair.Link(), -1, nil), context.DeadlineExceeded)
+		require.Equal(t, mirror.StatusPendingStopped, pair.Local.Status("orders"))
+		require.NoError(t, run(t.Context(), survivor, pair.Link(), -1, nil))
+		require.Equal(t, mirror.StatusStopped, pair.Local.Status("orders"))
+		require.Equal(t, 1, pair.Local.Applied("orders"))
 	})
 }
 

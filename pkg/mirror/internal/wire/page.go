@@ -7,7 +7,6 @@ import (
 	"html"
 	"io"
 	"math"
-	"mime"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -132,8 +131,8 @@ func place(location string) string {
 }
 
 func isJSON(h http.Header) bool {
-	mediaType, _, _ := mime.ParseMediaType(h.Get("Content-Type")) // a type with bad parameters is still one
-	return mediaType == "application/json"
+	kind, _, _ := strings.Cut(h.Get("Content-Type"), ";") // a type with bad parameters is still one
+	return strings.EqualFold(strings.TrimSpace(kind), "application/json")
 }
 
 // contentCoding names the coding of a body that net/http did not undo; "" if there is none. Where net/http undid

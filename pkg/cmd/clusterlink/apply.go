@@ -1,0 +1,277 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
+	"github.com/seed25095279/clusterlink-go/pkg/job"
+	"github.com/seed25095279/clusterlink-go/pkg/mirror"
+	"github.com/seed25095279/clusterlink-go/pkg/wait"
+)
+
+// applying is a job that is applied or waited for.
+type applying struct {
+	looking
+	*job.Job
+	path string
+
+	approve            string
+	maxMessages        int64
+	interval, patience time.Duration
+	answered           bool // a batch was sent
+}
+
+func (a *app) applyCommand() *cobra.Command {
+	j := &applying{looking: looking{app: a}}
+	evenIfChanged := false
+	c := j.command("apply JOB", "Look again, send what remains of a job, and wait until it is done",
+		func(ctx context.Context) error {
+			j.EvenIfChanged = evenIfChanged
+			return j.apply(ctx)
+		})
+	j.gate.flags(c)
+	f := c.Flags()
+	f.StringVar(&j.approve, "approve", "", "the hash of the plan, in place of a person who types the link's name")
+	f.Int64Var(&j.maxMessages, "max-messages", -1, "truncate-and-restore: the most messages that may be cut off each topic")
+	f.BoolVar(&evenIfChanged, "even-if-changed", false, "go on although something differs from the plan")
+	return c
+}
+
+func (a *app) waitCommand() *cobra.Command {
+	j := &applying{looking: looking{app: a}}
+	return j.command("wait JOB", "Wait until what a job has sent is done", func(ctx context.Context) error {
+		if len(j.Remaining()) == len(j.Report().Results) {
+			j.nextApply(j.Job, j.path)
+			return unchanged(errors.New("there is nothing to wait for: nothing was sent"))
+		}
+		return j.wait(ctx)
+	})
+}
+
+// command makes a command that does something with an open job and its clusters.
+func (j *applying) command(use, short string, run func(context.Context) error) *cobra.Command {
+	c := command(use, short, cobra.ExactArgs(1), func(ctx context.Context, args []string) (err error) {
+		j.path = args[0]
+		if j.Job, err = j.open(j.path); err != nil {
+			return err
+		}
+		defer j.Close() //nolint:errcheck // each line is on disk
+		plan := j.Plan()
+		j.verb, j.link, j.doc.Hash, j.doc.Report = plan.Verb, plan.Link, j.Hash(), j.Report()
+		if j.this, j.other, err = j.pair(j.verb, plan.ClusterID); err != nil {
+			return err
+		}
+		return run(ctx)
+	})
+	c.Flags().DurationVar(&j.interval, "interval", 0, "the least time between two lists of a cluster; 0 is 5s")
+	c.Flags().DurationVar(&j.patience, "patience", 0, "how long to wait while nothing moves; 0 is 6m")
+	return c
+}
+
+// open opens a job to write to it.
+func (a *app) open(path string) (*job.Job, error) {
+	j, err := job.Open(path)
+	if errors.Is(err, job.ErrInUse) {
+		a.next("show", path)
+	}
+	if err != nil {
+		return nil, unchanged(err)
+	}
+	if d := j.Dropped(); d != "" {
+		a.tell.say("note: %s", d)
+	}
+	return j, nil
+}
+
+func (j *applying) apply(ctx context.Context) error {
+	if j.Finished() {
+		j.tell.say("the job is finished: nothing was sent")
+		return j.told(j.Job, j.path, nil)
+	}
+	if remaining := j.Remaining(); len(remaining) > 0 {
+		if err := j.send(ctx, remaining); err != nil {
+			return unchanged(err)
+		}
+		if ctx.Err() != nil {
+			return j.told(j.Job, j.path, nil)
+		}
+	}
+	return j.wait(ctx)
+}
+
+// send looks at the clusters, asks a person, and sends what remains. After an error nothing was sent.
+func (j *applying) send(ctx context.Context, remaining []string) error {
+	j.warn(j.verb)
+	if err := j.mayAsk(); err != nil {
+		return err
+	}
+	if err := j.links(ctx); err != nil {
+		return err
+	}
+	list, err := j.this.Mirrors(ctx, j.link, remaining...)
+	if err == nil {
+		err = j.caughtUp(ctx, list.Topics(j.verb.From()...)) // others have stopped already, or the job sees why not
+	}
+	if err != nil {
+		return err
+	}
+	if !j.Ready {
+		j.doc.Check = &j.checked
+		j.writeChecked()
+		j.nextApply(j.Job, j.path)
+		return errors.New("not ready: nothing was sent")
+	}
+	if j.approve == "" {
+		if err := j.ask(ctx, len(remaining)); err != nil {
+			return err
+		}
+	}
+	j.tell.now("looking once more at %s", text.Count(len(remaining), "topic"))
+	j.doc.Report, err = j.Run(ctx, j.this.WithRecorder(j))
+	var changed *job.ChangedError
+	switch {
+	case errors.As(err, &changed):
+		j.writeChanges(changed)
+		j.next("plan", short(j.verb), j.link, "--cluster", j.this.ClusterID(), "--topics-of", j.path, "--job", another(j.path))
+		return fmt.Errorf("%w: nothing was sent (see --even-if-changed)", job.ErrChanged)
+	case err != nil && !j.answered && len(j.Remaining()) > 0:
+		return fmt.Errorf("nothing was sent: %w", err)
+	}
+	return nil
+}
+
+// mayAsk returns what is missing before the clusters are looked at.
+func (j *applying) mayAsk() error {
+	restores := j.verb == mirror.VerbTruncateAndRestore
+	switch {
+	case j.approve != "" && j.approve != j.Hash():
+		return fmt.Errorf("nothing was sent: the hash of the plan is %s, and %q was approved", j.Hash(), j.approve)
+	case restores && j.maxMessages < 0:
+		return coded{exitWrongUse, fmt.Errorf("%s needs --max-messages: by the plan up to %s would be cut off a topic",
+			j.verb, text.Count(int(mostCut(j.Plan())), "message"))}
+	case j.approve == "" && !j.asks:
+		return coded{exitWrongUse, fmt.Errorf("there is no terminal to ask: run it with --approve %s", j.Hash())}
+	case restores:
+		j.Job.MaxMessages = j.maxMessages
+	}
+	return nil
+}
+
+// ask asks a person for the link's name.
+func (j *applying) ask(ctx context.Context, n int) error {
+	j.tell.ask(fmt.Sprintf("%s of %s on %s. Type the link's name, %s, to go on: ",
+		short(j.verb), text.Count(n, "topic"), j.this.ClusterID(), j.link))
+	line := make(chan string, 1)
+	go func() {
+		typed, _ := bufio.NewReader(j.in).ReadString('\n') // what came before an error counts
+		line <- strings.TrimRight(typed, "\r\n")
+	}()
+	select {
+	case <-ctx.Done():
+		return errors.New("interrupted: nothing was sent")
+	case typed := <-line:
+		if typed != j.link {
+			return errors.New("that is not the link's name: nothing was sent")
+		}
+	}
+	return nil
+}
+
+// another returns the name of a job that follows another one.
+func another(path string) string { return strings.TrimSuffix(path, ".job") + "-2.job" }
+
+// writeChanges writes what differs from the plan. Topics that differ in the same way are one line.
+func (j *applying) writeChanges(changed *job.ChangedError) {
+	j.doc.Changes = changed.Changes
+	var g groups
+	for _, c := range changed.Changes {
+		g.add(without(c.How, c.Topic), c.Topic)
+	}
+	j.write(func(t *text.Table) {
+		t.Line(text.Count(len(changed.Changes), "topic") + " not as planned: nothing was sent")
+		t.Line("")
+		t.Row("TOPICS", "HOW")
+		for _, how := range g.keys {
+			t.Row(g.some(how), how)
+		}
+	})
+}
+
+// Sending tells of a batch. With Answered it makes a Recorder of applying.
+func (j *applying) Sending(_ context.Context, b mirror.Batch) error {
+	j.tell.now("sending batch %d of %d, %s", b.Index+1, b.Of, text.Count(len(b.Topics), "topic"))
+	return nil
+}
+
+// Answered tells of the answer to a batch.
+func (j *applying) Answered(_ context.Context, b mirror.Batch, r *mirror.Report) error {
+	j.answered = true
+	j.tell.now("batch %d of %d%s", b.Index+1, b.Of,
+		counts(r.Count, mirror.Accepted, mirror.Failed, mirror.Unknown, mirror.Untouched))
+	return nil
+}
+
+// counts says how many topics there are of each kind of which there are some.
+func counts[K any](count func(K) int, kinds ...K) (s string) {
+	for _, k := range kinds {
+		if n := count(k); n > 0 {
+			s += fmt.Sprintf(", %d %v", n, k)
+		}
+	}
+	return s
+}
+
+// wait waits until what was sent is done.
+func (j *applying) wait(ctx context.Context) error {
+	progress, err := j.Wait(ctx, wait.Options{
+		This: j.this.Client, Other: j.other.Client, Interval: j.interval, Patience: j.patience,
+		OnPoll: func(_ context.Context, p *wait.Progress) error {
+			j.tell.now("%d of %d done%s%s", p.Count(wait.StageDone), len(p.Waited),
+				counts(p.Count, wait.StageInProgress, wait.StageNoSign, wait.StageBlocked), firstReason(p)+troubles(p.Clusters))
+			return nil
+		},
+	})
+	if errors.Is(err, mirror.ErrInvalidArgument) {
+		return err
+	}
+	j.doc.Progress = progress
+	switch {
+	case j.Finished():
+		err = nil
+	case progress.Done && len(j.Remaining()) == 0:
+		err = j.Finish() // what is left was refused
+	default:
+		err = j.settleDone(progress)
+	}
+	return errors.Join(j.told(j.Job, j.path, progress), err)
+}
+
+// firstReason says why the first topic does not move of which that is known.
+func firstReason(p *wait.Progress) string {
+	for i := range p.Waited {
+		if t := &p.Waited[i]; len(t.Reasons) > 0 {
+			return "; " + t.Topic + ": " + t.Reasons[0].String()
+		}
+	}
+	return ""
+}
+
+// settleDone writes down which topics are done, so that nobody waits for them again.
+func (j *applying) settleDone(p *wait.Progress) error {
+	seen := map[string]bool{}
+	for _, name := range p.Topics(wait.StageDone) {
+		seen[name] = true
+	}
+	done := topicsWhere(j.Report(), func(r *mirror.Result) bool { return seen[r.Topic] && !r.Done })
+	if len(done) == 0 {
+		return nil
+	}
+	return j.Settle(mirror.Accepted, "it was seen done at "+p.At.UTC().Format(time.RFC3339), done...)
+}

@@ -1,0 +1,273 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
+	"github.com/seed25095279/clusterlink-go/pkg/mirror"
+	"github.com/seed25095279/clusterlink-go/pkg/wait"
+)
+
+// checked is what check finds.
+type checked struct {
+	Ready      bool          `json:"ready"`
+	InTheWay   []string      `json:"in_the_way"`
+	WorthALook []string      `json:"worth_a_look"`
+	Offsets    []string      `json:"offsets"` // how each cluster synchronizes them
+	Gate       *wait.Lagging `json:"gate,omitempty"`
+}
+
+func (k *checked) inTheWay(format string, args ...any) {
+	k.InTheWay = append(k.InTheWay, fmt.Sprintf(format, args...))
+}
+
+func (k *checked) look(format string, args ...any) {
+	k.WorthALook = append(k.WorthALook, fmt.Sprintf(format, args...))
+}
+
+// gate are the flags of the lag gate.
+type gate struct {
+	maxLag       int64
+	timeout      time.Duration
+	neverFetched bool
+}
+
+func (g *gate) flags(c *cobra.Command) {
+	f := c.Flags()
+	f.Int64Var(&g.maxLag, "max-lag", 0, "reversals, promote: the largest lag that a partition may have")
+	f.DurationVar(&g.timeout, "timeout", 0, "reversals, promote: how long to wait until topics have caught up; 0 looks twice")
+	f.BoolVar(&g.neverFetched, "allow-never-fetched", false, "reversals, promote: nothing was ever fetched over the link")
+}
+
+func (a *app) checkCommand() *cobra.Command {
+	k := looking{app: a}
+	var id string
+	var groups []string
+	c := command("check VERB LINK [TOPIC...]", "Say what is in the way of a verb, and what is worth a look",
+		cobra.MinimumNArgs(2), func(ctx context.Context, args []string) (err error) {
+			if k.verb, err = mirror.ParseVerb(args[0]); err != nil {
+				return err
+			}
+			k.link = args[1]
+			return k.check(ctx, id, args[2:], groups)
+		})
+	clusterFlag(c, &id)
+	k.flags(c)
+	c.Flags().StringSliceVar(&groups, "groups", nil, "consumer groups to ask for their state, with commas between")
+	return c
+}
+
+// looking is a look at what a verb needs.
+type looking struct {
+	*app
+	gate
+	verb        mirror.Verb
+	link        string
+	this, other cluster
+	checked
+}
+
+func (k *looking) check(ctx context.Context, id string, topics, groups []string) (err error) {
+	if k.this, k.other, err = k.pair(k.verb, id); err != nil {
+		return err
+	}
+	k.doc.Check = &k.checked
+	if err = k.links(ctx); err != nil {
+		return unchanged(err)
+	}
+	for _, group := range groups {
+		k.group(ctx, group)
+	}
+	starting, err := k.topics(ctx, topics)
+	if err == nil {
+		err = k.caughtUp(ctx, starting)
+	}
+	if err != nil {
+		return unchanged(err)
+	}
+	k.writeChecked()
+	if this, _ := k.verb.Goal(); this == mirror.StatusStopped {
+		k.write(func(t *text.Table) {
+			t.Line("")
+			for _, o := range k.Offsets {
+				t.Line(o)
+			}
+			t.Line("Stop the consumers, wait one interval, then apply. Not checked: the offsets. " +
+				"Compare with kafka-consumer-groups --describe on both clusters.")
+		})
+	}
+	if !k.Ready {
+		return coded{code: exitRefused}
+	}
+	if len(topics) == 0 && !needsNames(k.verb) {
+		topics = []string{"--all"}
+	}
+	k.next(append(append([]string{"plan", short(k.verb), k.link, "--cluster", k.this.ClusterID()}, topics...),
+		"--job", short(k.verb)+".job")...)
+	return nil
+}
+
+// reverses tells whether the verb changes both clusters.
+func reverses(v mirror.Verb) bool {
+	_, other := v.Goal()
+	return other != ""
+}
+
+// links compares the two sides of the link. An other cluster that does not answer and is not needed is left out of what
+// follows.
+func (k *looking) links(ctx context.Context) error {
+	k.tell.now("looking at both sides of the link")
+	own, err := k.this.Link(ctx, k.link)
+	if err != nil {
+		return err
+	}
+	k.InTheWay, k.WorthALook, k.Offsets = []string{}, []string{}, []string{offsets(&own)}
+	switch far, err := k.other.link(ctx, k.link, reverses(k.verb)); {
+	case err == nil:
+		k.Offsets = append(k.Offsets, offsets(&far))
+		if reverses(k.verb) || k.verb == mirror.VerbTruncateAndRestore {
+			p := mirror.CheckPair(own, far)
+			k.InTheWay, k.WorthALook = append(k.InTheWay, p.InTheWay...), append(k.WorthALook, p.WorthALook...)
+		}
+	case reverses(k.verb):
+		k.inTheWay("%s was not read: %v", k.other.ClusterID(), err)
+	default:
+		k.look("the other cluster was not read: %v", err)
+		k.other.Client = nil
+	}
+	return nil
+}
+
+// offsets says how a cluster synchronizes consumer offsets.
+func offsets(l *mirror.LinkInfo) string {
+	task := "not known"
+	for _, t := range l.Tasks {
+		if strings.Contains(strings.ToLower(t.Name), "consumeroffset") {
+			task = t.State
+		}
+	}
+	return fmt.Sprintf("%s: consumer offset sync is %s; its task is %s; its filter is %s",
+		l.ClusterID, offsetSync(l), task, orDash(l.OffsetSyncFilter))
+}
+
+// group notes the state of a consumer group on both clusters. An active group on the cluster of the mirrors blocks a
+// promote and a restore (reported by users).
+func (k *looking) group(ctx context.Context, id string) {
+	for _, c := range []cluster{k.this, k.other} {
+		if c.Client == nil {
+			continue
+		}
+		group, err := c.ConsumerGroup(ctx, id)
+		what := fmt.Sprintf("consumer group %s on %s ", text.Quote(id), c.ClusterID())
+		var api *mirror.APIError
+		switch blocked := k.verb == mirror.VerbPromote || k.verb == mirror.VerbTruncateAndRestore; {
+		case errors.As(err, &api) && api.Status == http.StatusNotFound:
+		case err != nil:
+			k.look("%swas not read: %v", what, err)
+		case group.State == "EMPTY" || group.State == "DEAD":
+			k.look("%sis %s", what, group.State)
+		case blocked && c == k.this:
+			k.inTheWay("%sis %s: stop its consumers", what, group.State)
+		default:
+			k.look("%sis %s: stop its consumers before you apply", what, group.State)
+		}
+	}
+}
+
+// topics notes the topics that the verb does not start from, and returns those that it starts from. No topics are all.
+func (k *looking) topics(ctx context.Context, topics []string) (starting []string, err error) {
+	list, err := k.this.Mirrors(ctx, k.link, topics...)
+	if err != nil {
+		return nil, err
+	}
+	starting = list.Topics(k.verb.From()...)
+	if len(topics)+len(starting) == 0 {
+		k.inTheWay("no mirror topic has a status that %s starts from: %s", short(k.verb), statuses(k.verb))
+	}
+	status := map[string]mirror.Status{}
+	for i := range list.Mirrors {
+		status[list.Mirrors[i].Topic] = list.Mirrors[i].Status
+	}
+	var odd groups
+	for _, name := range topics {
+		switch s, listed := status[name]; {
+		case !listed && !k.verb.FromUnlisted():
+			odd.add("not listed", name)
+		case listed && !slices.Contains(k.verb.From(), s):
+			odd.add(string(s), name)
+		}
+	}
+	for _, s := range odd.keys {
+		k.inTheWay("%s: %s, and %s does not start from that", odd.some(s), s, short(k.verb))
+	}
+	return starting, nil
+}
+
+// caughtUp waits until the topics have caught up, if the verb needs that. The error is that of a context that was ended.
+func (k *looking) caughtUp(ctx context.Context, topics []string) error {
+	k.Ready = len(k.InTheWay) == 0
+	if !reverses(k.verb) && k.verb != mirror.VerbPromote || len(topics) == 0 {
+		return ctx.Err()
+	}
+	limited := ctx
+	if k.timeout > 0 {
+		var cancel context.CancelFunc
+		limited, cancel = context.WithTimeoutCause(ctx, k.timeout, errors.New("--timeout is over"))
+		defer cancel()
+	}
+	k.tell.now("looking whether %s caught up: it takes 10s at least", text.Count(len(topics), "topic"))
+	var err error
+	k.Gate, err = wait.CaughtUp(limited, k.this.Client, k.link, topics, wait.LagOptions{
+		Other: k.other.Client, MaxLag: k.maxLag, Patience: k.timeout, AllowNeverFetched: k.neverFetched,
+		OnPoll: func(_ context.Context, l *wait.Lagging) error {
+			ready, lag := 0, int64(0)
+			for i := range l.Topics {
+				if lag += max(0, l.Topics[i].Lag); l.Topics[i].Ready {
+					ready++
+				}
+			}
+			if troubled := troubles(l.Clusters); troubled != "" || l.Clusters[0].Lists > 0 {
+				k.tell.now("%d of %d caught up, lag %d%s", ready, len(topics), lag, troubled)
+			}
+			return nil
+		},
+	})
+	k.Ready = k.Ready && err == nil
+	return ctx.Err()
+}
+
+// troubles says which clusters cannot be read, and why.
+func troubles(clusters []wait.ClusterProgress) (s string) {
+	for _, c := range clusters {
+		if c.Error != "" {
+			s += "; " + c.ClusterID + ": " + c.Error
+		}
+	}
+	return s
+}
+
+func (k *looking) writeChecked() {
+	k.write(func(t *text.Table) {
+		t.Line(map[bool]string{true: "ready: nothing that was looked at is in the way", false: "not ready"}[k.Ready])
+		for _, s := range k.InTheWay {
+			t.Row("in the way", s)
+		}
+		for _, s := range k.WorthALook {
+			t.Row("worth a look", s)
+		}
+		if k.Gate != nil {
+			t.Line("")
+		}
+	})
+	if k.Gate != nil {
+		_ = k.Gate.Table(&k.text) // memory
+	}
+}

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
+	"github.com/seed25095279/clusterlink-go/pkg/mirror"
+)
+
+// cluster is the cluster that one set of variables is about.
+type cluster struct {
+	*mirror.Client       // nil if err is not
+	err            error // what is wrong with the variables
+}
+
+func (a *app) cluster(prefix string) (c cluster) {
+	if endpoint := prefix + "KAFKA_REST_ENDPOINT"; os.Getenv(endpoint) == "" {
+		c.err = fmt.Errorf("%s is not set: see clusterlink -h", endpoint)
+		return c
+	}
+	cfg, err := mirror.ConfigFromEnv(prefix)
+	if err == nil {
+		cfg.Logger = slog.New(limiterLog{&a.tell})
+		if a.dial != nil {
+			cfg.Transport = a.dial
+		}
+		c.Client, err = mirror.NewClient(cfg)
+	}
+	c.err = err
+	return c
+}
+
+// clusters returns the cluster with the id and the one at the other end of the link. Without an id the first set of
+// variables says which is which. The other cluster's variables may be wrong.
+func (a *app) clusters(id string) (this, other cluster, err error) {
+	this, other = a.cluster(a.envPrefix), a.cluster(a.otherPrefix)
+	if id != "" && this.ClusterID() != id {
+		this, other = other, this
+	}
+	switch {
+	case id == "":
+		err = this.err
+	case this.ClusterID() != id:
+		err = fmt.Errorf("no variables are about cluster %s: %v; %v", text.Quote(id), other, this)
+	}
+	if other.err == nil && other.ClusterID() == this.ClusterID() {
+		other = cluster{err: fmt.Errorf("both sets of variables are about cluster %s", text.Quote(this.ClusterID()))}
+	}
+	return this, other, err
+}
+
+func (c cluster) String() string {
+	if c.err != nil {
+		return c.err.Error()
+	}
+	return "one set is about " + text.Quote(c.ClusterID())
+}
+
+// pair is clusters for a verb, which may need both.
+func (a *app) pair(v mirror.Verb, id string) (this, other cluster, err error) {
+	this, other, err = a.clusters(id)
+	if err == nil && reverses(v) && other.err != nil {
+		err = fmt.Errorf("%s needs both clusters: %w", short(v), other.err)
+	}
+	return this, other, err
+}
+
+// link reads the cluster's side of a link. A cluster that is not needed is asked once, and has 10 s to answer.
+func (c cluster) link(ctx context.Context, link string, needed bool) (mirror.LinkInfo, error) {
+	switch {
+	case c.err != nil:
+		return mirror.LinkInfo{}, c.err
+	case needed:
+		return c.Link(ctx, link)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	return c.WithRetryFor(-1).Link(ctx, link)
+}

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
+	"github.com/seed25095279/clusterlink-go/pkg/job"
+	"github.com/seed25095279/clusterlink-go/pkg/mirror"
+)
+
+// planning are the flags of plan.
+type planning struct {
+	selection
+	cluster, job string
+	leaveOut     bool
+}
+
+func (a *app) planCommand() *cobra.Command {
+	var p planning
+	c := command("plan VERB LINK [TOPIC...]", "Ask the cluster what a verb would do, and write a job", cobra.MinimumNArgs(2),
+		func(ctx context.Context, args []string) error {
+			v, err := mirror.ParseVerb(args[0])
+			if err != nil {
+				return err
+			}
+			p.names = args[2:]
+			return a.plan(ctx, v, args[1], &p)
+		})
+	clusterFlag(c, &p.cluster)
+	p.selection.flags(c)
+	c.Flags().StringVar(&p.job, "job", "", "the file of the job, which must not be there")
+	c.Flags().BoolVar(&p.leaveOut, "leave-out-refused", false, "leave the topics that the dry run refuses out of the job")
+	return c
+}
+
+func (a *app) plan(ctx context.Context, v mirror.Verb, link string, p *planning) error {
+	if _, err := os.Lstat(p.job); p.job != "" && err == nil {
+		return fmt.Errorf("--job: the file %s is there already", p.job)
+	}
+	this, _, err := a.clusters(p.cluster)
+	if err != nil {
+		return err
+	}
+	topics, err := p.topics(ctx, a, this.Client, v, link)
+	if err != nil {
+		return err
+	}
+	a.tell.now("asking what %s would do to %s", short(v), text.Count(len(topics), "topic"))
+	report, err := this.Validate(ctx, v, link, mirror.Topics(topics...))
+	a.doc.Report = report
+	refused, accepted := report.Count(mirror.Failed), report.Count(mirror.Accepted)
+	if refused+accepted > 0 {
+		a.writePlan(report)
+	}
+	again := slices.Clone(a.typed)
+	if p.job == "" {
+		again = append(again, "--job", short(v)+".job")
+	}
+	switch {
+	case err != nil && refused+accepted < len(topics):
+		return unchanged(err)
+	case err != nil && accepted == 0:
+		return coded{code: exitRefused}
+	case err != nil && !p.leaveOut:
+		a.next(append(again, "--leave-out-refused")...)
+		return coded{code: exitRefused}
+	case p.job == "":
+		a.next(again...)
+		return nil
+	}
+	j, err := job.Create(p.job, report, job.Options{LeaveOutRefused: p.leaveOut})
+	if errors.Is(err, fs.ErrExist) {
+		return err
+	} else if err != nil {
+		return unchanged(err)
+	}
+	a.doc.Hash = j.Hash()
+	a.write(func(t *text.Table) {
+		t.Line("")
+		t.Line(fmt.Sprintf("job %s, hash %s: %s", p.job, j.Hash(), text.Count(accepted, "topic")))
+	})
+	a.nextApply(j, p.job)
+	return j.Close()
+}
+
+// short is the name of a verb as the vendor's CLI has it.
+func short(v mirror.Verb) string { return strings.TrimSuffix(string(v), "-mirror") }
+
+// nextApply adds the line that does the job.
+func (a *app) nextApply(j *job.Job, path string) {
+	words := []string{"apply", path}
+	if plan := j.Plan(); plan.Verb == mirror.VerbTruncateAndRestore {
+		words = append(words, "--max-messages", strconv.FormatInt(mostCut(plan), 10))
+	}
+	if !a.asks {
+		words = append(words, "--approve", j.Hash())
+	}
+	a.next(words...)
+}
+
+// warnings are told before a verb is called that cannot be undone.
+var warnings = map[mirror.Verb]string{
+	mirror.VerbPromote:            "only truncate-and-restore or a new mirror brings it back",
+	mirror.VerbFailover:           "only truncate-and-restore or a new mirror brings it back; what was not fetched yet is lost",
+	mirror.VerbTruncateAndRestore: "it deletes records: those that the other cluster does not have",
+}
+
+func (a *app) warn(v mirror.Verb) {
+	if w := warnings[v]; w != "" {
+		a.tell.say("%s: %s", short(v), w)
+	}
+}
+
+// mostShown is how many topics plan shows with the numbers of messages that would be cut off them.
+const mostShown = 20
+
+// writePlan writes the report of a dry run.
+func (a *app) writePlan(r *mirror.Report) {
+	a.warn(r.Verb)
+	_ = r.Table(&a.text) // memory
+	a.write(func(t *text.Table) {
+		if names := r.Topics(mirror.Accepted); len(names) > 0 {
+			t.Line("topics: " + text.Fit(names, 100))
+		}
+		if r.Verb != mirror.VerbTruncateAndRestore {
+			return
+		}
+		results, total := slices.Clone(r.Results), int64(0)
+		slices.SortStableFunc(results, func(x, y mirror.Result) int { return cmp.Compare(cut(&y), cut(&x)) })
+		t.Line("")
+		t.Row("CUT OFF", "TOPIC")
+		for i := range results {
+			if n := cut(&results[i]); n >= 0 {
+				if total += n; i < mostShown {
+					t.Row(n, results[i].Topic)
+				}
+			}
+		}
+		t.Row(total, "in all, of "+text.Count(len(results), "topic"))
+	})
+}
+
+// cut is how many messages would be cut off a topic; -1 if it is not known.
+func cut(r *mirror.Result) int64 {
+	rows := int64(-1)
+	for _, p := range r.Truncations {
+		rows = max(rows, 0) + max(0, p.MessagesTruncated)
+	}
+	return max(r.MessagesTruncated, rows)
+}
+
+// mostCut is the largest number of messages that would be cut off a topic of a plan.
+func mostCut(r *mirror.Report) (most int64) {
+	for i := range r.Results {
+		if r.Results[i].Outcome == mirror.Accepted {
+			most = max(most, cut(&r.Results[i]))
+		}
+	}
+	return most
+}

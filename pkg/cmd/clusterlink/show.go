@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
+	"github.com/seed25095279/clusterlink-go/pkg/job"
+	"github.com/seed25095279/clusterlink-go/pkg/mirror"
+	"github.com/seed25095279/clusterlink-go/pkg/wait"
+)
+
+func (a *app) showCommand() *cobra.Command {
+	return command("show JOB", "Show what is known of a job, also while another process runs it", cobra.ExactArgs(1),
+		func(_ context.Context, args []string) error {
+			j, err := job.Read(args[0])
+			if err != nil {
+				return unchanged(err)
+			}
+			return a.show(j, args[0])
+		})
+}
+
+func (a *app) settleCommand() *cobra.Command {
+	var as, why string
+	c := command("settle JOB TOPIC...", "Write down what a person found out of topics of unknown outcome",
+		cobra.MinimumNArgs(2), func(_ context.Context, args []string) error {
+			to, known := map[string]mirror.Outcome{"done": mirror.Accepted, "untouched": mirror.Untouched}[as]
+			if !known {
+				return fmt.Errorf("--as: %q is neither done nor untouched", as)
+			}
+			j, err := a.open(args[0])
+			if err != nil {
+				return err
+			}
+			defer j.Close() //nolint:errcheck // each line is on disk
+			if err := j.Settle(to, why, args[1:]...); err != nil {
+				return unchanged(err)
+			}
+			_ = a.show(j, args[0]) // the exit code of show is the job's
+			return nil
+		})
+	c.Flags().StringVar(&as, "as", "", "done or untouched")
+	c.Flags().StringVar(&why, "why", "", "what was found, and where")
+	return c
+}
+
+// show writes what a job is about, and how it is.
+func (a *app) show(j *job.Job, path string) error {
+	plan := j.Plan()
+	a.doc.Hash = j.Hash()
+	a.write(func(t *text.Table) {
+		t.Line(fmt.Sprintf("job %s, hash %s, %s", path, j.Hash(), map[bool]string{true: "finished", false: "not finished"}[j.Finished()]))
+		t.Line(fmt.Sprintf("%s, link %s, cluster %s: %s, planned at %s", short(plan.Verb), text.Quote(plan.Link), plan.ClusterID,
+			text.Count(len(j.Report().Results), "topic"), plan.Attempts[0].Start.UTC().Format("2006-01-02 15:04:05 MST")))
+		t.Line("")
+	})
+	return a.told(j, path, nil)
+}
+
+// report returns the report of a job. When a job is finished its topics were seen done.
+func report(j *job.Job) *mirror.Report {
+	r := j.Report()
+	for i := range r.Results {
+		if res := &r.Results[i]; j.Finished() && res.Outcome == mirror.Accepted && !res.Done {
+			res.Done, res.Settled = true, "it was seen done, and the job is finished"
+		}
+	}
+	return r
+}
+
+// told writes how a job is, and what to type next. The error has the exit code. The progress is nil if there was no wait.
+func (a *app) told(j *job.Job, path string, p *wait.Progress) error {
+	r := report(j)
+	a.doc.Report = r
+	code, left := verdict(r)
+	if p != nil {
+		_ = p.Table(&a.text) // memory
+	}
+	if p == nil || left.refused+left.unknown+left.unsent > 0 {
+		if p != nil {
+			a.text.WriteString("\n")
+		}
+		_ = r.Table(&a.text) // memory
+	}
+	_, other, err := a.clusters(r.ClusterID)
+	switch unknown := r.Topics(mirror.Unknown); {
+	case code == exitDone && r.Verb == mirror.VerbReverseAndPause && err == nil && other.err == nil:
+		a.next("plan", "resume", r.Link, "--cluster", other.ClusterID(), "--topics-of", path+":done", "--job", "resume.job")
+	case code == exitDone:
+		a.next("status", r.Link, "--cluster", r.ClusterID)
+	case left.unknown > 0 && p != nil:
+		unknown = unknown[:min(len(unknown), 5)]
+		a.next(append([]string{"status", r.Link, "--cluster", r.ClusterID}, unknown...)...)
+		a.next(append(append([]string{"settle", path}, unknown...),
+			"--as", "untouched", "--why", "status shows that it was not done")...)
+	case left.unknown+left.waits > 0:
+		a.next("wait", path)
+	}
+	if left.unknown == 0 && len(j.Remaining()) > 0 {
+		a.nextApply(j, path)
+	}
+	if left.refused > 0 {
+		a.next("plan", short(r.Verb), r.Link, "--cluster", r.ClusterID, "--topics-of", path+":refused", "--job", another(path))
+	}
+	if code == exitDone {
+		return nil
+	}
+	return coded{code: code}
+}
+
+// left counts the topics of a job that are not done.
+type left struct{ waits, unknown, refused, unsent int }
+
+// verdict returns the exit code for a job, and what is left of it.
+func verdict(r *mirror.Report) (code int, l left) {
+	done := 0
+	for i := range r.Results {
+		switch res := &r.Results[i]; {
+		case res.Done:
+			done++
+		case res.Outcome == mirror.Unknown:
+			l.unknown++
+		case res.Outcome == mirror.Untouched:
+			l.unsent++
+		case isRefused(res):
+			l.refused++
+		default:
+			l.waits++
+		}
+	}
+	switch {
+	case l.waits+l.unknown > 0, l.unsent > 0 && done+l.refused > 0:
+		return exitLook, l
+	case l.unsent > 0:
+		return exitUnchanged, l
+	case l.refused > 0:
+		return exitRefused, l
+	}
+	return exitDone, l
+}

@@ -1,0 +1,249 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
+	"github.com/seed25095279/clusterlink-go/pkg/mirror"
+)
+
+// side is what one cluster says of a link.
+type side struct {
+	ClusterID string           `json:"cluster_id"`
+	Error     string           `json:"error,omitempty"`
+	Link      *mirror.LinkInfo `json:"link,omitempty"`
+	Mirrors   *mirror.Listing  `json:"mirrors,omitempty"`
+}
+
+func (a *app) statusCommand() *cobra.Command {
+	var id string
+	c := command("status LINK [TOPIC...]", "Show both sides of a link, and its mirror topics", cobra.MinimumNArgs(1),
+		func(ctx context.Context, args []string) error { return a.status(ctx, id, args[0], args[1:]) })
+	clusterFlag(c, &id)
+	return c
+}
+
+func (a *app) status(ctx context.Context, id, link string, topics []string) error {
+	this, other, err := a.clusters(id)
+	if err != nil {
+		return err
+	}
+	own, err := a.readSide(ctx, this, link, topics, true)
+	if err != nil {
+		return unchanged(err)
+	}
+	sides := []*side{own}
+	far, err := a.readSide(ctx, other, link, topics, false)
+	a.doc.Clusters = []*side{own, far}
+	if err == nil {
+		sides = append(sides, far)
+	}
+	a.writeSides(sides)
+	if err != nil {
+		a.write(func(t *text.Table) { t.Line("the other cluster was not read: " + far.Error) })
+	}
+	if len(topics) > 0 {
+		a.writeTopics(topics, sides)
+	}
+	if len(own.Mirrors.Topics()) > 0 {
+		a.next("check", map[bool]string{true: "reverse-and-pause", false: "failover"}[err == nil], link, "--cluster", own.ClusterID)
+	} else if err == nil && len(far.Mirrors.Topics()) > 0 {
+		a.next("status", link, "--cluster", far.ClusterID)
+	}
+	return nil
+}
+
+// mostAsked bounds how many topics are asked for their reasons: the rate limiter counts requests.
+const mostAsked = 20
+
+// readSide reads what one cluster says, with the reasons of the topics.
+func (a *app) readSide(ctx context.Context, c cluster, link string, topics []string, needed bool) (*side, error) {
+	s := &side{ClusterID: c.ClusterID()}
+	a.tell.now("reading both clusters")
+	info, err := c.link(ctx, link, needed)
+	if err == nil {
+		s.Link = &info
+		s.Mirrors, err = c.Mirrors(ctx, link)
+	}
+	if err != nil {
+		s.Error = err.Error()
+		return s, err
+	}
+	asked := 0
+	for i := range s.Mirrors.Mirrors {
+		m := &s.Mirrors.Mirrors[i]
+		if m.Status == mirror.StatusActive && m.Error == "" || !slices.Contains(topics, m.Topic) || asked == mostAsked {
+			continue
+		}
+		asked++
+		if one, err := c.Mirror(ctx, link, m.Topic); err == nil {
+			m.Reasons = one.Reasons
+		}
+	}
+	return s, nil
+}
+
+// writeSides writes what the clusters say side by side.
+func (a *app) writeSides(sides []*side) {
+	a.write(func(t *text.Table) {
+		row := func(name string, cell func(*side) string) {
+			cells := []any{name}
+			for _, s := range sides {
+				cells = append(cells, cell(s))
+			}
+			t.Row(cells...)
+		}
+		setting := func(name string, of func(*mirror.LinkInfo) string) {
+			row(name, func(s *side) string { return orDash(of(s.Link)) })
+		}
+		row("", func(s *side) string { return s.ClusterID })
+		setting("link", func(l *mirror.LinkInfo) string { return l.State })
+		setting("error", func(l *mirror.LinkInfo) string {
+			return mirror.Reason{Code: l.Error, Message: l.ErrorMessage}.String()
+		})
+		setting("mode", func(l *mirror.LinkInfo) string { return l.Mode })
+		setting("points at", func(l *mirror.LinkInfo) string { return l.RemoteClusterID })
+		setting("prefix", func(l *mirror.LinkInfo) string { return l.Prefix })
+		setting("offset sync", offsetSync)
+		setting("ACL sync", func(l *mirror.LinkInfo) string { return l.ACLSync })
+		setting("auto-create", func(l *mirror.LinkInfo) string { return l.AutoCreate })
+		setting("tasks", tasks)
+		var statuses []mirror.Status
+		for _, s := range sides {
+			for i := range s.Mirrors.Mirrors {
+				if m := &s.Mirrors.Mirrors[i]; !slices.Contains(statuses, m.Status) {
+					statuses = append(statuses, m.Status)
+				}
+			}
+		}
+		for _, status := range statuses {
+			row(string(status), func(s *side) string {
+				lag := int64(0)
+				for i := range s.Mirrors.Mirrors {
+					if m := &s.Mirrors.Mirrors[i]; m.Status == status {
+						lag += m.Lag().Total
+					}
+				}
+				return text.Count(len(s.Mirrors.Topics(status)), "topic") + lagText(status, lag)
+			})
+		}
+	})
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+// lagText is the lag of mirrors with a status. That of a stopped mirror is left over from before.
+func lagText(s mirror.Status, lag int64) string {
+	if s == mirror.StatusStopped || lag == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", lag %d", lag)
+}
+
+// offsetSync says whether consumer offsets are synchronized, and how often.
+func offsetSync(l *mirror.LinkInfo) string {
+	switch {
+	case l.OffsetSync == "":
+		return "not known"
+	case !strings.EqualFold(l.OffsetSync, "true"):
+		return "off"
+	}
+	return "on, every " + orDash(l.OffsetSyncInterval) + " ms"
+}
+
+// tasks names the tasks of a link by their states, and says why some are in error.
+func tasks(l *mirror.LinkInfo) string {
+	var g groups
+	for _, t := range l.Tasks {
+		for _, e := range t.Errors {
+			t.Name += " (" + e.String() + ")"
+		}
+		g.add(t.State, t.Name)
+	}
+	for i, state := range g.keys {
+		g.keys[i] = state + ": " + strings.Join(g.names[state], ", ")
+	}
+	return strings.Join(g.keys, "; ")
+}
+
+// writeTopics writes what the clusters say of topics. Topics of which they say the same are one line.
+func (a *app) writeTopics(topics []string, sides []*side) {
+	rows := make([]map[string]*mirror.Mirror, len(sides))
+	for i, s := range sides {
+		rows[i] = map[string]*mirror.Mirror{}
+		for k := range s.Mirrors.Mirrors {
+			rows[i][s.Mirrors.Mirrors[k].Topic] = &s.Mirrors.Mirrors[k]
+		}
+	}
+	var g groups
+	for _, name := range topics {
+		var cells, why []string
+		for i := range sides {
+			m := rows[i][name]
+			if m == nil {
+				cells = append(cells, "not listed")
+				continue
+			}
+			cells = append(cells, string(m.Status)+lagText(m.Status, m.Lag().Total))
+			for _, r := range append([]mirror.Reason{{Code: m.Error}}, m.Reasons...) {
+				if r != (mirror.Reason{}) {
+					why = append(why, without(r.String(), name))
+				}
+			}
+		}
+		g.add(strings.Join(append(cells, strings.Join(why, "; ")), "\n"), name)
+	}
+	a.write(func(t *text.Table) {
+		t.Line("")
+		head := []any{"TOPICS"}
+		for _, s := range sides {
+			head = append(head, s.ClusterID)
+		}
+		t.Row(append(head, "WHY")...)
+		for _, key := range g.keys {
+			cells := []any{g.some(key)}
+			for _, c := range strings.Split(key, "\n") {
+				cells = append(cells, c)
+			}
+			t.Row(cells...)
+		}
+	})
+}
+
+// groups are names of which the same is said, in the order in which it was first said.
+type groups struct {
+	keys  []string
+	names map[string][]string
+}
+
+func (g *groups) add(key, name string) {
+	if g.names == nil {
+		g.names = map[string][]string{}
+	}
+	if g.names[key] == nil {
+		g.keys = append(g.keys, key)
+	}
+	g.names[key] = append(g.names[key], name)
+}
+
+// without puts … in place of a topic's name, where the name stands alone in a text.
+func without(s, topic string) string {
+	if !strings.Contains(s, topic) {
+		return s
+	}
+	return regexp.MustCompile(`(^|[^\w.-])`+regexp.QuoteMeta(topic)+`([^\w.-]|\.?$)`).ReplaceAllString(s, "${1}…${2}")
+}
+
+// some names the first of a group.
+func (g *groups) some(key string) string { return text.Fit(g.names[key], 40) }

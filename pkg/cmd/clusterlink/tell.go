@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
+)
+
+// teller tells people on standard error what goes on. On a terminal the line of what goes on moves: it is written over
+// each second. Elsewhere it is written when it has changed, and once a minute.
+type teller struct {
+	w       io.Writer
+	moves   bool
+	columns func() int // of the terminal
+
+	mu      sync.Mutex
+	doing   string // what goes on; "" is nothing
+	since   time.Time
+	written time.Time // when doing was last written
+	stop    chan struct{}
+}
+
+// say writes a line that stays.
+func (t *teller) say(format string, args ...any) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.move("")
+	fmt.Fprintln(t.w, text.Line(fmt.Sprintf(format, args...), text.MaxCell))
+	t.move(t.doing)
+}
+
+// ask writes the beginning of a line that a person ends.
+func (t *teller) ask(question string) {
+	t.done()
+	fmt.Fprint(t.w, text.Line(question, text.MaxCell))
+}
+
+// now says what goes on from now.
+func (t *teller) now(format string, args ...any) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	line := text.Line(fmt.Sprintf(format, args...), text.MaxCell)
+	if line == t.doing {
+		return
+	}
+	if t.doing == "" {
+		t.since, t.stop = time.Now(), make(chan struct{})
+		go t.tick(t.stop)
+	}
+	t.doing, t.written = line, time.Now()
+	if !t.moves {
+		fmt.Fprintln(t.w, line)
+	}
+	t.move(line)
+}
+
+// done says that nothing goes on.
+func (t *teller) done() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.doing != "" {
+		t.move("")
+		close(t.stop)
+		t.doing = ""
+	}
+}
+
+// tick writes what goes on again and again.
+func (t *teller) tick(stop <-chan struct{}) {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case now := <-ticker.C:
+			t.mu.Lock()
+			switch {
+			case t.stop != stop || t.doing == "":
+			case t.moves:
+				t.move(t.doing)
+			case now.Sub(t.written) >= time.Minute:
+				t.written = now
+				fmt.Fprintf(t.w, "%s (%v)\n", t.doing, now.Sub(t.since).Round(time.Second))
+			}
+			t.mu.Unlock()
+		}
+	}
+}
+
+// move writes over the moving line of a terminal; "" takes it away.
+func (t *teller) move(line string) {
+	if !t.moves || t.doing == "" {
+		return
+	}
+	if line != "" {
+		line = fmt.Sprintf("%v %s", time.Since(t.since).Round(time.Second), line)
+	}
+	for runes := []rune(line); text.Width(line) >= t.columns(); line = string(runes) {
+		runes = runes[:len(runes)-1]
+	}
+	fmt.Fprint(t.w, "\r"+line+"\x1b[K")
+}
+
+// limiterLog is the Logger of the clients: it tells of waits.
+type limiterLog struct{ *teller }
+
+func (limiterLog) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelWarn }
+func (l limiterLog) WithAttrs([]slog.Attr) slog.Handler             { return l }
+func (l limiterLog) WithGroup(string) slog.Handler                  { return l }
+
+func (l limiterLog) Handle(_ context.Context, r slog.Record) error {
+	r.Attrs(func(a slog.Attr) bool {
+		if a.Key == "wait" {
+			l.now("%s", r.Message)
+		}
+		return true
+	})
+	return nil
+}

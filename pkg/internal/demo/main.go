@@ -1,0 +1,190 @@
+// The demo runs the command clusterlink against two linked clusters in this process: a planned failover whose answer is
+// lost and, with -all, an unplanned failover, and the contract's own example as an answer. The argument is the command's
+// path. It never leaves loopback.
+package main
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/seed25095279/clusterlink-go/pkg/job"
+	"github.com/seed25095279/clusterlink-go/pkg/mirror"
+	"github.com/seed25095279/clusterlink-go/pkg/mirrortest"
+)
+
+//go:embed example.json
+var example string
+
+func main() {
+	all := flag.Bool("all", false, "also an unplanned failover, and the contract's example")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	parts := []func(*demo) error{planned}
+	if *all {
+		parts = append(parts, unplanned, contractExample)
+	}
+	command, err := filepath.Abs(flag.Arg(0))
+	for _, part := range parts {
+		if err == nil {
+			err = run(ctx, command, os.Stdout, part)
+		}
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "demo:", err)
+		stop()
+		os.Exit(1) //nolint:gocritic // stop has been called
+	}
+}
+
+// demo is one part of the demo, with clusters and a folder of its own.
+type demo struct {
+	ctx          context.Context
+	command, dir string
+	out          io.Writer
+	pair         *mirrortest.Pair
+}
+
+func run(ctx context.Context, command string, out io.Writer, part func(*demo) error) (err error) {
+	d := &demo{ctx: ctx, command: command, out: out}
+	if f, ok := out.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
+		q := &quiet{out: out}
+		q.timer = time.AfterFunc(4*time.Second, q.fill)
+		defer q.timer.Stop()
+		d.out = q
+	}
+	if d.dir, err = os.MkdirTemp("", "demo"); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(d.dir)) }()
+	err = part(d)
+	if d.pair != nil {
+		err = errors.Join(err, d.pair.Close())
+	}
+	return err
+}
+
+func (d *demo) say(lines ...string) { fmt.Fprintln(d.out, strings.Join(lines, "\n")) }
+
+// start starts the clusters.
+func (d *demo) start(o mirrortest.Options) (err error) {
+	d.pair, err = mirrortest.Start(o)
+	return err
+}
+
+// run runs the command, which must exit with the code.
+func (d *demo) run(code int, args ...string) error {
+	d.say("\n$ clusterlink " + strings.Join(args, " "))
+	cmd := exec.CommandContext(context.WithoutCancel(d.ctx), d.command, args...) // an interrupt reaches the command too
+	cmd.Dir, cmd.Stdout, cmd.Stderr = d.dir, d.out, d.out
+	for i, prefix := range []string{"", "OTHER_"} {
+		c := []*mirrortest.Cluster{d.pair.Local, d.pair.Remote}[i]
+		key, secret := c.APIKey()
+		cmd.Env = append(cmd.Env, prefix+"KAFKA_REST_ENDPOINT="+c.Endpoint, prefix+"KAFKA_CLUSTER_ID="+c.ID,
+			prefix+"KAFKA_API_KEY="+key, prefix+"KAFKA_API_SECRET="+secret)
+	}
+	err := cmd.Run()
+	if cmd.ProcessState != nil && cmd.ProcessState.ExitCode() == code {
+		err = nil
+	}
+	return errors.Join(err, d.ctx.Err())
+}
+
+// apply applies a job with the hash of its plan.
+func (d *demo) apply(name string, more ...string) error {
+	j, err := job.Read(filepath.Join(d.dir, name))
+	if err != nil {
+		return err
+	}
+	return d.run(0, append([]string{"apply", name, "--approve", j.Hash()}, more...)...)
+}
+
+func planned(d *demo) error {
+	topics := []mirrortest.Topic{{Name: "orders.eu"}, {Name: "orders.us"}, {Name: "payments"}, {Name: "refunds"}}
+	for i := range topics {
+		topics[i].Partitions = []mirrortest.Partition{{LastSourceFetchOffset: 340}, {LastSourceFetchOffset: -1}}
+	}
+	if err := d.start(mirrortest.Options{Topics: topics, Takes: 3 * time.Second}); err != nil {
+		return err
+	}
+	d.pair.Local.Inject(mirrortest.Fault{AfterApply: true, Do: mirrortest.Cut(0)})
+	d.say("A planned failover to lkc-local, which mirrors 4 topics of lkc-remote. The answer to the change will be lost.")
+	if err := errors.Join(
+		d.run(0, "plan", "reverse-and-pause", "dr-link", "--all", "--job", "friday.job"),
+		d.apply("friday.job"),
+	); err != nil {
+		return err
+	}
+	d.say("", fmt.Sprintf("lkc-local was asked %d time to change a topic. The same in a program, without the errors:",
+		d.pair.Local.Sent("payments")),
+		"", "    j, err := job.Create(\"friday.job\", plan, job.Options{}) // plan is what local.Validate returns",
+		"    report, err := j.Run(ctx, local)",
+		"    progress, err := j.Wait(ctx, wait.Options{This: local, Other: remote})")
+	return nil
+}
+
+func unplanned(d *demo) error {
+	if err := d.start(mirrortest.Options{Takes: time.Second}); err != nil {
+		return err
+	}
+	if err := d.pair.Remote.Die(mirrortest.Refuses); err != nil {
+		return err
+	}
+	d.say("", "An unplanned failover: lkc-remote is dead.")
+	if err := errors.Join(
+		d.run(0, "status", "dr-link"),
+		d.run(0, "plan", "failover", "dr-link", "--all", "--job", "failover.job"), d.apply("failover.job"),
+		d.pair.Remote.Revive(),
+	); err != nil {
+		return err
+	}
+	d.say("", "lkc-remote is back, with messages that lkc-local never got. They are deleted, and it becomes the mirror.")
+	return errors.Join(d.run(0, "plan", "truncate-and-restore", "dr-link", "--cluster", "lkc-remote",
+		"--topics-of", "failover.job:done", "--job", "restore.job"), d.apply("restore.job", "--max-messages", "5000"))
+}
+
+func contractExample(d *demo) error {
+	const link = "my-new-link-1"
+	var topics []mirrortest.Topic
+	for _, name := range []string{"topic-1", "topic-2", "topic-sb"} {
+		topics = append(topics, mirrortest.Topic{Name: name, Status: mirror.StatusActive})
+	}
+	if err := d.start(mirrortest.Options{Link: link, Topics: topics}); err != nil {
+		return err
+	}
+	contracts := mirrortest.Answer(200, example, "Content-Type", "application/json")
+	d.pair.Local.Inject(mirrortest.Fault{Every: true, Do: contracts})
+	d.say("", "The contract's own example as an answer: one HTTP 200 carries a success and a failure.")
+	err := d.run(1, "plan", "reverse-and-pause", link, "topic-sb", "topic-2")
+	d.say("", "The same answer to another question: topic-1 is not in it, and topic-sb was not asked for.")
+	return errors.Join(err, d.run(3, "plan", "reverse-and-pause", link, "topic-1", "topic-2"))
+}
+
+// quiet fills long silences with dots, where no line moves.
+type quiet struct {
+	mu    sync.Mutex
+	out   io.Writer
+	timer *time.Timer
+}
+
+func (q *quiet) Write(p []byte) (int, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.timer.Reset(4 * time.Second)
+	return q.out.Write(p)
+}
+
+func (q *quiet) fill() { _, _ = io.WriteString(q, "...\n") }
