@@ -34,6 +34,12 @@ func TestExchange_WhatIsSent(t *testing.T) {
 	}
 	for _, q := range []*Request{newRequest(), newRead()} {
 		body = ""
+		build := q.Make
+		q.Make = func(body io.Reader) (*http.Request, error) {
+			r, err := build(body)
+			r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("again")), nil }
+			return r, err
+		}
 		e, _, _ := sender.attempt(context.Background(), q, nil)
 		require.Equal(t, Answered, e.Proof)
 		require.NoError(t, e.Err)

@@ -66,6 +66,25 @@ func TestRetry_OnlyByTheTable(t *testing.T) {
 	}
 }
 
+// A read or a dry run is sent again after a lost response, and no earlier attempt puts its response in doubt.
+func TestRetry_WhatChangesNothingIsSentAgain(t *testing.T) {
+	bubble(t, "lost responses", func(t *testing.T) {
+		sender := newSender(taking(func(*http.Request) (*http.Response, error) { return nil, errOwn }))
+		dry := newRequest()
+		dry.Safe = true
+		_, attempts := sender.Send(t.Context(), dry)
+		require.Len(t, attempts, 3)
+		_, attempts = sender.Send(t.Context(), newRequest())
+		require.Len(t, attempts, 1)
+	})
+	bubble(t, "a 429 without a header, then a refusal", func(t *testing.T) {
+		stands, attempts := newSender(replies(doubtful, with(404))).Send(t.Context(), newRead())
+		require.Len(t, attempts, 2)
+		require.Equal(t, NotDone, stands.Proof)
+		require.Empty(t, stands.Doubt)
+	})
+}
+
 func TestRetry_NegativeRetryForIsOneAttempt(t *testing.T) {
 	for name, transport := range map[string]roundTrip{
 		"rejected": replies(limited), "doubtful": replies(doubtful), "503": replies(with(503)),

@@ -33,6 +33,26 @@ func TestTransport_IsForRequestsThatMustNotBeSentTwice(t *testing.T) {
 	require.NotSame(t, transport, NewTransport(), "it is the caller's to change")
 }
 
+// Each request has a connection of its own, and need not agree on the keys again.
+func TestTransport_ResumesTLSSessions(t *testing.T) {
+	var resumed []bool
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		resumed = append(resumed, r.TLS.DidResume)
+		require.Equal(t, 1, r.ProtoMajor)
+		w.Header().Set("Content-Type", jsonType)
+	}))
+	t.Cleanup(server.Close)
+	transport := NewTransport()
+	transport.TLSClientConfig.RootCAs = server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+	q := newRequest()
+	q.Make = func(body io.Reader) (*http.Request, error) { return http.NewRequest(http.MethodPost, server.URL, body) }
+	for range 3 {
+		e, _, _ := newSender(transport).attempt(context.Background(), q, nil)
+		require.Equal(t, Answered, e.Proof)
+	}
+	require.Equal(t, []bool{false, true, true}, resumed)
+}
+
 func TestSeal_NothingIsReadAfterIt(t *testing.T) {
 	b := &body{data: strings.NewReader("the body")}
 	n, err := b.Read(nil)
