@@ -55,7 +55,7 @@ type Lagging struct {
 	Ready bool   `json:"ready"`
 	Ended string `json:"ended,omitempty"`
 	// Again is how long it takes at least until another try can succeed; 0 if that is not known.
-	Again time.Duration `json:"again,omitzero"`
+	Again time.Duration `json:"again_ns,omitempty"`
 	// Clusters say how reading them went: the one with the mirrors first.
 	Clusters []ClusterProgress `json:"clusters"`
 	Topics   []TopicLag        `json:"topics"`
@@ -78,7 +78,7 @@ type TopicLag struct {
 	Partitions int `json:"partitions"`
 	Empty      int `json:"empty"`
 	// Again is how long it takes at least until the topic can be ready; 0 if that is not known.
-	Again time.Duration `json:"again,omitzero"`
+	Again time.Duration `json:"again_ns,omitempty"`
 }
 
 // CaughtUp waits until the mirror topics have caught up with their sources. Stop the producers first. Two new lists, 10 s
@@ -198,7 +198,7 @@ func (g *gate) ready() bool {
 			from = t.from
 		}
 	}
-	return len(g.sides) == 1 || g.sides[1].Listed.After(from)
+	return !g.sides[0].Dark && (len(g.sides) == 1 || g.sides[1].Listed.After(from))
 }
 
 // lagTopic is what the lists have shown of one topic.

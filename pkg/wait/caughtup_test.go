@@ -225,6 +225,8 @@ func TestCaughtUp_WhatTheClustersShow(t *testing.T) {
 			says: "1 of 1; lkc-remote: "},
 		{name: "the source swallows packets, and comes back", other: true, o: patient, this: "ACTIVE-/0:100", err: "nil",
 			set: faulty(remote, 0, 2*time.Minute, mirrortest.Error(503, 50003, "x"))},
+		{name: "the source comes back when the lists are old", other: true, o: patient, this: "ACTIVE-/0:100", err: "stalled",
+			set: all(faulty(remote, 0, 2*time.Minute, mirrortest.Error(503, 50003, "x")), faulty(local, 20*time.Second, 0, mirrortest.Cut(0)))},
 		{name: "the source stays dead, with patience", other: true, o: patient, this: "ACTIVE-/0:100", err: "stalled",
 			set: func(e *env) { require.NoError(e, e.pair.Remote.Die(mirrortest.Swallows)) }},
 		{name: "a cache answers for the source", other: true, this: "ACTIVE-/0:100", err: "refused", lists: "2", set: faulty(remote, 0, 0, stubborn(true))},

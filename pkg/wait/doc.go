@@ -5,7 +5,7 @@
 //
 //	lagging, err := wait.CaughtUp(ctx, local, "dr-link", names, wait.LagOptions{Other: remote})
 //	if err != nil {
-//		return err // such as: not ready: 499 of 500; orders: lag 4600, falling by 300.0/s: 15s at that rate
+//		return err // such as: not ready: 499 of 500; orders: lag 4600, falling by 300.0/s; try again in 15s
 //	}
 //	report, err := local.ReverseAndPause(ctx, "dr-link", mirror.Topics(names...))
 //	progress, err := wait.Done(ctx, report, wait.Options{This: local, Other: remote})
@@ -20,8 +20,9 @@
 // is whole unless it goes on elsewhere, or has a row without name or status, of another link, or two of a topic that was
 // asked for. A list that is not whole proves no absence.
 //
-// Rows do not go back. A row whose state began before one that was already seen is ignored until two new lists, 30 s
-// apart, have it.
+// Rows do not go back. A row whose state began before one that was already seen, and the absence of a topic that was
+// listed, are ignored until two new lists, 30 s apart, have them. A topic that is not at its goal in the latest list of a
+// cluster keeps the wait from ending in success meanwhile.
 //
 // A state from before the call is not this call's. A topic that is at its goal since before its batch was sent is done when
 // a second new list, 30 s or more after the call, still shows it there. The age of a state is told by the cluster's own

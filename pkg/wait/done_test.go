@@ -468,6 +468,8 @@ func TestDone_InTheCourseOfTime(t *testing.T) {
 			this: "ACTIVE- 10s:PENDING_STOPPED<600>", other: "none", stage: "in progress", err: "stalled", lists: "58-68"},
 		{name: "a stale first list is no step out of a start", verb: promote, this: "PENDING_STOPPED- 5s:ACTIVE<600>",
 			stage: "no sign", err: "no sign", lists: "20-23"},
+		{name: "a restore starts from a topic that is not listed", verb: restore, this: "none", stage: "no sign", err: "no sign", lists: "20-23",
+			check: func(e *env) { require.Empty(e, e.p.Waited[0].Notes) }},
 		{name: "a FAILED from before the call goes and comes back", verb: promote,
 			this: "FAILED- 10s:PENDING_STOPPED+ 60s:FAILED+", stage: "blocked", err: "blocked", lists: "11-14"},
 		{name: "no Date: done by the second list", verb: promote, options: mirrortest.Options{NoDate: true}, noDate: true,
@@ -519,6 +521,8 @@ func TestDone_InTheCourseOfTime(t *testing.T) {
 			notes: []string{"lkc-remote no longer lists it"}},
 
 		// It goes wrong, or somebody interferes.
+		{name: "the cluster names an error", verb: promote, outcome: accepted, this: "PENDING_STOPPED+", stage: "in progress", err: "stalled",
+			notes: []string{"lkc-local says SOURCE_TOPIC_MAY_BE_DELETED"}, set: faulty(local, 0, 0, edited(-1, `"NO_ERROR"`, `"SOURCE_TOPIC_MAY_BE_DELETED"`))},
 		{name: "it fails in the course of it", outcome: accepted, this: "PENDING_STOPPED+ 20s:FAILED+", other: "none",
 			stage: "blocked", err: "blocked", lists: "5-7"},
 		{name: "it falls back to ACTIVE", outcome: accepted, this: "PENDING_STOPPED+ 20s:ACTIVE+", other: "none",

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -254,23 +255,29 @@ func TestDone_HowTheClustersAreRead(t *testing.T) {
 	})
 }
 
-// token has the local cluster's token expire every 15 s.
+// token has the local cluster's token expire every 15 s. A new one is there when the credential is asked again at once.
 func token(e *env) {
-	current := "t0"
-	e.pair.Local.AcceptToken(current, "")
+	var mu sync.Mutex
+	n, asked, last := 0, false, time.Now()
+	current := func() string { return "t" + strconv.Itoa(n) }
+	e.pair.Local.AcceptToken(current(), "")
 	for i := range 20 {
-		time.AfterFunc(time.Duration(15*i+7)*time.Second, func() { e.pair.Local.RevokeToken(current) })
+		time.AfterFunc(time.Duration(15*i+7)*time.Second, func() {
+			mu.Lock()
+			defer mu.Unlock()
+			e.pair.Local.RevokeToken(current())
+		})
 	}
 	cfg := e.pair.Local.Config()
-	n, last := 0, time.Now()
 	cfg.Credential = func(_ context.Context, h http.Header) error {
-		if time.Since(last) < time.Millisecond && n > 0 { // it is asked again at once
+		mu.Lock()
+		defer mu.Unlock()
+		if asked && time.Since(last) < time.Millisecond {
 			n++
-			current = "t" + strconv.Itoa(n)
-			e.pair.Local.AcceptToken(current, "")
+			e.pair.Local.AcceptToken(current(), "")
 		}
-		n, last = max(n, 1), time.Now()
-		h.Set("Authorization", "Bearer "+current)
+		asked, last = true, time.Now()
+		h.Set("Authorization", "Bearer "+current())
 		return nil
 	}
 	e.o.This = client(e, cfg)

@@ -131,6 +131,9 @@ func (f *finding) look(v mirror.Verb, s sight, side int, goal mirror.Status) ver
 	if s.listed() && s.Status != goal && f.ask == 0 {
 		f.ask = side + 1
 	}
+	if s.Error != "" {
+		f.note("%s says %s", s.cluster, s.Error)
+	}
 	for _, hidden := range []mirror.Status{s.Status, s.hint} {
 		if hidesMore(hidden) {
 			f.note("it is %s on %s, which can hide %s", hidden, s.cluster, cmp.Or(v.Hidden(), "a change that is under way or done"))

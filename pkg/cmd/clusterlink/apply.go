@@ -234,7 +234,7 @@ func (j *applying) wait(ctx context.Context) error {
 		This: j.this.Client, Other: j.other.Client, Interval: j.interval, Patience: j.patience,
 		OnPoll: func(_ context.Context, p *wait.Progress) error {
 			j.tell.now("%d of %d done%s%s", p.Count(wait.StageDone), len(p.Waited),
-				counts(p.Count, wait.StageInProgress, wait.StageNoSign, wait.StageBlocked), troubles(p.Clusters))
+				counts(p.Count, wait.StageInProgress, wait.StageNoSign, wait.StageBlocked), firstReason(p)+troubles(p.Clusters))
 			return nil
 		},
 	})
@@ -242,11 +242,25 @@ func (j *applying) wait(ctx context.Context) error {
 		return err
 	}
 	j.doc.Progress = progress
-	err = j.settleDone(progress)
-	if progress.Done && len(j.Remaining()) == 0 {
-		err = errors.Join(err, j.Finish()) // what is left was refused
+	switch {
+	case j.Finished():
+		err = nil
+	case progress.Done && len(j.Remaining()) == 0:
+		err = j.Finish() // what is left was refused
+	default:
+		err = j.settleDone(progress)
 	}
 	return errors.Join(j.told(j.Job, j.path, progress), err)
+}
+
+// firstReason says why the first topic does not move of which that is known.
+func firstReason(p *wait.Progress) string {
+	for i := range p.Waited {
+		if t := &p.Waited[i]; len(t.Reasons) > 0 {
+			return "; " + t.Topic + ": " + t.Reasons[0].String()
+		}
+	}
+	return ""
 }
 
 // settleDone writes down which topics are done, so that nobody waits for them again.

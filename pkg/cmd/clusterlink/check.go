@@ -94,6 +94,16 @@ func (k *looking) check(ctx context.Context, id string, topics, groups []string)
 		return unchanged(err)
 	}
 	k.writeChecked()
+	if this, _ := k.verb.Goal(); this == mirror.StatusStopped {
+		k.write(func(t *text.Table) {
+			t.Line("")
+			for _, o := range k.Offsets {
+				t.Line(o)
+			}
+			t.Line("Stop the consumers, wait one interval, then apply. Not checked: the offsets. " +
+				"Compare with kafka-consumer-groups --describe on both clusters.")
+		})
+	}
 	if !k.Ready {
 		return coded{code: exitRefused}
 	}
@@ -180,7 +190,7 @@ func (k *looking) topics(ctx context.Context, topics []string) (starting []strin
 	}
 	starting = list.Topics(k.verb.From()...)
 	if len(topics)+len(starting) == 0 {
-		k.inTheWay("no mirror topic has a status that %s starts from, %v", short(k.verb), k.verb.From())
+		k.inTheWay("no mirror topic has a status that %s starts from: %s", short(k.verb), statuses(k.verb))
 	}
 	status := map[string]mirror.Status{}
 	for i := range list.Mirrors {
@@ -259,15 +269,5 @@ func (k *looking) writeChecked() {
 	})
 	if k.Gate != nil {
 		_ = k.Gate.Table(&k.text) // memory
-	}
-	if this, _ := k.verb.Goal(); this == mirror.StatusStopped {
-		k.write(func(t *text.Table) {
-			t.Line("")
-			for _, o := range k.Offsets {
-				t.Line(o)
-			}
-			t.Line("Stop the consumers, wait one interval, then apply. Not checked: the offsets. " +
-				"Compare with kafka-consumer-groups --describe on both clusters.")
-		})
 	}
 }

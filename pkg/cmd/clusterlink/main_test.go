@@ -100,12 +100,9 @@ func (s *shell) process(args ...string) (cmd *exec.Cmd, out, err *buffer) {
 }
 
 // run runs the command as a process, to its end.
-func (s *shell) run(args ...string) outcome { return s.runWith("", args...) }
-
-func (s *shell) runWith(input string, args ...string) outcome {
+func (s *shell) run(args ...string) outcome {
 	s.t.Helper()
 	cmd, out, err := s.process(args...)
-	cmd.Stdin = strings.NewReader(input)
 	_ = cmd.Run() // the code tells
 	return s.checked(outcome{cmd.ProcessState.ExitCode(), out.String(), err.String()})
 }
@@ -276,7 +273,6 @@ func TestUnplannedFailover_WithTheOldClusterDead_ThenTruncateAndRestore(t *testi
 }
 
 func TestExitCode_WrongUse(t *testing.T) {
-	t.Parallel()
 	s := newShell(t, mirrortest.Options{Topics: topics("a", "b")})
 	hash := s.planned("pause", "dr-link", "a", "--job", "a.job")
 	for _, line := range []string{
@@ -289,31 +285,30 @@ func TestExitCode_WrongUse(t *testing.T) {
 		"settle a.job z --as done --why x", "settle a.job a --as done", "status dr-link -o xml",
 		"status dr-link --env-prefix NO_", "check reverse-and-pause dr-link --other-prefix NO_",
 	} {
-		o := s.run(strings.Fields(line)...)
+		o := s.inside("", strings.Fields(line)...)
 		require.Equal(t, exitWrongUse, o.code, "%s: %s", line, o.err)
 		require.Empty(t, o.out, line)
 		require.Regexp(t, `^(?:[a-z].*\n)*clusterlink: .+\n(?:next: .*\n)?$`, o.err, line)
 	}
 	for name := range s.env {
-		delete(s.env, name)
+		s.env[name] = ""
 	}
-	require.Equal(t, exitWrongUse, s.run("apply", "a.job", "--approve", hash).code)
-	require.Equal(t, exitUnchanged, s.run("show", "a.job").code, "it needs no variables")
+	require.Equal(t, exitWrongUse, s.inside("", "apply", "a.job", "--approve", hash).code)
+	require.Equal(t, exitUnchanged, s.inside("", "show", "a.job").code, "it needs no variables")
 	require.Zero(t, s.pair.Local.Sent("a"))
 }
 
 func TestExitCode_Unchanged(t *testing.T) {
-	t.Parallel()
 	s := newShell(t, mirrortest.Options{Topics: topics("a")})
 	hash := s.planned("pause", "dr-link", "a", "--job", "a.job")
-	require.Equal(t, exitUnchanged, s.run("apply", "a.job", "--approve", "0123456789abcdef").code, "another hash")
-	require.Equal(t, exitUnchanged, s.run("wait", "a.job").code, "nothing was sent")
+	require.Equal(t, exitUnchanged, s.inside("", "apply", "a.job", "--approve", "0123456789abcdef").code, "another hash")
+	require.Equal(t, exitUnchanged, s.inside("", "wait", "a.job").code, "nothing was sent")
 	s.env["KAFKA_API_SECRET"] = "wrong"
 	for _, args := range [][]string{
 		{"apply", "a.job", "--approve", hash}, {"plan", "pause", "dr-link", "a"}, {"check", "pause", "dr-link"},
 		{"status", "dr-link"},
 	} {
-		o := s.run(args...)
+		o := s.inside("", args...)
 		require.Equal(t, exitUnchanged, o.code, o.err)
 		require.Contains(t, o.err, "401")
 	}
@@ -365,7 +360,7 @@ func TestExitCode_SomebodyHasToLook(t *testing.T) {
 	require.Equal(t, exitLook, s.run("show", "x.job").code)
 
 	o = s.run("settle", "x.job", "a", "b", "--as", "untouched", "--why", "seen ACTIVE")
-	require.Equal(t, exitUnchanged, o.code, o.err)
+	require.Equal(t, 0, o.code, o.err)
 	require.Equal(t, 0, s.run(o.next(t)...).code)
 	require.Equal(t, 1, s.pair.Local.Applied("a"))
 }
@@ -447,7 +442,7 @@ func TestChangedBetweenPlanAndApply_NothingIsSent(t *testing.T) {
 		s.pair.Local.SetStatus("a", mirror.StatusPaused)
 		o := s.inside("dr-link\n", apply...)
 		require.Equal(t, exitUnchanged, o.code, o.err)
-		require.Contains(t, o.out, "is PAUSED since")
+		require.Contains(t, o.out, "PAUSED since")
 		require.Zero(t, s.pair.Local.Sent("b"))
 		require.Equal(t, 0, s.inside("dr-link\n", append(apply, "--even-if-changed")...).code)
 	})
@@ -501,7 +496,6 @@ func TestTokenFile_IsReadForEachRequest(t *testing.T) {
 }
 
 func TestTopics(t *testing.T) {
-	t.Parallel()
 	s := newShell(t, mirrortest.Options{Topics: append(topics("eu.a", "eu.b", "us.a"),
 		mirrortest.Topic{Name: "stopped", Status: mirror.StatusStopped})})
 	require.NoError(t, os.WriteFile(s.path("names"), []byte("\ufeff# all\r\neu.a # the first\r\n\r\nus.a"), 0o600))
@@ -511,7 +505,7 @@ func TestTopics(t *testing.T) {
 		"us.a --topics-from - --exclude us.a": "eu.b",
 	} {
 		args := append([]string{"plan", "pause", "dr-link", "-o", "json"}, strings.Fields(line)...)
-		o := s.runWith("eu.b\n", args...)
+		o := s.inside("eu.b\n", args...)
 		require.Equal(t, 0, o.code, o.err)
 		require.Equal(t, strings.Fields(want), o.document(t).Report.Topics(mirror.Accepted), line)
 	}

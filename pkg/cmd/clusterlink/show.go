@@ -60,11 +60,22 @@ func (a *app) show(j *job.Job, path string) error {
 	return a.told(j, path, nil)
 }
 
+// report returns the report of a job. When a job is finished its topics were seen done.
+func report(j *job.Job) *mirror.Report {
+	r := j.Report()
+	for i := range r.Results {
+		if res := &r.Results[i]; j.Finished() && res.Outcome == mirror.Accepted && !res.Done {
+			res.Done, res.Settled = true, "it was seen done, and the job is finished"
+		}
+	}
+	return r
+}
+
 // told writes how a job is, and what to type next. The error has the exit code. The progress is nil if there was no wait.
 func (a *app) told(j *job.Job, path string, p *wait.Progress) error {
-	r := j.Report()
+	r := report(j)
 	a.doc.Report = r
-	code, left := verdict(r, j.Finished())
+	code, left := verdict(r)
 	if p != nil {
 		_ = p.Table(&a.text) // memory
 	}
@@ -104,11 +115,11 @@ func (a *app) told(j *job.Job, path string, p *wait.Progress) error {
 type left struct{ waits, unknown, refused, unsent int }
 
 // verdict returns the exit code for a job, and what is left of it.
-func verdict(r *mirror.Report, finished bool) (code int, l left) {
+func verdict(r *mirror.Report) (code int, l left) {
 	done := 0
 	for i := range r.Results {
 		switch res := &r.Results[i]; {
-		case isDone(res, finished):
+		case res.Done:
 			done++
 		case res.Outcome == mirror.Unknown:
 			l.unknown++
@@ -129,9 +140,4 @@ func verdict(r *mirror.Report, finished bool) (code int, l left) {
 		return exitRefused, l
 	}
 	return exitDone, l
-}
-
-// isDone tells whether a topic of a job was seen done.
-func isDone(r *mirror.Result, finished bool) bool {
-	return r.Done || finished && r.Outcome == mirror.Accepted
 }

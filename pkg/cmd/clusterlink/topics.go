@@ -67,9 +67,14 @@ func (s *selection) topics(ctx context.Context, a *app, c *mirror.Client, v mirr
 		}
 	}
 	if len(names) == 0 {
-		return nil, fmt.Errorf("no topics are left (%s starts from topics that are %v)", short(v), v.From())
+		return nil, fmt.Errorf("no topics are left: %s starts from topics that are %s", short(v), statuses(v))
 	}
 	return names, nil
+}
+
+// statuses are those that the verb starts from.
+func statuses(v mirror.Verb) string {
+	return strings.Trim(strings.ReplaceAll(fmt.Sprint(v.From()), " ", ", "), "[]")
 }
 
 // listed returns the mirror topics in a status that the verb starts from.
@@ -127,13 +132,13 @@ func topicsOf(of string) ([]string, error) {
 		return nil, err
 	}
 	var names []string
-	switch r := j.Report(); which {
+	switch r := report(j); which {
 	case "remaining":
 		names = j.Remaining()
 	case "refused":
 		names = append(j.Plan().Topics(mirror.Failed), topicsWhere(r, isRefused)...)
 	case "done":
-		names = topicsWhere(r, func(res *mirror.Result) bool { return isDone(res, j.Finished()) })
+		names = topicsWhere(r, func(res *mirror.Result) bool { return res.Done })
 	default:
 		names = topicsWhere(r, func(*mirror.Result) bool { return true })
 	}
