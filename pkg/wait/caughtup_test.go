@@ -194,6 +194,7 @@ func TestCaughtUp_WhatTheClustersShow(t *testing.T) {
 			set: faulty(local, 0, 0, edited(-1, `"NO_ERROR"`, `"SOURCE_TOPIC_MAY_BE_DELETED"`))},
 		{name: "no Date", this: "ACTIVE-/0:100", options: mirrortest.Options{NoDate: true}, err: "refused", lists: "2", says: "ACTIVE for 1"},
 		{name: "no Date, with patience", this: "ACTIVE-/0:100", options: mirrortest.Options{NoDate: true}, o: patient, err: "nil", lists: "7-8"},
+		{name: "no Date, and resumed in between", this: "ACTIVE- 55s:ACTIVE+", options: mirrortest.Options{NoDate: true}, o: patient, err: "nil", lists: "11-13"},
 		{name: "no state times, with patience", this: "ACTIVE?/0:100,0:-1", o: patient, err: "nil", lists: "27-31"},
 
 		// The lists.
