@@ -306,7 +306,7 @@ func (t *lagTopic) check(r reading, m *mirror.Mirror, o *LagOptions) (perSecond 
 	case m.Partitions <= 0:
 		why(0, "how many partitions it has is not known")
 	case !whole:
-		why(0, "the lag of %d of %s is not known", m.Partitions-known, text.Count(m.Partitions, "partition"))
+		why(0, "the lag of %d of %s is not known", max(1, m.Partitions-known), text.Count(m.Partitions, "partition"))
 	case unbegun > 0:
 		why(0, "%s with a lag and without an offset: nothing was fetched yet", text.Count(unbegun, "partition"))
 	case lost > 0:

@@ -53,11 +53,11 @@ func (p *Progress) decision() string {
 	case len(stop) > 0:
 		return fmt.Sprintf("%s%s: %s may take writes on both clusters", stopProducers, p.Clusters[1].ClusterID, text.Some(stop, 3))
 	case dark != nil && dark.Lists == 0:
-		return "not known: " + dark.unread(p.Began, p.At)
+		return "not known: " + dark.trouble(p.Began, p.At)
 	case len(left) > 0:
 		return notYet + of + " done; " + strings.Join(append(left, others...), ", ")
 	case !p.Done && dark != nil:
-		return fmt.Sprintf("%s%s were seen done; %s has given no new list for %v", notYet, of, dark.ClusterID, p.since(dark.Listed))
+		return notYet + of + " were seen done; " + dark.trouble(p.Began, p.At)
 	case !p.Done && len(p.Waited) > 0:
 		return notYet + of + " were seen done; a later list of each cluster has to agree"
 	case p.report.Lost:
@@ -275,8 +275,11 @@ func finish(t *text.Table, w io.Writer, clusters []ClusterProgress, began, at ti
 	return err
 }
 
-// unread says that a cluster could not be read.
-func (c *ClusterProgress) unread(began, at time.Time) string {
+// trouble says that a cluster is dark.
+func (c *ClusterProgress) trouble(began, at time.Time) string {
+	if c.Lists > 0 {
+		return fmt.Sprintf("%s has given no new list for %v", c.ClusterID, at.Sub(c.Listed).Round(time.Second))
+	}
 	s := fmt.Sprintf("%s could not be read for %v", c.ClusterID, at.Sub(began).Round(time.Second))
 	if c.HTTPStatus > 0 {
 		s += fmt.Sprintf(" (HTTP %d)", c.HTTPStatus)
@@ -323,12 +326,10 @@ func (l *Lagging) String() string {
 	all := []string{"not ready: " + of}
 	for i, c := range l.Clusters {
 		switch {
-		case c.Lists == 0 && i == 1:
-			all = append(all, c.unread(l.Began, l.At)+", and a source that has died shows lag 0")
-		case c.Lists == 0:
-			all = append(all, c.unread(l.Began, l.At))
+		case c.Dark && i == 1:
+			all = append(all, c.trouble(l.Began, l.At)+", and a source that has died shows lag 0")
 		case c.Dark:
-			all = append(all, c.ClusterID+": "+c.Error)
+			all = append(all, c.trouble(l.Began, l.At))
 		case i == 1 && ready == len(l.Topics):
 			all = append(all, c.ClusterID+" has to answer once more")
 		}
