@@ -48,7 +48,7 @@ func TestExchange_WhatIsSent(t *testing.T) {
 		require.EqualValues(t, len(q.Body), sent.ContentLength)
 		require.Equal(t, string(q.Body), body)
 		require.Equal(t, "Bearer "+secret, sent.Header.Get("Authorization"))
-		require.Equal(t, jsonType, sent.Header.Get("Accept"))
+		require.Equal(t, []string{jsonType}, sent.Header["Accept"])
 		require.Equal(t, "the-library/1", sent.Header.Get("User-Agent"))
 		require.Empty(t, sent.Header.Values("Idempotency-Key"))
 		require.Equal(t, q.Safe, sent.Header.Get("Cache-Control") == "no-cache")

@@ -33,12 +33,13 @@ func TestTransport_IsForRequestsThatMustNotBeSentTwice(t *testing.T) {
 	require.NotSame(t, transport, NewTransport(), "it is the caller's to change")
 }
 
-// Each request has a connection of its own, and need not agree on the keys again.
-func TestTransport_ResumesTLSSessions(t *testing.T) {
+// Each request has a connection and a TLS session of its own: a session that is resumed keeps an old client certificate.
+func TestTransport_AConnectionForEachRequest(t *testing.T) {
 	var resumed []bool
+	var protocols []int
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		resumed = append(resumed, r.TLS.DidResume)
-		require.Equal(t, 1, r.ProtoMajor)
+		protocols = append(protocols, r.ProtoMajor)
 		w.Header().Set("Content-Type", jsonType)
 	}))
 	t.Cleanup(server.Close)
@@ -50,7 +51,8 @@ func TestTransport_ResumesTLSSessions(t *testing.T) {
 		e, _, _ := newSender(transport).attempt(context.Background(), q, nil)
 		require.Equal(t, Answered, e.Proof)
 	}
-	require.Equal(t, []bool{false, true, true}, resumed)
+	require.Equal(t, []bool{false, false, false}, resumed)
+	require.Equal(t, []int{1, 1, 1}, protocols)
 }
 
 func TestSeal_NothingIsReadAfterIt(t *testing.T) {
