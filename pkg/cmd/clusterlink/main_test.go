@@ -43,7 +43,7 @@ type outcome struct {
 }
 
 // document reads what -o json printed.
-func (o outcome) document(t *testing.T) (d document) {
+func (o outcome) document(t testing.TB) (d document) {
 	t.Helper()
 	decoder := json.NewDecoder(strings.NewReader(o.out))
 	require.NoError(t, decoder.Decode(&d), o.out+o.err)
@@ -53,7 +53,7 @@ func (o outcome) document(t *testing.T) (d document) {
 }
 
 // next returns the arguments of the last line to type.
-func (o outcome) next(t *testing.T) []string {
+func (o outcome) next(t testing.TB) []string {
 	t.Helper()
 	lines := regexp.MustCompile(`(?m)^(?:next:|     ) clusterlink (.*)$`).FindAllStringSubmatch(o.err, -1)
 	require.NotEmpty(t, lines, o.err)
@@ -62,14 +62,14 @@ func (o outcome) next(t *testing.T) []string {
 
 // shell runs the command against a pair.
 type shell struct {
-	t    *testing.T
+	t    testing.TB
 	pair *mirrortest.Pair
 	dir  string
 	env  map[string]string
 	seen strings.Builder // what inside has printed
 }
 
-func newShell(t *testing.T, o mirrortest.Options) *shell {
+func newShell(t testing.TB, o mirrortest.Options) *shell {
 	t.Helper()
 	s := &shell{t: t, pair: mirrortest.NewPair(t, o), dir: t.TempDir(), env: map[string]string{}}
 	s.variables("", s.pair.Local)
@@ -88,7 +88,12 @@ func (s *shell) path(name string) string { return filepath.Join(s.dir, name) }
 
 // process prepares a process of the command.
 func (s *shell) process(args ...string) (cmd *exec.Cmd, out, err *buffer) {
-	cmd = exec.Command(os.Args[0], args...)
+	return s.program(os.Args[0], args...)
+}
+
+// program prepares a process of a program that finds the clusters in its environment.
+func (s *shell) program(name string, args ...string) (cmd *exec.Cmd, out, err *buffer) {
+	cmd = exec.Command(name, args...)
 	cmd.Dir = s.dir
 	cmd.Env = []string{"CLUSTERLINK_TEST_COMMAND=1"}
 	for name, value := range s.env {
