@@ -23,7 +23,7 @@ type applying struct {
 	path string
 
 	approve            string
-	maxMessages        int64
+	maxCut             int64 // --max-messages
 	interval, patience time.Duration
 	answered           bool // a batch was sent
 }
@@ -36,10 +36,10 @@ func (a *app) applyCommand() *cobra.Command {
 			j.EvenIfChanged = evenIfChanged
 			return j.apply(ctx)
 		})
-	j.gate.flags(c)
+	j.gateFlags(c)
 	f := c.Flags()
 	f.StringVar(&j.approve, "approve", "", "the hash of the plan, in place of a person who types the link's name")
-	f.Int64Var(&j.maxMessages, "max-messages", -1, "truncate-and-restore: the most messages that may be cut off each topic")
+	f.Int64Var(&j.maxCut, "max-messages", -1, "truncate-and-restore: the most messages that may be cut off each topic")
 	f.BoolVar(&evenIfChanged, "even-if-changed", false, "go on although something differs from the plan")
 	return c
 }
@@ -153,13 +153,13 @@ func (j *applying) mayAsk() error {
 	switch {
 	case j.approve != "" && j.approve != j.Hash():
 		return fmt.Errorf("nothing was sent: the hash of the plan is %s, and %q was approved", j.Hash(), j.approve)
-	case restores && j.maxMessages < 0:
+	case restores && j.maxCut < 0:
 		return coded{exitWrongUse, fmt.Errorf("%s needs --max-messages: by the plan up to %s would be cut off a topic",
 			j.verb, text.Count(int(mostCut(j.Plan())), "message"))}
 	case j.approve == "" && !j.asks:
 		return coded{exitWrongUse, fmt.Errorf("there is no terminal to ask: run it with --approve %s", j.Hash())}
 	case restores:
-		j.Job.MaxMessages = j.maxMessages
+		j.MaxMessages = j.maxCut
 	}
 	return nil
 }

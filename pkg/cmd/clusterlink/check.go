@@ -40,7 +40,7 @@ type gate struct {
 	neverFetched bool
 }
 
-func (g *gate) flags(c *cobra.Command) {
+func (g *gate) gateFlags(c *cobra.Command) {
 	f := c.Flags()
 	f.Int64Var(&g.maxLag, "max-lag", 0, "reversals, promote: the largest lag that a partition may have")
 	f.DurationVar(&g.timeout, "timeout", 0, "reversals, promote: how long to wait until topics have caught up; 0 looks twice")
@@ -60,7 +60,7 @@ func (a *app) checkCommand() *cobra.Command {
 			return k.check(ctx, id, args[2:], groups)
 		})
 	clusterFlag(c, &id)
-	k.flags(c)
+	k.gateFlags(c)
 	c.Flags().StringSliceVar(&groups, "groups", nil, "consumer groups to ask for their state, with commas between")
 	return c
 }
@@ -107,7 +107,9 @@ func (k *looking) check(ctx context.Context, id string, topics, groups []string)
 	if !k.Ready {
 		return coded{code: exitRefused}
 	}
-	if len(topics) == 0 && !needsNames(k.verb) {
+	if len(topics) == 0 && needsNames(k.verb) {
+		topics = starting
+	} else if len(topics) == 0 {
 		topics = []string{"--all"}
 	}
 	k.next(append(append([]string{"plan", short(k.verb), k.link, "--cluster", k.this.ClusterID()}, topics...),

@@ -23,7 +23,7 @@ type selection struct {
 	all              bool
 }
 
-func (s *selection) flags(c *cobra.Command) {
+func (s *selection) topicFlags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&s.from, "topics-from", "", "a file with the names of topics, one a line, # for comments; - is standard input")
 	f.StringVar(&s.of, "topics-of", "", "the topics of a job: JOB, JOB:done, JOB:refused or JOB:remaining")
