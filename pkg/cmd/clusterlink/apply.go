@@ -116,7 +116,7 @@ func (j *applying) send(ctx context.Context, remaining []string) error {
 		return err
 	}
 	list, err := j.this.Mirrors(ctx, j.link, remaining...)
-	if err == nil {
+	if err == nil && len(j.InTheWay) == 0 {
 		err = j.caughtUp(ctx, list.Topics(j.verb.From()...)) // others have stopped already, or the job sees why not
 	}
 	if err != nil {
@@ -143,6 +143,8 @@ func (j *applying) send(ctx context.Context, remaining []string) error {
 		return fmt.Errorf("%w: nothing was sent (see --even-if-changed)", job.ErrChanged)
 	case err != nil && !j.answered && len(j.Remaining()) > 0:
 		return fmt.Errorf("nothing was sent: %w", err)
+	case err != nil:
+		j.tell.say("%v", err)
 	}
 	return nil
 }
@@ -250,7 +252,11 @@ func (j *applying) wait(ctx context.Context) error {
 	default:
 		err = j.settleDone(progress)
 	}
-	return errors.Join(j.told(j.Job, j.path, progress), err)
+	c := j.told(j.Job, j.path, progress)
+	if c.error = err; err != nil {
+		c.code = exitLook
+	}
+	return c
 }
 
 // firstReason says why the first topic does not move of which that is known.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -157,7 +158,7 @@ func offsets(l *mirror.LinkInfo) string {
 		}
 	}
 	return fmt.Sprintf("%s: consumer offset sync is %s; its task is %s; its filter is %s",
-		l.ClusterID, offsetSync(l), task, orDash(l.OffsetSyncFilter))
+		l.ClusterID, offsetSync(l), task, cmp.Or(l.OffsetSyncFilter, "not known"))
 }
 
 // group notes the state of a consumer group on both clusters. An active group on the cluster of the mirrors blocks a
@@ -192,7 +193,7 @@ func (k *looking) topics(ctx context.Context, topics []string) (starting []strin
 	}
 	starting = list.Topics(k.verb.From()...)
 	if len(topics)+len(starting) == 0 {
-		k.inTheWay("no mirror topic has a status that %s starts from: %s", short(k.verb), statuses(k.verb))
+		k.inTheWay("no mirror topic has a status that %s starts from: %v", short(k.verb), k.verb.From())
 	}
 	status := map[string]mirror.Status{}
 	for i := range list.Mirrors {
