@@ -219,6 +219,16 @@ func TestTransport_TakesEveryContract(t *testing.T) {
 	}
 }
 
+// A row of null is not as either part of its schema has it, and that is one thing that is wrong.
+func TestTransport_SaysOfAValueOnce(t *testing.T) {
+	x := good()
+	x.answer = list(row("a"), row("b"), "null")
+	findings, _ := x.exchange(t, contract.Options{})
+	require.Len(t, findings, 1)
+	require.Equal(t, "/data/2", findings[0].Pointer)
+	require.Equal(t, 1, findings[0].Count)
+}
+
 // A list of 10 000 mirror topics with 12 partitions each is checked row by row.
 func TestTransport_ChecksALongListInLittleMemory(t *testing.T) {
 	var partitions []string

@@ -345,7 +345,7 @@ func (b *batch) close(stands wire.Evidence) (stop error) {
 		case stands.Doubt != "" && r.Outcome == Failed:
 			r.Outcome = Unknown
 			r.Why = codeAndMessage(r.Code, r.Message) + "; but " + stands.Doubt
-			r.note("the refusal may be the answer to a second request: " + stands.Doubt)
+			r.note("the refusal may be the answer to a second request")
 			r.Code, r.Message = 0, ""
 		}
 		if r.Outcome != Untouched {

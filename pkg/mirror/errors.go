@@ -68,10 +68,11 @@ func (e *APIError) Error() string {
 	if name := http.StatusText(e.Status); name != "" {
 		b.WriteString(" " + name)
 	}
+	said := strings.HasSuffix(b.String(), e.Message) // none, or as a page's title has it: 502 Bad Gateway
 	if e.Code != 0 && e.Code != e.Status {
 		fmt.Fprintf(&b, ", code %d", e.Code)
 	}
-	if e.Message != "" && e.Message != http.StatusText(e.Status) && e.Message != b.String() {
+	if !said {
 		b.WriteString(": " + e.Message)
 	}
 	if e.RetryAfter > 0 {
@@ -198,17 +199,19 @@ func (r *Report) Err() error { return r.incomplete(r.recorded) }
 
 // recorded returns the error that a text of the report is about, as far as the attempts tell.
 func (r *Report) recorded(why string) error {
-	for i := range r.Attempts {
-		a := &r.Attempts[i]
-		if a.HTTPStatus == 0 || a.Error == "" || !strings.Contains(why, a.Error) {
-			continue
+	var found Attempt // of those whose error is in the text, the one with the longest
+	for _, a := range r.Attempts {
+		if len(a.Error) > len(found.Error) && strings.Contains(why, a.Error) {
+			found = a
 		}
-		api := &APIError{
-			Status: a.HTTPStatus, Code: a.Code, Message: a.Message, RequestID: a.RequestID, rateLimited: a.RateLimited,
-		}
-		return wire.WithText(why, api)
 	}
-	return errors.New(why)
+	if found.HTTPStatus == 0 || found.HTTPStatus == http.StatusOK && found.Message == "" { // no response, or a cut answer
+		return errors.New(why)
+	}
+	return wire.WithText(why, &APIError{
+		Status: found.HTTPStatus, Code: found.Code, Message: found.Message, RequestID: found.RequestID,
+		rateLimited: found.RateLimited,
+	})
 }
 
 // incomplete returns the report's error. ErrorOf returns the error of a text.

@@ -118,6 +118,9 @@ func mergeResults(a, b Result) Result {
 	}
 	if b.Outcome != m.Outcome && a.Outcome == m.Outcome { // what a says fits better
 		m.Why = a.Why
+		if a.refused() {
+			m.Code, m.Message = a.Code, a.Message
+		}
 	}
 	if !m.refused() {
 		m.Code, m.Message = a.Code, a.Message

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -166,4 +168,80 @@ func TestNoSecrets_NamesAndPlacesToo(t *testing.T) {
 			require.NotContains(t, said.String(), c.secret)
 		})
 	}
+}
+
+// Merge is told of the two calls in either order, and a person finds that the first one did nothing.
+func TestMerge_ARefusalIsNotForgottenBehindAnUnknown(t *testing.T) {
+	unknown, refused := promoted(mirror.Unknown, "1"), promoted(mirror.Failed, "2")
+	for _, both := range [][2]*mirror.Report{{unknown, refused}, {refused, unknown}} {
+		m := both[0].Clone()
+		require.NoError(t, m.Merge(both[1]))
+		require.Equal(t, "a unknown", outcomes(m))
+		require.NoError(t, m.Settle(mirror.Untouched, "still ACTIVE", "a"))
+		require.Equal(t, "a failed", outcomes(m))
+	}
+}
+
+// inTurn gives each request the next transport's response, and the last one's for ever.
+func inTurn(transports ...http.RoundTripper) http.RoundTripper {
+	n := 0
+	return roundTripper(func(r *http.Request) (*http.Response, error) {
+		n++
+		return transports[min(n, len(transports))-1].RoundTrip(r)
+	})
+}
+
+// A report that was read back must not take one attempt for another.
+func TestReport_ErrFindsTheAttemptThatATextIsAbout(t *testing.T) {
+	limited := responding(http.StatusTooManyRequests, "text/html", "", "DoSFilter", "unavailable")
+	for name, c := range map[string]struct {
+		transport http.RoundTripper
+		status    int // of the APIError; 0 is none
+		limited   bool
+	}{
+		"another 429 after a rejection": {
+			inTurn(limited, responding(http.StatusTooManyRequests, "application/json", `{"error_code":42901}`)), 429, false,
+		},
+		"a rejection after another 429": {inTurn(responding(http.StatusTooManyRequests, "text/html", ""), limited), 429, true},
+		"an answer that is cut":         {answering(rows(good("a"), good("b")) + "x"), 0, false},
+		"no answer":                     {responding(http.StatusOK, "text/html", "<title>Sign in</title>"), 200, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cfg := offline(c.transport)
+				cfg.RetryFor = 3 * time.Second
+				report, live := reverse(t, newClient(t, cfg), "a", "b")
+				for _, err := range []error{live, report.Err(), readBack(t, report).Err()} {
+					require.Equal(t, c.limited, errors.Is(err, mirror.ErrRateLimited))
+					var api *mirror.APIError
+					require.Equal(t, c.status != 0, errors.As(err, &api))
+					if api != nil {
+						require.Equal(t, c.status, api.Status)
+					}
+				}
+			})
+		})
+	}
+}
+
+// Read aloud: what to do with topics that were found untouched, and each reason once.
+func TestReport_TableSaysEachThingOnce(t *testing.T) {
+	unavailable := newClient(t, offline(responding(http.StatusServiceUnavailable, "text/html", "<title>503 Service Unavailable</title>")))
+	report, err := reverse(t, unavailable, "a", "b")
+	require.Error(t, err)
+	require.Equal(t, "HTTP 503 Service Unavailable", report.Results[0].Why)
+	require.NoError(t, report.Settle(mirror.Untouched, "still ACTIVE", "b"))
+	require.NoError(t, report.Settle(mirror.Accepted, "STOPPED here, PAUSED there", "a"))
+	require.Contains(t, table(t, report), "send it again")
+	require.Contains(t, table(t, report), "the first: a is accepted: STOPPED")
+
+	twice := newClient(t, offline(responding(http.StatusOK, "application/json", rows(failed("a", "400", "no")), "X-Envoy-Attempt-Count", "2")))
+	report, err = reverse(t, twice, "a")
+	require.ErrorIs(t, err, mirror.ErrOutcomeUnknown)
+	require.Equal(t, 1, strings.Count(table(t, report), "more than once"))
+
+	zipped := newClient(t, offline(responding(http.StatusOK, "application/json", "x", "Content-Encoding", "gzip")))
+	report, err = reverse(t, zipped, "a")
+	require.ErrorIs(t, err, mirror.ErrOutcomeUnknown)
+	require.NotContains(t, report.Results[0].Why, "the answer is application/json, not")
 }

@@ -180,14 +180,14 @@ func (r *Report) whatToDo(t *text.Table) {
 			text.Count(noted, "topic"), first.Topic, strings.Join(first.Notes, "; ")))
 	}
 	for _, o := range outcomes {
-		if slices.ContainsFunc(r.Results, func(res Result) bool { return res.Outcome == o && res.Settled == "" }) ||
+		if slices.ContainsFunc(r.Results, func(res Result) bool { return res.Outcome == o && !res.Done }) ||
 			o == Unknown && r.Lost {
 			t.Row(o, r.advice(o))
 		}
 	}
 	if settled > 0 {
-		t.Row("settled", fmt.Sprintf("%s by what was seen on the clusters; the first: %s: %s",
-			text.Count(settled, "topic"), firstSettled.Topic, firstSettled.Settled))
+		t.Row("settled", fmt.Sprintf("%s by what was seen on the clusters; the first: %s is %v: %s",
+			text.Count(settled, "topic"), firstSettled.Topic, firstSettled.Outcome, firstSettled.Settled))
 	}
 	if stopped > 0 {
 		what := "the mirror has stopped, so the verb cannot change it"

@@ -270,21 +270,6 @@ type verbRow[R any] struct {
 
 func newVerbRow[R any]([]R) (r verbRow[R]) { return r }
 
-// truncation is what is cut off one partition. A number that is absent or null is nil.
-type truncation struct {
-	PartitionID       *number `json:"partition_id"`
-	OffsetTruncatedTo *number `json:"offset_truncated_to"`
-	MessagesTruncated *number `json:"messages_truncated"`
-}
-
-// known returns the number; -1 if there is none.
-func (n *number) known() int64 {
-	if n == nil {
-		return -1
-	}
-	return int64(*n)
-}
-
 // readRow reads a row of the answer to a verb. If the row is not as the contract has it, name, code and message are read
 // alone, and they alone decide.
 func readRow(v jsontext.Value, s *wire.Secrets) row {
@@ -298,13 +283,13 @@ func readRow(v jsontext.Value, s *wire.Secrets) row {
 		r.note("the row is not as the contract has it: its lags and truncations were not read")
 	}
 	r.Topic = in.Row.MirrorTopicName
+	r.Lags = slices.Grow(r.Lags, len(in.MirrorLags))
 	for _, l := range in.MirrorLags {
 		r.Lags = append(r.Lags, PartitionLag(l))
 	}
+	r.Truncations = slices.Grow(r.Truncations, len(in.Truncations))
 	for _, t := range in.Truncations {
-		r.Truncations = append(r.Truncations, PartitionTruncation{
-			int(min(t.PartitionID.known(), 1<<31-1)), t.OffsetTruncatedTo.known(), t.MessagesTruncated.known(),
-		})
+		r.Truncations = append(r.Truncations, PartitionTruncation(t))
 	}
 	if n := in.Row.MessagesTruncated; n != nil {
 		r.MessagesTruncated = max(-1, *n)
@@ -390,41 +375,50 @@ type lag PartitionLag
 
 // UnmarshalJSONFrom reads any value.
 func (l *lag) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
-	*l = lag{-1, -1, -1}
+	n, err := numbersOf(dec, `"partition"`, `"lag"`, `"last_source_fetch_offset"`)
+	*l = lag{int(min(n[0], 1<<31-1)), n[1], n[2]}
+	return err
+}
+
+// truncation is the truncation of one partition.
+type truncation PartitionTruncation
+
+// UnmarshalJSONFrom reads any value.
+func (t *truncation) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	n, err := numbersOf(dec, `"partition_id"`, `"offset_truncated_to"`, `"messages_truncated"`)
+	*t = truncation{int(min(n[0], 1<<31-1)), n[1], n[2]}
+	return err
+}
+
+// numbersOf reads any value. If the value is an object, numbersOf returns the numbers of the members with these names, which
+// are in quotes. A number that is not there, or cannot be read, is -1.
+func numbersOf(dec *jsontext.Decoder, names ...string) (numbers [3]int64, err error) {
+	numbers = [3]int64{-1, -1, -1}
 	if dec.PeekKind() != '{' {
-		return dec.SkipValue()
+		return numbers, dec.SkipValue()
 	}
 	if _, err := dec.ReadToken(); err != nil {
-		return err
+		return numbers, err
 	}
 	for dec.PeekKind() != '}' {
-		v, err := dec.ReadValue() // a name
+		name, err := dec.ReadValue()
 		if err != nil {
-			return err
+			return numbers, err
 		}
-		member := byte(0)
-		switch string(v) {
-		case `"partition"`:
-			member = 'p'
-		case `"lag"`:
-			member = 'l'
-		case `"last_source_fetch_offset"`:
-			member = 'o'
+		i := 0
+		for i < len(names) && string(name) != names[i] {
+			i++
 		}
-		if v, err = dec.ReadValue(); err != nil {
-			return err
+		v, err := dec.ReadValue()
+		if err != nil {
+			return numbers, err
 		}
-		switch n := numberOf(v); member {
-		case 'p':
-			l.Partition = int(min(n, 1<<31-1))
-		case 'l':
-			l.Lag = int64(n)
-		case 'o':
-			l.LastSourceFetchOffset = int64(n)
+		if i < len(names) {
+			numbers[i] = int64(numberOf(v))
 		}
 	}
-	_, err := dec.ReadToken()
-	return err
+	_, err = dec.ReadToken()
+	return numbers, err
 }
 
 // mirrorRow is a mirror topic as the contract has it, but for its numbers: one that cannot be read costs only itself.
@@ -474,6 +468,7 @@ func readMirror(v jsontext.Value, link string, s *wire.Secrets) (m Mirror, odd s
 	if e := data.MirrorTopicError; e != nil && *e != "NO_ERROR" && *e != "NOT_SET" {
 		m.Error = s.Show(string(*e), maxText) //nolint:unconvert // regenerating may change the type
 	}
+	m.Lags = slices.Grow(m.Lags, len(in.MirrorLags))
 	for _, l := range in.MirrorLags {
 		m.Lags = append(m.Lags, PartitionLag(l))
 	}

@@ -79,8 +79,6 @@ type Evidence struct {
 	RequestID   string
 	RetryAfter  time.Duration
 	RateLimited bool // the rate limiter rejected the request
-	// LetThrough says that the rate limiter let the request through late.
-	LetThrough bool
 
 	// Err says why there is no response, why the answer was not read to its end, or why no further attempt was
 	// made. It has no secret in it.

@@ -61,7 +61,7 @@ func (e *Evidence) tell(h http.Header, p page, s *Secrets) {
 	default:
 		body = e.readError(body, s)
 	}
-	if e.Status/100 == 2 {
+	if e.Status/100 == 2 && p.coding == "" {
 		kind, _, _ := strings.Cut(h.Get("Content-Type"), ";")
 		body = strings.TrimSuffix("the answer is "+cmp.Or(kind, "of no type")+", not a 200 of application/json: "+body, ": ")
 	}

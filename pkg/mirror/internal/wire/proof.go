@@ -2,6 +2,7 @@ package wire
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -20,9 +21,8 @@ const (
 // prove says what a response proves that is not an answer, and whether the request may be sent again. This is the
 // whole table; what it does not list proves nothing. Taken says that something of the request's body was taken.
 func (e *Evidence) prove(h http.Header, p page, taken, proofOnly bool) {
-	limiter := doSFilter(h)
-	e.RateLimited = limiter.unavailable && e.Status == http.StatusTooManyRequests
-	e.LetThrough = limiter.letThrough
+	limiter := elements(h, "DoSFilter") // Jetty's rate limiter: only unavailable says that it rejected the request
+	e.RateLimited = e.Status == http.StatusTooManyRequests && slices.Contains(limiter, "unavailable")
 	if e.Status >= 500 || e.Status == http.StatusRequestTimeout || e.Status == http.StatusTooManyRequests {
 		e.retry = lost
 	}
@@ -31,7 +31,7 @@ func (e *Evidence) prove(h http.Header, p page, taken, proofOnly bool) {
 		switch {
 		case e.RateLimited: // rejected before dispatch
 			e.Proof, e.retry = NotDone, rejected
-		case !limiter.anything && p.whole && !p.contains(`"error_code"`) && !proofOnly:
+		case len(limiter) == 0 && p.whole && !p.contains(`"error_code"`) && !proofOnly:
 			e.retry = rejected // a gateway's, very likely, but it can also follow work that was done
 		}
 	case http.StatusUnauthorized:
@@ -53,24 +53,6 @@ func (e *Evidence) prove(h http.Header, p page, taken, proofOnly bool) {
 			e.retry = notSent
 		}
 	}
-}
-
-// filterHeader is what the rate limiter, Jetty's DoSFilter, says of a request.
-type filterHeader struct {
-	anything    bool
-	unavailable bool // it rejected the request
-	letThrough  bool // it let the request through, over the limit: after a delay, or when others were done
-}
-
-// doSFilter reads the header DoSFilter. Only unavailable says that the request was rejected.
-func doSFilter(h http.Header) (said filterHeader) {
-	for _, value := range elements(h, "DoSFilter") {
-		said.anything = true
-		said.unavailable = said.unavailable || value == "unavailable"
-		said.letThrough = said.letThrough || value == "delayed" || value == "throttled"
-	}
-	said.letThrough = said.letThrough && !said.unavailable
-	return said
 }
 
 // gatewayAttempts returns the value of x-envoy-attempt-count, with which a gateway says how often it has sent the

@@ -156,21 +156,6 @@ func TestProof_ARequestThatWasWrittenTwice(t *testing.T) {
 	}
 }
 
-func TestProof_WhatTheRateLimiterSays(t *testing.T) {
-	for value, want := range map[string]filterHeader{
-		"unavailable":            {anything: true, unavailable: true},
-		"throttled, unavailable": {anything: true, unavailable: true},
-		"delayed":                {anything: true, letThrough: true},
-		"throttled":              {anything: true, letThrough: true},
-		"UNAVAILABLE":            {anything: true},
-		"unavailable-ish":        {anything: true},
-		"":                       {anything: true},
-	} {
-		require.Equal(t, want, doSFilter(http.Header{http.CanonicalHeaderKey("DoSFilter"): {value}}), "%q", value)
-	}
-	require.Equal(t, filterHeader{}, doSFilter(http.Header{}))
-}
-
 func TestProof_HowOftenAGatewayHasSent(t *testing.T) {
 	for value, want := range map[string]string{
 		"1": "", "0": "", "01": "", "x": "", "-2": "", "": "", "2": "2", "002": "2", "10": "10", "1, 3": "3",
