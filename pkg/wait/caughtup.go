@@ -16,22 +16,19 @@ import (
 
 // LagOptions say how CaughtUp waits. The zero value of every field is ready to use.
 type LagOptions struct {
-	// Other is a client of the cluster that the topics are mirrored from. If it is set, that cluster must answer too: a
-	// mirror whose source has died shows lag 0.
+	// Other, if set, is a client of the source cluster, which must answer too: a mirror whose source has died shows lag 0.
 	Other *mirror.Client
-	// MaxLag is the largest lag that a partition may have.
+	// MaxLag is the largest lag of a partition that passes.
 	MaxLag int64
-	// Interval is the least time between two lists of one cluster: 0 is 10 s, and it is at least 2 s. It is a little
-	// longer at random, and after a slow list at least four times the time that the list took.
+	// Interval is as in Options, but 0 is 10 s.
 	Interval time.Duration
 	// Patience is how long CaughtUp goes on while no topic becomes ready and no lag falls below its lowest. With 0 each
-	// cluster is asked twice, at least 10 s apart, and a list that is not new is not made up for.
+	// cluster is asked exactly twice, at least 10 s apart.
 	Patience time.Duration
-	// AllowNeverFetched is for a link over which nothing ever went: partitions without an offset count as empty although
-	// no ACTIVE mirror of the link has one above 0.
+	// AllowNeverFetched is for a link without any traffic: partitions without an offset count as empty although no ACTIVE
+	// mirror of the link has an offset above 0.
 	AllowNeverFetched bool
-	// OnPoll, if it is set, is called after each list that was asked for, with a Lagging that it may keep. An error ends
-	// the wait. OnPoll must honour its context.
+	// OnPoll is as in Options.
 	OnPoll func(context.Context, *Lagging) error
 }
 
@@ -39,64 +36,63 @@ const (
 	apart       = 10 * time.Second // the two lists that decide
 	activeFor   = time.Minute      // a mirror that was just resumed shows a lag from before
 	emptyAfter  = 5 * time.Minute  // a mirror that has just begun has no offset
-	behindOther = 30 * time.Second // a list so much older than another is not new
+	behindOther = 30 * time.Second // an older list is not new
 )
 
-// Lagging says how far the topics are from having caught up. It is plain data, and belongs to the caller.
+// Lagging says how far the topics are from having caught up. A Lagging is plain data, and belongs to the caller.
 type Lagging struct {
-	// Version is that of the JSON form.
+	// Version is the version of the JSON form, 1.
 	Version   int    `json:"version"`
 	ClusterID string `json:"cluster_id"`
 	Link      string `json:"link"`
-	// Began is when the wait began, and At when this was so, by the clock of this process.
+	// Began is the begin of the wait, and At the time of the Lagging, by the clock of this process.
 	Began time.Time `json:"began"`
 	At    time.Time `json:"at"`
-	// Ready says that all topics have caught up. Ended is why the wait ended; "" while it goes on.
+	// Ready says that all topics have caught up. Ended is why the wait ended; "" while the wait goes on.
 	Ready bool   `json:"ready"`
 	Ended string `json:"ended,omitempty"`
-	// Again is how long it takes at least until another try can succeed; 0 if that is not known.
+	// Again is the least time until another try can succeed; 0 if not known.
 	Again time.Duration `json:"again_ns,omitempty"`
-	// Clusters say how reading them went: the one with the mirrors first.
+	// Clusters are the clusters that were read, the cluster of the mirrors first.
 	Clusters []ClusterProgress `json:"clusters"`
 	Topics   []TopicLag        `json:"topics"`
 
 	err error
 }
 
-// TopicLag says how far one topic is from having caught up.
+// TopicLag says how far a topic is from having caught up.
 type TopicLag struct {
 	Topic string `json:"topic"`
-	// Ready says that the lists show the topic caught up. Why says what is missing; "" if nothing is.
+	// Ready says that the topic has caught up. Why says why not.
 	Ready bool   `json:"ready"`
 	Why   string `json:"why,omitempty"`
 	// Status is the mirror's; "" if the topic is not listed.
 	Status mirror.Status `json:"status,omitempty"`
-	// Lag is the sum over the partitions; -1 if it is not known.
+	// Lag is the sum over the partitions; -1 if not known.
 	Lag int64 `json:"lag"`
-	// Partitions is how many the topic has, -1 if it is not known, and Empty how many of them have neither a lag nor an
-	// offset.
+	// Partitions is the number of partitions, -1 if not known, and Empty the number without a lag and an offset.
 	Partitions int `json:"partitions"`
 	Empty      int `json:"empty"`
-	// Again is how long it takes at least until the topic can be ready; 0 if that is not known.
+	// Again is the least time until the topic can be ready; 0 if not known.
 	Again time.Duration `json:"again_ns,omitempty"`
 }
 
 // CaughtUp waits until the mirror topics have caught up with their sources. Stop the producers first. Two new lists, 10 s
-// or more apart, and every new list between them must show of each topic that
-//   - it is ACTIVE, for a minute or more, and without an error,
+// or more apart, and every new list between the two must show of each topic that
+//   - the mirror is ACTIVE, for a minute or more, and without an error,
 //   - the lag of each partition is known, and at most LagOptions.MaxLag,
 //   - nothing was fetched in between, if MaxLag is 0,
 //   - a partition with lag 0 and without an offset is empty: the mirror is ACTIVE for 5 minutes or more, the partition has
 //     shown no offset before, and some ACTIVE mirror of the link has an offset above 0.
 //
-// With LagOptions.Other, that cluster must have answered after the first of the two lists; that it has no such link is an
+// With LagOptions.Other, the source cluster must have answered after the first of the two lists. A 404 of the link is an
 // answer.
 //
-// The Lagging is never nil. The error is that of its Err: nil only if all topics are ready. It matches ErrStalled if
-// Patience ran out, mirror.ErrInvalidArgument, the *mirror.APIError of a cluster that refuses to be read, what OnPoll
-// returned, and the error and the cause of ctx.
+// The Lagging is never nil. The error is the result of Lagging.Err: nil only if all topics are ready. The error matches
+// ErrStalled if Patience ran out, mirror.ErrInvalidArgument, the *mirror.APIError of a cluster that refuses to be read, the
+// error of OnPoll, and the error and the cause of ctx.
 //
-// That a topic has caught up is no proof that its producers have stopped, or that the source is alive.
+// Producers may still be running, and without Other the source may have died.
 func CaughtUp(
 	ctx context.Context, client *mirror.Client, link string, topics []string, o LagOptions,
 ) (*Lagging, error) {
@@ -108,7 +104,7 @@ func CaughtUp(
 	return l, l.Err()
 }
 
-// gate is one call of CaughtUp.
+// gate is the state of a call of CaughtUp.
 type gate struct {
 	*poller
 	options LagOptions
@@ -187,7 +183,7 @@ func (g *gate) run(ctx context.Context) error {
 	return fmt.Errorf("no topic became ready and no lag fell for %v: %w", g.options.Patience, ErrStalled)
 }
 
-// ready tells whether the lists show all topics ready, and the other cluster has answered since the first of them.
+// ready tells whether all topics are ready, and the source cluster has answered since the first of the lists.
 func (g *gate) ready() bool {
 	var from time.Time
 	for _, t := range g.topics {
@@ -201,27 +197,27 @@ func (g *gate) ready() bool {
 	return !g.sides[0].Dark && (len(g.sides) == 1 || g.sides[1].Listed.After(from))
 }
 
-// lagTopic is what the lists have shown of one topic.
+// lagTopic is the history of a topic in the lists.
 type lagTopic struct {
 	now    TopicLag
-	ready  bool                  // the latest list shows it caught up
-	from   time.Time             // when the first of the lists was asked for that do, and nothing moved
-	active time.Time             // when the first of the lists was asked for that show it ACTIVE since the same time
+	ready  bool                  // the latest list shows no lag
+	from   time.Time             // when the first list in a row without lag and movement was asked for
+	active time.Time             // when the first list in a row with ACTIVE since the same time was asked for
 	since  time.Time             // when its status began, by the cluster's clock
 	lags   []mirror.PartitionLag // of the latest list, by partition
-	shown  map[int]bool          // partitions that have shown an offset
+	shown  map[int]bool          // partitions with an offset in any list
 	lowest int64                 // sum of the lags; -1 if none was known
 	first  sums
 }
 
-// sums are of a list with all lags: when it was asked for, and the sums of lags and offsets.
+// sums are the sums of lags and offsets in a list with all lags.
 type sums struct {
 	at           time.Time
 	lag, fetched int64
 }
 
-// see takes in what a new list shows of the topic, a row or none. It returns whether the topic has become ready, or its
-// lag has fallen.
+// see takes in the topic's row of a new list, nil for none. See returns whether the topic has become ready, or its lag has
+// fallen.
 func (t *lagTopic) see(r reading, m *mirror.Mirror, o *LagOptions) (progress bool) {
 	was, before, lowest := t.ready, t.lags, t.lowest
 	t.now = TopicLag{Topic: t.now.Topic, Lag: -1, Partitions: -1}
@@ -244,8 +240,8 @@ func (t *lagTopic) see(r reading, m *mirror.Mirror, o *LagOptions) (progress boo
 	return t.ready && !was || lowest >= 0 && t.lowest < lowest
 }
 
-// check notes what a list shows of the topic, and why it is not caught up. It returns how many messages a second were
-// fetched since the first list.
+// check notes the lags of the row, and why the topic has not caught up. Check returns the messages fetched per second since
+// the first list.
 func (t *lagTopic) check(r reading, m *mirror.Mirror, o *LagOptions) (perSecond float64) {
 	if m == nil || m.Status != mirror.StatusActive || !t.since.Equal(m.Since) {
 		t.active = time.Time{}
@@ -310,7 +306,7 @@ func (t *lagTopic) check(r reading, m *mirror.Mirror, o *LagOptions) (perSecond 
 	case m.Partitions <= 0:
 		why(0, "how many partitions it has is not known")
 	case !whole:
-		why(0, "the lag of %d of %s is not known", m.Partitions-known, text.Count(m.Partitions, "partition"))
+		why(0, "the lag of %d of %s is not known", max(1, m.Partitions-known), text.Count(m.Partitions, "partition"))
 	case unbegun > 0:
 		why(0, "%s with a lag and without an offset: nothing was fetched yet", text.Count(unbegun, "partition"))
 	case lost > 0:
@@ -328,7 +324,7 @@ func (t *lagTopic) check(r reading, m *mirror.Mirror, o *LagOptions) (perSecond 
 	return perSecond
 }
 
-// lagRate says how fast the lag has changed since the first list, and how long it takes to fall to 0.
+// lagRate returns the change of the lag per second since the first list, and the time until the lag is 0.
 func (t *lagTopic) lagRate(r reading) (again time.Duration, rate string) {
 	seconds := r.asked.Sub(t.first.at).Seconds()
 	switch perSecond := float64(t.first.lag-t.now.Lag) / seconds; {
@@ -343,7 +339,7 @@ func (t *lagTopic) lagRate(r reading) (again time.Duration, rate string) {
 	return 0, ", not falling"
 }
 
-// lagging is how things are now.
+// lagging returns the present Lagging.
 func (g *gate) lagging(err error, over bool) *Lagging {
 	l := &Lagging{
 		Version: version, Link: g.link, Began: g.began, At: time.Now(), Ready: over && err == nil, err: err,
@@ -366,8 +362,8 @@ func (g *gate) lagging(err error, over bool) *Lagging {
 	return l
 }
 
-// Err returns nil only if all topics have caught up. It is the error of CaughtUp. Of a Lagging that was read back the
-// error matches nothing.
+// Err returns nil only if all topics have caught up. CaughtUp returns the same error. After json.Unmarshal the error
+// matches no others.
 func (l *Lagging) Err() error {
 	if l.Ready {
 		return nil

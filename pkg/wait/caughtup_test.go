@@ -194,11 +194,12 @@ func TestCaughtUp_WhatTheClustersShow(t *testing.T) {
 			set: faulty(local, 0, 0, edited(-1, `"NO_ERROR"`, `"SOURCE_TOPIC_MAY_BE_DELETED"`))},
 		{name: "no Date", this: "ACTIVE-/0:100", options: mirrortest.Options{NoDate: true}, err: "refused", lists: "2", says: "ACTIVE for 1"},
 		{name: "no Date, with patience", this: "ACTIVE-/0:100", options: mirrortest.Options{NoDate: true}, o: patient, err: "nil", lists: "7-8"},
+		{name: "no Date, and resumed in between", this: "ACTIVE- 55s:ACTIVE+", options: mirrortest.Options{NoDate: true}, o: patient, err: "nil", lists: "11-13"},
 		{name: "no state times, with patience", this: "ACTIVE?/0:100,0:-1", o: patient, err: "nil", lists: "27-31"},
 
 		// The lists.
 		{name: "a cache answers the second list", this: "ACTIVE-/0:100 5s:ACTIVE<1800>/5000:100", err: "refused", lists: "2",
-			set: faulty(local, 0, 0, stubborn(true)), says: "lkc-local: a cache answered (Age 1"},
+			set: faulty(local, 0, 0, stubborn(true)), says: "lkc-local has given no new list for 1"},
 		{name: "a cache answers the second list, without an Age", this: "ACTIVE-/0:100 5s:ACTIVE<1800>/5000:100", err: "refused", lists: "2",
 			set: faulty(local, 0, 0, stubborn(false))},
 		{name: "a cache answers for ever", o: patient, this: "ACTIVE-/0:100 5s:ACTIVE<1800>/5000:100", err: "stalled", lists: "31-37",
@@ -222,7 +223,7 @@ func TestCaughtUp_WhatTheClustersShow(t *testing.T) {
 			says: "lkc-remote could not be read for"},
 		{name: "the source dies after the first list", other: true, this: "ACTIVE-/0:100", err: "refused", lists: "2",
 			set:  faulty(remote, 5*time.Second, 0, mirrortest.Cut(0)),
-			says: "1 of 1; lkc-remote: "},
+			says: "1 of 1; lkc-remote has given no new list for 1"},
 		{name: "the source swallows packets, and comes back", other: true, o: patient, this: "ACTIVE-/0:100", err: "nil",
 			set: faulty(remote, 0, 2*time.Minute, mirrortest.Error(503, 50003, "x"))},
 		{name: "the source comes back when the lists are old", other: true, o: patient, this: "ACTIVE-/0:100", err: "stalled",

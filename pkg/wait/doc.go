@@ -12,20 +12,22 @@
 //	progress.Table(os.Stdout)
 //	return err // nil only if every topic is done
 //
-// # What is believed
+// # Which lists count
 //
-// Both read the lists of mirror topics, one request at a time for each cluster, and change nothing. A list counts if it
-// is new: no list of this wait had its Date before, its Date is not before the answer to the call (for CaughtUp: not 30 s
-// before another list), Age is absent or 0, and the list was read to its end. Without a Date, a whole list is new. A list
-// is whole unless it goes on elsewhere, or has a row without name or status, of another link, or two of a topic that was
-// asked for. A list that is not whole proves no absence.
+// Both functions read lists of mirror topics, with one request at a time for each cluster, and change nothing. Only a new
+// list counts. A list is new if
+//   - the list was read to its end, and its Age is absent or 0,
+//   - no earlier list of the wait had the same Date,
+//   - its Date is not before the answer to the call; for CaughtUp, not more than 30 s before the Date of another list,
+//   - or, without a Date, the list is whole.
 //
-// Rows do not go back. A row whose state began before one that was already seen, and the absence of a topic that was
-// listed, are ignored until two new lists, 30 s apart, have them. A topic that is not at its goal in the latest list of a
-// cluster keeps the wait from ending in success meanwhile.
+// A list is not whole if it continues elsewhere, or has a row without a name or a status, of another link, or two rows of
+// a topic of the report. The absence of a topic counts only in a whole list.
 //
-// A state from before the call is not this call's. A topic that is at its goal since before its batch was sent is done when
-// a second new list, 30 s or more after the call, still shows it there. The age of a state is told by the cluster's own
-// clock: its Date and the time of the state. If either is missing, the age is not known, and the rule of the second list
-// holds for every topic that this wait did not see come to its goal.
+// Rows do not go back. Done ignores a row whose state began before the state in an earlier list, and the absence of a
+// topic of an earlier list, until two new lists, 30 s apart, agree. Until then the wait does not end in success.
+//
+// A state from before the call is no effect of the call. Done compares the time of a state with the Date of the list. If
+// the state began before the call, the topic is done only when a second new list, 30 s or more after the call, agrees. If
+// the age of the state is not known, the same holds for every topic that did not come to its goal during the wait.
 package wait

@@ -14,58 +14,57 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
 )
 
-// ErrStalled says that nothing has moved for as long as Patience allows.
+// ErrStalled says that nothing has moved for the length of Patience.
 var ErrStalled = errors.New("stalled")
 
 // Options say how Done waits. The zero value of every field but This and Other is ready to use.
 type Options struct {
-	// This is a client of the report's cluster. Other is a client of the other cluster, which the reversals need; for
-	// other verbs it is not used.
+	// This is a client of the report's cluster. Other is a client of the other cluster; only the reversals need Other.
 	This, Other *mirror.Client
-	// Interval is the least time between two lists of one cluster: 0 is 5 s, and it is at least 2 s. It is a little
-	// longer at random, and after a slow list at least four times the time that the list took.
+	// Interval is the least time between two lists of a cluster. 0 is 5 s; less than 2 s counts as 2 s. The wait for the
+	// next list is up to a quarter longer, and at least four times as long as the list took.
 	Interval time.Duration
-	// Patience is how long Done goes on while nothing moves. 0 is 6 min: a cluster calls a link unavailable only
-	// after 5 (observed).
+	// Patience is how long Done goes on while nothing moves. 0 is 6 min: a cluster takes 5 to call a link unavailable
+	// (observed).
 	Patience time.Duration
-	// OnPoll, if it is set, is called after each list that was asked for, with a Progress that it may keep. An error
-	// ends the wait, also when all is done. OnPoll must honour its context.
+	// OnPoll, if set, is called after each request for a list, with a Progress of its own. An error ends the wait, also
+	// when all topics are done. OnPoll must honour its context.
 	OnPoll func(context.Context, *Progress) error
 }
 
 const (
-	// A state counts as from before the call if it began so much earlier.
+	// A state is from before the call if the state began beforeCall earlier.
 	beforeCall = 10 * time.Second
-	// So long after the call a second list can make a topic blocked, or done by a state from before the call. Two
-	// lists so far apart can take a topic's state back.
+	// From firmAfter after the call on, a second list makes a topic blocked, or done by a state from before the call.
+	// An older row counts when two lists, firmAfter apart, agree.
 	firmAfter = 30 * time.Second
-	// So long after the call topics of unknown outcome without a sign are given up.
+	// Topics of unknown outcome without a sign are given up noSignFor after the call.
 	noSignFor = 2 * time.Minute
-	// A topic that has not moved for askAfter is asked for its reasons, at most once in askEvery.
+	// A cluster is asked for the reasons of a topic that has not moved for askAfter, at most once in askEvery.
 	askAfter, askEvery = 30 * time.Second, time.Minute
-	// So many topics are asked for their reasons after one list and at the end, and no longer than that.
+	// Bounds of asking for reasons after a list, and at the end: how many topics, and for how long.
 	askAPoll, askAtEnd       = 3, 20
 	askForAPoll, askForAtEnd = 10 * time.Second, 30 * time.Second
 )
 
-// Done reads the lists of the clusters until the topics of the report are where its verb leads: those that were
-// accepted, those whose outcome is unknown, and those that were refused because their mirrors had stopped already. It
-// changes nothing. A report with nothing to wait for needs no list.
+// Done reads lists until the topics of the report are where the report's verb leads. Done waits for the topics that were
+// accepted, whose outcome is unknown, or that were refused because their mirrors had stopped already. A report without
+// any of these needs no list.
 //
 // Done ends when
-//   - all are done, by a new list of each cluster that the verb changes,
-//   - what is left is blocked, or is unknown and has shown no sign 2 minutes after the call,
+//   - all topics are done, by a new list of each cluster that the verb changes,
+//   - each other topic is blocked, or is unknown without a sign 2 minutes after the call,
 //   - nothing has moved for Options.Patience,
 //   - a cluster refuses to be read,
 //   - OnPoll returns an error,
 //   - ctx ends.
 //
-// The Progress is never nil. The error is that of its Err: nil only if every topic of the report is accounted for and
-// done. It matches ErrStalled, mirror.ErrOutcomeUnknown, mirror.ErrInvalidArgument, the *mirror.APIError of a cluster
-// that refuses to be read, what OnPoll returned, and the error and the cause of ctx.
+// The Progress is never nil. The error is the result of Progress.Err: nil only if every topic of the report is accounted
+// for and done. The error matches ErrStalled, mirror.ErrOutcomeUnknown, mirror.ErrInvalidArgument, the *mirror.APIError of
+// a cluster that refuses to be read, the error of OnPoll, and the error and the cause of ctx.
 //
-// Done may be called from several goroutines. That a topic is done is no proof that it has caught up, that consumer
-// offsets or all data have come over, or that this call did it.
+// Done may be called from several goroutines. A done topic need not have caught up, consumer offsets and data may be
+// missing, and somebody else may have made the change.
 func Done(ctx context.Context, r *mirror.Report, o Options) (*Progress, error) {
 	w, err := newWaiter(r, o)
 	if err == nil {
@@ -76,7 +75,7 @@ func Done(ctx context.Context, r *mirror.Report, o Options) (*Progress, error) {
 	return p, p.Err()
 }
 
-// waiter is one call of Done.
+// waiter is the state of a call of Done.
 type waiter struct {
 	*poller
 	report  *mirror.Report
@@ -88,29 +87,29 @@ type waiter struct {
 	err     error
 }
 
-// topic is one topic that is waited for.
+// topic is a topic to wait for.
 type topic struct {
 	TopicProgress
 	result  *mirror.Result
-	call    *mirror.Attempt // the last that may have changed it
+	call    *mirror.Attempt // the last attempt at the topic
 	sides   [2]track
 	finding finding
-	doneBy  time.Time // when the list was asked for that showed it done
-	moved   time.Time // when it last moved
-	asked   time.Time // when a cluster was last asked why it does not move
+	doneBy  time.Time // when the list with the last step to StageDone was asked for
+	moved   time.Time // when the topic last moved
+	asked   time.Time // when a cluster was last asked for reasons
 }
 
-// track is what the lists of one cluster have shown of a topic.
+// track is the history of a topic in the lists of a cluster.
 type track struct {
 	sight
 	current bool          // the latest new list agrees
-	began   time.Time     // when the status began, by this process's clock, as far as that is known
-	came    time.Time     // when the list was asked for that first showed it so
-	lists   int           // new lists in a row that show it so
-	back    mirror.Status // of a row that is older than what was seen; "" if the topic was left out
-	backAt  time.Time     // when the list was asked for that first had that; zero if the latest has not
+	began   time.Time     // when the status began, by this process's clock
+	came    time.Time     // when the first list with the status was asked for
+	lists   int           // new lists in a row with the status
+	back    mirror.Status // the status of an older row; "" for absence
+	backAt  time.Time     // when the first list with back was asked for; zero if the latest list has a newer row
 	had     []mirror.Status
-	// The sum of the lags, -1 if it is not known: now, when the topic came to its status, and the lowest.
+	// Sums of the lags, -1 if not known: of the latest list, of the first list with the status, and the lowest.
 	lag, firstLag, lowest int64
 }
 
@@ -226,8 +225,8 @@ func rowsOf(l *mirror.Listing) map[string]*mirror.Mirror {
 	return rows
 }
 
-// see takes in what a new list shows of the topic, a row or none, and returns whether that is progress. Elapsed is the
-// time since the topic was sent. Rows do not go back: an older row, or none, counts when two lists 30 s apart have it.
+// see takes in the topic's row of a new list, nil for none, and returns whether the row is progress. Elapsed is the time
+// since the topic was sent. Rows do not go back: an older row, or absence, counts when two lists, 30 s apart, agree.
 func (t *track) see(r reading, m *mirror.Mirror, elapsed time.Duration) (progress bool) {
 	if t.current, t.hint = false, ""; m == nil && !r.list.Complete { // the absence proves nothing
 		return false
@@ -247,7 +246,7 @@ func (t *track) see(r reading, m *mirror.Mirror, elapsed time.Duration) (progres
 	if t.At.IsZero() || t.Status != now.Status || !t.Since.Equal(now.Since) {
 		t.lists, t.came, t.moved, t.firstLag, t.gone = 0, r.asked, !t.At.IsZero(), -1, t.gone || t.listed()
 	}
-	if t.lists++; back { // two lists have it
+	if t.lists++; back { // two lists agree
 		t.lists = max(2, t.lists)
 	}
 	t.Sight, t.current, t.firm, t.backAt = now, true, t.lists > 1 && elapsed >= firmAfter, time.Time{}
@@ -308,8 +307,8 @@ func (w *waiter) see(r reading) {
 	}
 }
 
-// elapsed is how long before the given time the topic was sent: by the clock of its cluster if the answer had a Date,
-// and by this process's clock if not. It is at least the time since Done began.
+// elapsed is the time from the send of the topic to now: by the cluster's clock if the answer had a Date, and else by this
+// process's clock. Elapsed is at least the time since Done began.
 func (w *waiter) elapsed(t *topic, now time.Time) time.Duration {
 	least, newest := now.Sub(w.began), &w.sides[0].newest
 	switch {
@@ -322,11 +321,11 @@ func (w *waiter) elapsed(t *topic, now time.Time) time.Duration {
 	return max(least, now.Round(0).Sub(t.call.Start.Round(0))) // a monotonic clock stands still while a machine sleeps
 }
 
-// end tells whether there is nothing more to wait for, and returns why that is no success.
+// end tells whether the wait has ended, and returns nil for success.
 func (w *waiter) end() (end bool, err error) {
 	count, fresh := map[Stage]int{}, true
 	for _, t := range w.topics {
-		lists, newest := w.sides[0].Lists, w.sides[0].Listed // of the cluster that was seen least
+		lists, newest := w.sides[0].Lists, w.sides[0].Listed // of the cluster with the fewest
 		for i, s := range w.sides {
 			fresh = fresh && t.sides[i].current && !s.Listed.Before(t.doneBy)
 			if lists = min(lists, s.Lists); s.Listed.Before(newest) {
@@ -351,7 +350,7 @@ func (w *waiter) end() (end bool, err error) {
 	return true, fmt.Errorf("what is left is blocked (%d) or shows no sign (%d)", count[StageBlocked], count[StageNoSign])
 }
 
-// askReasons asks the clusters why topics do not move: a few of them, or at the end more. A cluster that does not
+// askReasons asks the clusters why topics do not move: for a few topics, or at the end for more. A cluster that does not
 // answer is not asked again in the same round.
 func (w *waiter) askReasons(ctx context.Context, atEnd bool) {
 	now, most, bound := time.Now(), askAPoll, askForAPoll
@@ -377,13 +376,13 @@ func (w *waiter) askReasons(ctx context.Context, atEnd bool) {
 		switch {
 		case err == nil:
 			t.Reasons, t.Asked = m.Reasons, now
-		case errors.As(err, &api) && api.Status == http.StatusTooManyRequests: // its lists are asked for later too
+		case errors.As(err, &api) && api.Status == http.StatusTooManyRequests: // the next list waits too
 			s.quietUntil = now.Add(max(askEvery, api.RetryAfter))
 			if next := now.Add(api.RetryAfter + w.interval/10); next.After(s.next) {
 				s.next = next
 			}
 		case !errors.Is(err, mirror.ErrNoMirror):
-			s.quietUntil = now.Add(1) // for this round
+			s.quietUntil = now.Add(1) // until the next round
 		}
 	}
 }

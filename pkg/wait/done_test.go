@@ -512,6 +512,13 @@ func TestDone_InTheCourseOfTime(t *testing.T) {
 					}
 				}
 			}},
+		{name: "an older row of it when the last topic is done", verb: promote, outcome: accepted, more: two("PENDING_STOPPED+ 60s:STOPPED+", ""),
+			this: "STOPPED+ 55s:ACTIVE-", stage: "blocked", err: "blocked", lists: "15-19"},
+		{name: "an older row of it when the last topic is done, on the other cluster", outcome: accepted,
+			more: two("PENDING_STOPPED+ 60s:STOPPED+", "PAUSED+"), this: "STOPPED+", other: "PAUSED+ 55s:STOPPED-", stage: "blocked",
+			err: "blocked", lists: "15-19"},
+		{name: "it is left out when the last topic is done", verb: promote, outcome: accepted, more: two("PENDING_STOPPED+ 60s:STOPPED+", ""),
+			this: "STOPPED+ 55s:none", stage: "blocked", err: "blocked", lists: "15-19"},
 		{name: "one list forgets it", outcome: accepted, stage: "done", err: "nil", lists: "8-9",
 			this: "PENDING_STOPPED+ 20s:none 26s:PENDING_STOPPED<-1> 40s:STOPPED+", other: "40s:PAUSED+"},
 		{name: "it is gone from the list", verb: promote, outcome: accepted, this: "PENDING_STOPPED+ 20s:none",

@@ -16,35 +16,35 @@ import (
 const (
 	// Lists are told apart by the header Date, which has whole seconds.
 	minInterval = 2 * time.Second
-	// The wait after a list that could not be read doubles up to maxPause.
+	// The pause after a lost read doubles up to maxPause.
 	maxPause = time.Minute
-	// A cluster may answer 404 for so long after a link was made (observed).
+	// A cluster may answer 404 for freshLink after a link was made (observed).
 	freshLink = 30 * time.Second
-	// A cluster that could be read before is given up after so many refusals in a row over so long.
+	// Done gives up a cluster that was read before after maxRefusals in a row over refusalsOver.
 	maxRefusals  = 3
 	refusalsOver = 15 * time.Second
 
-	maxLine = 512 // bytes of a text on one line
+	maxLine = 512 // bytes
 )
 
 // ClusterProgress says how the reading of one cluster goes.
 type ClusterProgress struct {
 	ClusterID string `json:"cluster_id"`
-	// Asked is how many lists were asked for, Answered how many of them were read to their end, and Lists how
-	// many of those were new.
+	// Asked counts the requests for a list, Answered the lists that were read to their end, and Lists the new ones.
 	Asked    int `json:"asked"`
 	Answered int `json:"answered"`
 	Lists    int `json:"lists"`
 	// Listed is when the latest new list was asked for; the zero time if there was none.
 	Listed time.Time `json:"listed,omitzero"`
-	// Dark says that the latest request gave no new list. HTTPStatus is that of the refusal; 0 if there was none.
+	// Dark says that the latest request gave no new list. HTTPStatus is the status of an error response; 0 if there was
+	// none.
 	Dark       bool `json:"dark,omitempty"`
 	HTTPStatus int  `json:"http_status,omitempty"`
-	// Error says on one printable line why the latest list was not read, not new or not whole; "" if it was.
+	// Error says on a printable line why the latest list was not read, not new or not whole.
 	Error string `json:"error,omitempty"`
 }
 
-// reading is what came of one request for a list.
+// reading is the result of a request for a list.
 type reading struct {
 	side        *side
 	asked, read time.Time
@@ -53,20 +53,20 @@ type reading struct {
 	err         error
 }
 
-// side is one cluster, whose lists are read at a pace of its own.
+// side is a cluster. Each side has its own pace.
 type side struct {
 	ClusterProgress
 	client *mirror.Client
-	// floor is the earliest Date of a new list. If behind is set, floor follows the latest Date, so far behind it.
+	// floor is the earliest Date of a new list. If behind is set, floor is the latest Date less behind.
 	floor  time.Time
 	behind time.Duration
 	looks  int  // requests at most; 0 is any number
 	linked bool // a 404 of the link is an answer too
 
 	dates     map[time.Time]bool // of the new lists
-	newest    reading            // the latest that was new
+	newest    reading            // the latest new list, without rows
 	next      time.Time
-	pause     time.Duration // after a list that could not be read; 0 after one that was read
+	pause     time.Duration // after a lost read; 0 after a list
 	busy      bool
 	refusals  int // in a row
 	refusedAt time.Time
@@ -97,16 +97,17 @@ func newPoller(link string, keep []string, interval time.Duration, clients ...*m
 	return p
 }
 
-// errOver says that it is later than until allows, or that no side has a look left.
+// errOver says that the time is over, or that no side has a look left.
 var errOver = errors.New("over")
 
-// contextEnded begins the error of a wait that its context has ended.
+// contextEnded begins the error of a wait whose context has ended.
 const contextEnded = "the context ended"
 
 // jitter spreads out the polls of many processes.
 var jitter = rand.Float64
 
-// run reads lists and hands them to step, until that says that the wait has ended. No read is under way afterwards.
+// run reads lists and hands each to step, until step returns true, until the time is over, or until ctx ends. When run
+// returns, no read is under way.
 func (p *poller) run(
 	ctx context.Context, until func() time.Time,
 	step func(r reading, fresh bool, refused error) (end bool, err error),
@@ -130,7 +131,7 @@ func (p *poller) run(
 			case s.busy:
 				idle = false
 			case s.looks > 0 && s.Asked == s.looks:
-			case s.next.After(now.Add(p.interval / 10)): // those that are due soon are asked together
+			case s.next.After(now.Add(p.interval / 10)): // sides that are due soon are asked together
 				idle = false
 				if s.next.Before(wake) {
 					wake = s.next
@@ -171,8 +172,7 @@ func (p *poller) read(ctx context.Context, s *side, now time.Time, jitter float6
 	r.read = time.Now()
 }
 
-// take notes how a reading went. It returns whether the list is new, and an error if its cluster is not to be read any
-// more.
+// take notes the result of a reading. Take returns whether the list is new, and an error if the cluster refuses for good.
 func (p *poller) take(r reading) (fresh bool, end error) {
 	s := r.side
 	s.Asked++
@@ -210,7 +210,7 @@ func (p *poller) take(r reading) (fresh bool, end error) {
 	return true, nil
 }
 
-// old returns why a list is not new; "" if it is.
+// old returns why a list is not new; "" for a new list.
 func (s *side) old(l *mirror.Listing) string {
 	switch {
 	case l.Age > 0:
@@ -227,7 +227,7 @@ func (s *side) old(l *mirror.Listing) string {
 	return ""
 }
 
-// refused counts the refusals of a cluster, and returns an error if the cluster is not to be read any more.
+// refused counts the refusals of a cluster, and returns an error if the cluster refuses for good.
 func (p *poller) refused(r reading) error {
 	s, status := r.side, 0
 	var api *mirror.APIError

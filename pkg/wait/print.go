@@ -13,12 +13,12 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
 )
 
-// String returns what the progress comes to on one printable line.
+// String returns verb, link and decision on a printable line.
 func (p Progress) String() string {
 	return text.Line(fmt.Sprintf("%s, link %s: %s", p.Verb, text.Quote(p.Link), p.decision()), maxLine)
 }
 
-// decision says what the progress comes to.
+// decision sums the progress up.
 func (p *Progress) decision() string {
 	done, others := p.Count(StageDone), p.others()
 	of := fmt.Sprintf("%d of %d", done, len(p.report.Results))
@@ -53,11 +53,11 @@ func (p *Progress) decision() string {
 	case len(stop) > 0:
 		return fmt.Sprintf("%s%s: %s may take writes on both clusters", stopProducers, p.Clusters[1].ClusterID, text.Some(stop, 3))
 	case dark != nil && dark.Lists == 0:
-		return "not known: " + dark.unread(p.Began, p.At)
+		return "not known: " + dark.trouble(p.Began, p.At)
 	case len(left) > 0:
 		return notYet + of + " done; " + strings.Join(append(left, others...), ", ")
 	case !p.Done && dark != nil:
-		return fmt.Sprintf("%s%s were seen done; %s has given no new list for %v", notYet, of, dark.ClusterID, p.since(dark.Listed))
+		return notYet + of + " were seen done; " + dark.trouble(p.Began, p.At)
 	case !p.Done && len(p.Waited) > 0:
 		return notYet + of + " were seen done; a later list of each cluster has to agree"
 	case p.report.Lost:
@@ -79,7 +79,7 @@ func (p *Progress) decision() string {
 	return s
 }
 
-// others says which topics of the report are not waited for.
+// others counts the topics that are not in Waited.
 func (p *Progress) others() (texts []string) {
 	refused, unsent := 0, 0
 	for i := range p.report.Results {
@@ -111,10 +111,10 @@ func be(n int, one, many string) string {
 
 func (p *Progress) since(t time.Time) time.Duration { return p.At.Sub(t).Round(time.Second) }
 
-// row is topics of which the same is known: one row of the table.
+// row is a row of the table: topics with the same facts.
 type row struct {
 	rowKey
-	first    *TopicProgress // that was asked for its reasons, if any was
+	first    *TopicProgress // with reasons, if any topic has reasons
 	topics   []string
 	since    time.Time // the earliest
 	notAsked int
@@ -122,14 +122,14 @@ type row struct {
 	rising   bool
 }
 
-// rowKey is what the topics in one row have in common. The reason is without the topic's name.
+// rowKey is the facts that the topics of a row share. The reason is without the name of the topic.
 type rowKey struct {
 	stage                      Stage
 	this, other, notes, reason string
 }
 
-// rows returns the rows of the table, the most urgent first. Of the topics that are done it has those with a note. Topics
-// that were not asked for their reasons join those that were.
+// rows returns the rows of the table, the most urgent first. A done topic without a note is in no row. Topics without an
+// answer about reasons join the topics with an answer.
 func (p *Progress) rows() (rows []*row) {
 	of := func(t *TopicProgress) rowKey {
 		return rowKey{t.Stage, p.cell(t.This, 0), p.cell(t.Other, 1), strings.Join(t.Notes, "; "), ""}
@@ -167,7 +167,7 @@ func (p *Progress) rows() (rows []*row) {
 	return rows
 }
 
-// reasons are the topic's reasons on one line.
+// reasons joins the reasons of the topic.
 func (t *TopicProgress) reasons() string {
 	var all []string
 	for _, r := range t.Reasons {
@@ -176,7 +176,7 @@ func (t *TopicProgress) reasons() string {
 	return cmp.Or(strings.Join(all, "; "), "no reason given")
 }
 
-// why says why the topics of a row are where they are.
+// why returns the notes, the reasons and the lag of a row.
 func (p *Progress) why(r *row) string {
 	var all []string
 	if r.notes != "" {
@@ -206,7 +206,7 @@ func (p *Progress) why(r *row) string {
 	return strings.Join(all, "; ")
 }
 
-// cell is what a cluster shows of a topic.
+// cell returns the state of a topic on a cluster.
 func (p *Progress) cell(s Sight, i int) string {
 	switch {
 	case s.At.IsZero():
@@ -221,8 +221,8 @@ func (p *Progress) cell(s Sight, i int) string {
 	return fmt.Sprintf("%s (%s ago)", cmp.Or(s.Status, "-"), old)
 }
 
-// Table writes the progress for people: what it comes to, what to do, the topics that are not done, and how reading the
-// clusters went. Topics of which the same is known are one row. The error is w's.
+// Table writes the progress for people: the decision, what to do, the topics that are not done, and how reading the
+// clusters went. Topics with the same facts share a row. The error is the error of w.
 func (p *Progress) Table(w io.Writer) error {
 	var t text.Table
 	t.Line(p.decision())
@@ -275,8 +275,11 @@ func finish(t *text.Table, w io.Writer, clusters []ClusterProgress, began, at ti
 	return err
 }
 
-// unread says that a cluster could not be read.
-func (c *ClusterProgress) unread(began, at time.Time) string {
+// trouble says that a cluster is dark.
+func (c *ClusterProgress) trouble(began, at time.Time) string {
+	if c.Lists > 0 {
+		return fmt.Sprintf("%s has given no new list for %v", c.ClusterID, at.Sub(c.Listed).Round(time.Second))
+	}
 	s := fmt.Sprintf("%s could not be read for %v", c.ClusterID, at.Sub(began).Round(time.Second))
 	if c.HTTPStatus > 0 {
 		s += fmt.Sprintf(" (HTTP %d)", c.HTTPStatus)
@@ -296,10 +299,10 @@ func (p Progress) LogValue() slog.Value {
 	return slog.GroupValue(attrs...)
 }
 
-// String returns the decision of the gate on one printable line.
+// String returns the decision of the gate on a printable line.
 func (l *Lagging) String() string {
 	ready, empty := 0, 0
-	var whole []string // topics of which all partitions are empty
+	var whole []string // topics without any offset
 	for i := range l.Topics {
 		t := &l.Topics[i]
 		if t.Ready {
@@ -323,12 +326,10 @@ func (l *Lagging) String() string {
 	all := []string{"not ready: " + of}
 	for i, c := range l.Clusters {
 		switch {
-		case c.Lists == 0 && i == 1:
-			all = append(all, c.unread(l.Began, l.At)+", and a source that has died shows lag 0")
-		case c.Lists == 0:
-			all = append(all, c.unread(l.Began, l.At))
+		case c.Dark && i == 1:
+			all = append(all, c.trouble(l.Began, l.At)+", and a source that has died shows lag 0")
 		case c.Dark:
-			all = append(all, c.ClusterID+": "+c.Error)
+			all = append(all, c.trouble(l.Began, l.At))
 		case i == 1 && ready == len(l.Topics):
 			all = append(all, c.ClusterID+" has to answer once more")
 		}
@@ -346,13 +347,13 @@ func (l *Lagging) String() string {
 	return text.Line(strings.Join(all, "; "), maxLine)
 }
 
-// lagRow is topics that are not ready for one reason, and the first of them.
+// lagRow is a row of the gate's table: topics with the same Why.
 type lagRow struct {
 	TopicLag
 	topics []string
 }
 
-// rows returns the rows of the table, those without any offset first.
+// rows returns the rows of the table, topics without any offset first.
 func (l *Lagging) rows() (rows []*lagRow) {
 	for _, empty := range []bool{true, false} {
 		for _, t := range l.Topics {
@@ -376,7 +377,7 @@ func (l *Lagging) rows() (rows []*lagRow) {
 func (t *TopicLag) isEmpty() bool { return t.Empty > 0 && t.Empty == t.Partitions }
 
 // Table writes the state of the gate for people: the decision, the topics that are not ready, and how reading the clusters
-// went. The error is w's.
+// went. The error is the error of w.
 func (l *Lagging) Table(w io.Writer) error {
 	var t text.Table
 	t.Line(l.String())

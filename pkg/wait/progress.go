@@ -11,68 +11,66 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
 )
 
-// Progress says how far the topics of a report have come. It is plain data, and belongs to the caller.
+// Progress says how far the topics of a report have come. A Progress is plain data, and belongs to the caller.
 type Progress struct {
 	// Verb, ClusterID and Link are the report's own.
 	Verb      mirror.Verb `json:"verb"`
 	ClusterID string      `json:"cluster_id"`
 	Link      string      `json:"link"`
-	// Began is when the wait began, and At when this was so, by the clock of this process.
+	// Began is the begin of the wait, and At the time of the Progress, by the clock of this process.
 	Began time.Time `json:"began,omitzero"`
 	At    time.Time `json:"at"`
-	// Ended is why the wait ended; "" while it goes on. Done says that the wait ended because all topics that were
-	// waited for are done.
+	// Ended is why the wait ended; "" while the wait goes on. Done says that all topics of Waited are done, by fresh
+	// lists, and that nothing else ended the wait.
 	Ended string `json:"ended,omitempty"`
 	Done  bool   `json:"done"`
-	// Clusters say how reading them went: the report's own first.
+	// Clusters are the clusters that were read, the report's own first.
 	Clusters []ClusterProgress `json:"clusters"`
-	// Waited are the topics that are waited for, and those that were settled as done before, in the order of the
-	// report.
+	// Waited are the topics to wait for, and the topics that were settled as done before, in the order of the report.
 	Waited []TopicProgress `json:"topics"`
 
 	report *mirror.Report
 	err    error
 }
 
-// TopicProgress says how far one topic has come.
+// TopicProgress says how far a topic has come.
 type TopicProgress struct {
 	Topic string `json:"topic"`
-	// Outcome is what the report says, with what the wait has settled. WasUnknown says that it was Unknown before.
+	// Outcome is the outcome in the report, or Accepted at StageDone. WasUnknown says that a done topic was Unknown.
 	Outcome    mirror.Outcome `json:"outcome"`
 	WasUnknown bool           `json:"was_unknown,omitempty"`
 	Stage      Stage          `json:"stage"`
-	// Since is when the status began that keeps the topic from its goal, or its last one. It is the cluster's own age
-	// of the status, taken from the clock of this process, or when the wait first saw the status.
+	// Since is when the present status began, on the cluster where the topic is not at its goal: by the cluster's age of
+	// the status, or else by the first list with the status.
 	Since time.Time `json:"since,omitzero"`
-	// This is what the report's cluster shows, and Other what the other one does.
+	// This is the state on the report's cluster, and Other the state on the other cluster.
 	This  Sight `json:"this"`
 	Other Sight `json:"other,omitzero"`
-	// Lag is the sum of the lags on the cluster where the topic is not at its goal; -1 if it is not known. Rising says
-	// that it was lower when the topic came to its status.
+	// Lag is the sum of the lags on the cluster where the topic is not at its goal; -1 if not known. Rising says that the
+	// sum was lower when the topic came to its status.
 	Lag    int64 `json:"lag"`
 	Rising bool  `json:"rising,omitempty"`
-	// Notes say what is known beside the stage. Reasons are what a cluster said at Asked of why the topic does not move;
-	// Asked is the zero time if no cluster was asked.
+	// Notes are facts beside the stage. Reasons are the answer of a cluster, at Asked, why the topic does not move. Asked
+	// is the zero time if no cluster has answered.
 	Notes   []string        `json:"notes,omitempty"`
 	Reasons []mirror.Reason `json:"reasons,omitempty"`
 	Asked   time.Time       `json:"asked,omitzero"`
-	// Next says what to do; "" if nothing is to be done.
+	// Next says what to do; "" at StageDone.
 	Next string `json:"next,omitempty"`
 }
 
-// Sight is what one cluster shows of a topic.
+// Sight is the state of a topic on a cluster.
 type Sight struct {
-	// At is when the list was asked for that last showed the topic so, or showed that it is not listed. It is the zero
-	// time if no new list has.
+	// At is when the latest list with this state was asked for; the zero time if the state is not known.
 	At time.Time `json:"at,omitzero"`
-	// Status is "" if the topic is not listed. Since is when the status began, by the cluster's clock.
+	// Status is "" for a topic that is not listed. Since is when the status began, by the cluster's clock.
 	Status mirror.Status `json:"status,omitempty"`
 	Since  time.Time     `json:"since,omitzero"`
-	// Error is what the cluster names as wrong with the mirror.
+	// Error is the name of the mirror's error; "" for none.
 	Error string `json:"error,omitempty"`
 }
 
-// progress is how things are now.
+// progress returns the present Progress.
 func (w *waiter) progress() *Progress {
 	p := &Progress{
 		Verb: w.report.Verb, ClusterID: w.report.ClusterID, Link: w.report.Link, Began: w.began, At: time.Now(),
@@ -111,7 +109,7 @@ func (t *topic) progress(ended string) TopicProgress {
 	return one
 }
 
-// next says what to do about a topic.
+// next returns what to do about a topic.
 func (t *topic) next(ended string) string {
 	group := func(r mirror.Reason) bool { return strings.Contains(r.Code, "CONSUMER_GROUP") }
 	f := &t.finding
@@ -136,7 +134,7 @@ func (t *topic) next(ended string) string {
 	return "no sign, which is no proof that it was not made: look at the topic before sending it again"
 }
 
-// Topic returns how far a topic has come, and whether it is waited for.
+// Topic returns how far a topic has come, and whether Waited has the topic. Topic looks through Waited.
 func (p *Progress) Topic(name string) (TopicProgress, bool) {
 	i := slices.IndexFunc(p.Waited, func(t TopicProgress) bool { return t.Topic == name })
 	if i < 0 {
@@ -158,12 +156,11 @@ func (p *Progress) Topics(s Stage) (names []string) {
 // Count returns how many topics are at a stage.
 func (p *Progress) Count(s Stage) int { return len(p.Topics(s)) }
 
-// Report returns the report with those outcomes settled that the lists prove: a topic at StageDone whose outcome was
-// unknown, or that was refused because its mirror had stopped already, is Accepted. Nothing else is settled. The
-// report that Done was called with stays as it is.
+// Report returns a copy of the report with the proven outcomes settled: a topic at StageDone that was unknown, or refused
+// because its mirror had stopped already, is Accepted. Nothing else is settled.
 func (p *Progress) Report() *mirror.Report {
 	r := p.report.Clone()
-	seen, waited := map[string][]string{}, p.Waited // seen is from what was seen to the topics
+	seen, waited := map[string][]string{}, p.Waited // seen has the topics by the text
 	for i := range r.Results {
 		if len(waited) > 0 && waited[0].Topic == r.Results[i].Topic {
 			if t := &waited[0]; t.Stage == StageDone && r.Results[i].Outcome != mirror.Accepted {
@@ -174,12 +171,12 @@ func (p *Progress) Report() *mirror.Report {
 		}
 	}
 	for why, topics := range seen {
-		_ = r.Settle(mirror.Accepted, why, topics...) // it does not fail: each is in the report, and open
+		_ = r.Settle(mirror.Accepted, why, topics...) // each topic is in the report, and open
 	}
 	return r
 }
 
-// seen is what was seen of a topic that is done.
+// seen returns the states of a topic that is done.
 func (p *Progress) seen(t *TopicProgress) string {
 	var texts []string
 	for i, s := range []Sight{t.This, t.Other}[:len(p.Clusters)] {
@@ -190,9 +187,8 @@ func (p *Progress) seen(t *TopicProgress) string {
 	return strings.Join(append(texts, t.Notes...), "; ")
 }
 
-// Err returns nil only if every topic of the report is accounted for and done. It is the error of Done. Of a Progress
-// that was read back the error matches what a report tells, such as mirror.ErrOutcomeUnknown, and not what ended the
-// wait.
+// Err returns nil only if every topic of the report is accounted for and done. Done returns the same error. After
+// UnmarshalJSON the error matches the errors of the report, such as mirror.ErrOutcomeUnknown, and no others.
 func (p *Progress) Err() error {
 	if p.Done && len(p.others()) == 0 && len(p.report.Results) > 0 {
 		return nil
@@ -204,13 +200,13 @@ func (p *Progress) Err() error {
 	return e
 }
 
-// failure is the error of a wait that did not end in success.
+// failure is the error of a wait without success.
 type failure struct {
 	text   string
 	causes []error // some may be nil
 }
 
-// Error returns what the wait comes to and what ended it, on one printable line.
+// Error returns the decision and the end of the wait, on a printable line.
 func (e *failure) Error() string { return e.text }
 
 func (e *failure) Unwrap() []error {
@@ -241,7 +237,7 @@ func (p Progress) MarshalJSON() ([]byte, error) {
 	return json.Marshal(form)
 }
 
-// UnmarshalJSON reads a progress that was kept. Its Report is the settled one.
+// UnmarshalJSON reads the form of MarshalJSON. Report then returns the settled report.
 func (p *Progress) UnmarshalJSON(data []byte) error {
 	var form progressForm
 	if err := json.Unmarshal(data, &form); err != nil {

@@ -14,15 +14,14 @@ import (
 type Stage string
 
 const (
-	// StageNoSign says that nothing that was seen shows that the change has begun. It is no proof that the change
-	// was not made.
+	// StageNoSign says that no list shows the change. The change may have been made nevertheless.
 	StageNoSign Stage = "no sign"
-	// StageInProgress says that something was seen to move.
+	// StageInProgress says that a list shows the change begun.
 	StageInProgress Stage = "in progress"
-	// StageDone says that the topic has the status that the verb leads to, on each cluster that the verb changes. It
-	// is no proof that this call did it, that all data has come over, or that a mirror has caught up.
+	// StageDone says that the topic is at the verb's goal, on each cluster that the verb changes. Data may be missing, a
+	// mirror need not have caught up, and somebody else may have made the change.
 	StageDone Stage = "done"
-	// StageBlocked says that what was seen does not lead to the goal by itself: somebody has to act.
+	// StageBlocked says that the topic does not come to the goal by itself: somebody has to act.
 	StageBlocked Stage = "blocked"
 )
 
@@ -38,33 +37,33 @@ const (
 	ageSince
 )
 
-// sight is what one cluster shows of a topic, and what it has shown before.
+// sight is the state of a topic on a cluster, and facts about earlier lists.
 type sight struct {
 	Sight
 	cluster string
-	gone    bool // this wait saw it listed before
+	gone    bool // an earlier list had the topic, and this one has not
 	age     age
-	moved   bool          // this wait saw it come to its status
-	firm    bool          // two new lists say so, the second one 30 s or more after the call
-	left    bool          // this wait saw it, since the call, in a status that the verb does not start from
-	arrived bool          // this wait saw it at its goal
-	hint    mirror.Status // of a row that is older than what was seen; "" if there is none
-	stays   time.Duration // for how long lists of the other cluster have come since it came to its status
+	moved   bool          // the topic came to its status during the wait
+	firm    bool          // two new lists agree, the second 30 s or more after the call
+	left    bool          // an earlier list had, since the call, a status that the verb does not start from
+	arrived bool          // an earlier list had the topic at its goal
+	hint    mirror.Status // of an older row; "" if there is none
+	stays   time.Duration // from the first list with the status to the latest list of the other cluster
 }
 
 // listed tells whether a new list has the topic.
 func (s *sight) listed() bool { return s.Status != "" }
 
-// finding is what the judge says.
+// finding is the result of the judge.
 type finding struct {
 	stage         Stage
 	notes         []string
-	next          string  // what to do; "" if that follows from the stage
+	next          string  // what to do; "" if the stage says enough
 	ask           int     // the cluster to ask for reasons, from 1; 0 is none
-	arrived, left [2]bool // for each cluster: what to remember of this sight
+	arrived, left [2]bool // for each cluster: facts for the next sight
 }
 
-// verdict is what one cluster's sight comes to.
+// verdict is the result for a cluster.
 type verdict uint8
 
 const (
@@ -74,16 +73,16 @@ const (
 	there
 )
 
-// aloneAfter is how long a topic may be stopped without a mirror on the other cluster before that is pointed out.
+// A topic may be stopped for aloneAfter without a mirror on the other cluster before people are warned.
 const aloneAfter = time.Minute
 
-// Where a reversal finds the topic on the other cluster, if it is listed there, and what it goes through.
+// The statuses on the other cluster that a reversal starts from, and goes through.
 var (
 	otherFrom    = []mirror.Status{mirror.StatusStopped}
 	otherThrough = []mirror.Status{mirror.StatusPendingMirror, mirror.StatusPendingSynchronize, mirror.StatusPaused}
 )
 
-// judge says how far a topic has come, by what the two clusters show. It looks at nothing else.
+// judge returns the stage of a topic. The result depends on the two sights alone.
 func judge(v mirror.Verb, this, other sight) (f finding) {
 	goal, otherGoal := v.Goal()
 	a, b := f.look(v, this, 0, goal), there
@@ -117,7 +116,7 @@ func judge(v mirror.Verb, this, other sight) (f finding) {
 	return f
 }
 
-// look says what one cluster's sight comes to.
+// look judges the sight of a cluster.
 func (f *finding) look(v mirror.Verb, s sight, side int, goal mirror.Status) verdict {
 	from, through := v.From(), v.Through()
 	if side == 1 {
@@ -150,7 +149,7 @@ func (f *finding) look(v mirror.Verb, s sight, side int, goal mirror.Status) ver
 			f.note("%s has never listed it: is the name right?", s.cluster)
 		}
 		return still
-	case s.Status == goal: // a state that may be from before the call needs a second list
+	case s.Status == goal: // a state from before the call needs a second list
 		f.arrived[side] = s.age == ageSince || s.firm
 		f.noteAge(s)
 		switch {
@@ -199,7 +198,7 @@ func (f *finding) note(format string, args ...any) {
 	f.notes = append(f.notes, fmt.Sprintf(format, args...))
 }
 
-// block says that it does not go on by itself, once that is firm.
+// block returns stuck, or moving as long as the sight is not firm.
 func (f *finding) block(s sight, next, format string, args ...any) verdict {
 	f.note(format, args...)
 	if !s.firm {
@@ -209,7 +208,7 @@ func (f *finding) block(s sight, next, format string, args ...any) verdict {
 	return stuck
 }
 
-// What to do, where a stage alone does not say it.
+// What to do.
 const (
 	stopProducers = "STOP: keep producers off "
 	undone        = "somebody undid it: find out who before sending it again"
@@ -221,7 +220,7 @@ func hidesMore(s mirror.Status) bool {
 	return s == mirror.StatusSourceUnavailable || s == mirror.StatusLinkPaused || s == mirror.StatusLinkFailed
 }
 
-// knownStatuses are those that have a constant.
+// knownStatuses are the statuses with a constant.
 var knownStatuses = []mirror.Status{
 	mirror.StatusActive, mirror.StatusPaused, mirror.StatusStopped, mirror.StatusPendingStopped, mirror.StatusPendingMirror,
 	mirror.StatusPendingSetupForRestore, mirror.StatusPendingRestore, mirror.StatusPendingSynchronize,
