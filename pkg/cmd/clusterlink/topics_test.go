@@ -4,6 +4,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -25,4 +27,26 @@ func TestTopics(t *testing.T) {
 		require.Equal(t, 0, o.code, o.err)
 		require.Equal(t, strings.Fields(want), o.document(t).Report.Topics(mirror.Accepted), line)
 	}
+}
+
+func TestTopicsOf_AJobThatIsNotFinished(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShell(t, mirrortest.Options{Topics: topics("a", "b", "c", "d"), InMemory: true, Takes: time.Second})
+		s.pair.Local.SetReasons("b", mirrortest.Reason{Code: "AUTHORIZATION_ERROR"})
+		s.inside("x", "plan", "failover", "dr-link", "a", "b", "c", "--job", "x.job")
+		s.pair.Local.Inject(mirrortest.Fault{Topic: "c", Nth: 2, Do: mirrortest.Refuse(400, "not c")})
+		o := s.inside("dr-link\n", "apply", "x.job", "--patience", "1m")
+		require.Equal(t, exitLook, o.code, o.err)
+		require.Contains(t, o.err, "1 of 2 done, 1 in progress; b: AUTHORIZATION_ERROR")
+		for which, want := range map[string]string{":done": "a", ":refused": "c", "": "a b c"} {
+			names, err := topicsOf("x.job" + which)
+			require.NoError(t, err)
+			require.Equal(t, strings.Fields(want), names, which)
+		}
+		_, err := topicsOf("x.job:remaining")
+		require.ErrorIs(t, err, mirror.ErrNoTopics)
+
+		s.pair.Local.SetReasons("b")
+		require.Equal(t, exitRefused, s.inside("", "wait", "x.job").code, "c was refused, and the rest is done")
+	})
 }
