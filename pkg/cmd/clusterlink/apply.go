@@ -23,7 +23,7 @@ type applying struct {
 	path string
 
 	approve            string
-	maxMessages        int64
+	maxCut             int64 // --max-messages
 	interval, patience time.Duration
 	answered           bool // a batch was sent
 }
@@ -36,10 +36,10 @@ func (a *app) applyCommand() *cobra.Command {
 			j.EvenIfChanged = evenIfChanged
 			return j.apply(ctx)
 		})
-	j.gate.flags(c)
+	j.gateFlags(c)
 	f := c.Flags()
 	f.StringVar(&j.approve, "approve", "", "the hash of the plan, in place of a person who types the link's name")
-	f.Int64Var(&j.maxMessages, "max-messages", -1, "truncate-and-restore: the most messages that may be cut off each topic")
+	f.Int64Var(&j.maxCut, "max-messages", -1, "truncate-and-restore: the most messages that may be cut off each topic")
 	f.BoolVar(&evenIfChanged, "even-if-changed", false, "go on although something differs from the plan")
 	return c
 }
@@ -116,7 +116,7 @@ func (j *applying) send(ctx context.Context, remaining []string) error {
 		return err
 	}
 	list, err := j.this.Mirrors(ctx, j.link, remaining...)
-	if err == nil {
+	if err == nil && len(j.InTheWay) == 0 {
 		err = j.caughtUp(ctx, list.Topics(j.verb.From()...)) // others have stopped already, or the job sees why not
 	}
 	if err != nil {
@@ -143,6 +143,8 @@ func (j *applying) send(ctx context.Context, remaining []string) error {
 		return fmt.Errorf("%w: nothing was sent (see --even-if-changed)", job.ErrChanged)
 	case err != nil && !j.answered && len(j.Remaining()) > 0:
 		return fmt.Errorf("nothing was sent: %w", err)
+	case err != nil:
+		j.tell.say("%v", err)
 	}
 	return nil
 }
@@ -153,13 +155,13 @@ func (j *applying) mayAsk() error {
 	switch {
 	case j.approve != "" && j.approve != j.Hash():
 		return fmt.Errorf("nothing was sent: the hash of the plan is %s, and %q was approved", j.Hash(), j.approve)
-	case restores && j.maxMessages < 0:
+	case restores && j.maxCut < 0:
 		return coded{exitWrongUse, fmt.Errorf("%s needs --max-messages: by the plan up to %s would be cut off a topic",
 			j.verb, text.Count(int(mostCut(j.Plan())), "message"))}
 	case j.approve == "" && !j.asks:
 		return coded{exitWrongUse, fmt.Errorf("there is no terminal to ask: run it with --approve %s", j.Hash())}
 	case restores:
-		j.Job.MaxMessages = j.maxMessages
+		j.MaxMessages = j.maxCut
 	}
 	return nil
 }
@@ -250,7 +252,11 @@ func (j *applying) wait(ctx context.Context) error {
 	default:
 		err = j.settleDone(progress)
 	}
-	return errors.Join(j.told(j.Job, j.path, progress), err)
+	c := j.told(j.Job, j.path, progress)
+	if c.error = err; err != nil {
+		c.code = exitLook
+	}
+	return c
 }
 
 // firstReason says why the first topic does not move of which that is known.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,7 +41,7 @@ type gate struct {
 	neverFetched bool
 }
 
-func (g *gate) flags(c *cobra.Command) {
+func (g *gate) gateFlags(c *cobra.Command) {
 	f := c.Flags()
 	f.Int64Var(&g.maxLag, "max-lag", 0, "reversals, promote: the largest lag that a partition may have")
 	f.DurationVar(&g.timeout, "timeout", 0, "reversals, promote: how long to wait until topics have caught up; 0 looks twice")
@@ -60,7 +61,7 @@ func (a *app) checkCommand() *cobra.Command {
 			return k.check(ctx, id, args[2:], groups)
 		})
 	clusterFlag(c, &id)
-	k.flags(c)
+	k.gateFlags(c)
 	c.Flags().StringSliceVar(&groups, "groups", nil, "consumer groups to ask for their state, with commas between")
 	return c
 }
@@ -107,7 +108,9 @@ func (k *looking) check(ctx context.Context, id string, topics, groups []string)
 	if !k.Ready {
 		return coded{code: exitRefused}
 	}
-	if len(topics) == 0 && !needsNames(k.verb) {
+	if len(topics) == 0 && needsNames(k.verb) {
+		topics = starting
+	} else if len(topics) == 0 {
 		topics = []string{"--all"}
 	}
 	k.next(append(append([]string{"plan", short(k.verb), k.link, "--cluster", k.this.ClusterID()}, topics...),
@@ -155,7 +158,7 @@ func offsets(l *mirror.LinkInfo) string {
 		}
 	}
 	return fmt.Sprintf("%s: consumer offset sync is %s; its task is %s; its filter is %s",
-		l.ClusterID, offsetSync(l), task, orDash(l.OffsetSyncFilter))
+		l.ClusterID, offsetSync(l), task, cmp.Or(l.OffsetSyncFilter, "not known"))
 }
 
 // group notes the state of a consumer group on both clusters. An active group on the cluster of the mirrors blocks a
@@ -190,7 +193,7 @@ func (k *looking) topics(ctx context.Context, topics []string) (starting []strin
 	}
 	starting = list.Topics(k.verb.From()...)
 	if len(topics)+len(starting) == 0 {
-		k.inTheWay("no mirror topic has a status that %s starts from: %s", short(k.verb), statuses(k.verb))
+		k.inTheWay("no mirror topic has a status that %s starts from: %v", short(k.verb), k.verb.From())
 	}
 	status := map[string]mirror.Status{}
 	for i := range list.Mirrors {

@@ -141,8 +141,8 @@ func unchanged(err error) error {
 		return nil
 	case errors.As(err, &c):
 		return c
-	case errors.Is(err, mirror.ErrInvalidArgument), errors.Is(err, mirror.ErrNoTopics), errors.Is(err, job.ErrNoJob), errors.Is(err, job.ErrAnotherJob),
-		errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, mirror.ErrInvalidArgument), errors.Is(err, mirror.ErrNoTopics), errors.Is(err, job.ErrNoJob),
+		errors.Is(err, job.ErrAnotherJob), errors.Is(err, fs.ErrNotExist):
 		return coded{exitWrongUse, err}
 	}
 	return coded{exitUnchanged, err}

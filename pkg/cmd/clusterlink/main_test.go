@@ -1,14 +1,11 @@
 package main
 
 import (
-	"context"
 	"encoding/base64"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,6 +26,7 @@ import (
 var update = flag.Bool("update", false, "write the golden files")
 
 // TestMain makes the test binary the command, if a test starts it.
+
 func TestMain(m *testing.M) {
 	if os.Getenv("CLUSTERLINK_TEST_COMMAND") != "" {
 		main()
@@ -37,13 +35,15 @@ func TestMain(m *testing.M) {
 }
 
 // outcome is how a run of the command went.
+
 type outcome struct {
 	code     int
 	out, err string
 }
 
 // document reads what -o json printed.
-func (o outcome) document(t *testing.T) (d document) {
+
+func (o outcome) document(t testing.TB) (d document) {
 	t.Helper()
 	decoder := json.NewDecoder(strings.NewReader(o.out))
 	require.NoError(t, decoder.Decode(&d), o.out+o.err)
@@ -53,7 +53,8 @@ func (o outcome) document(t *testing.T) (d document) {
 }
 
 // next returns the arguments of the last line to type.
-func (o outcome) next(t *testing.T) []string {
+
+func (o outcome) next(t testing.TB) []string {
 	t.Helper()
 	lines := regexp.MustCompile(`(?m)^(?:next:|     ) clusterlink (.*)$`).FindAllStringSubmatch(o.err, -1)
 	require.NotEmpty(t, lines, o.err)
@@ -61,15 +62,16 @@ func (o outcome) next(t *testing.T) []string {
 }
 
 // shell runs the command against a pair.
+
 type shell struct {
-	t    *testing.T
+	t    testing.TB
 	pair *mirrortest.Pair
 	dir  string
 	env  map[string]string
 	seen strings.Builder // what inside has printed
 }
 
-func newShell(t *testing.T, o mirrortest.Options) *shell {
+func newShell(t testing.TB, o mirrortest.Options) *shell {
 	t.Helper()
 	s := &shell{t: t, pair: mirrortest.NewPair(t, o), dir: t.TempDir(), env: map[string]string{}}
 	s.variables("", s.pair.Local)
@@ -84,11 +86,19 @@ func (s *shell) variables(prefix string, c *mirrortest.Cluster) {
 }
 
 // path is that of a file in the shell's folder.
+
 func (s *shell) path(name string) string { return filepath.Join(s.dir, name) }
 
 // process prepares a process of the command.
+
 func (s *shell) process(args ...string) (cmd *exec.Cmd, out, err *buffer) {
-	cmd = exec.Command(os.Args[0], args...)
+	return s.program(os.Args[0], args...)
+}
+
+// program prepares a process of a program that finds the clusters in its environment.
+
+func (s *shell) program(name string, args ...string) (cmd *exec.Cmd, out, err *buffer) {
+	cmd = exec.Command(name, args...)
 	cmd.Dir = s.dir
 	cmd.Env = []string{"CLUSTERLINK_TEST_COMMAND=1"}
 	for name, value := range s.env {
@@ -100,6 +110,7 @@ func (s *shell) process(args ...string) (cmd *exec.Cmd, out, err *buffer) {
 }
 
 // run runs the command as a process, to its end.
+
 func (s *shell) run(args ...string) outcome {
 	s.t.Helper()
 	cmd, out, err := s.process(args...)
@@ -108,6 +119,7 @@ func (s *shell) run(args ...string) outcome {
 }
 
 // inside runs the command in this process, as on a terminal where a person types.
+
 func (s *shell) inside(typed string, args ...string) outcome {
 	s.t.Helper()
 	for name, value := range s.env {
@@ -122,6 +134,7 @@ func (s *shell) inside(typed string, args ...string) outcome {
 }
 
 // checked fails the test if a secret is in what was written.
+
 func (s *shell) checked(o outcome) outcome {
 	s.t.Helper()
 	written := o.out + o.err
@@ -141,6 +154,7 @@ func (s *shell) checked(o outcome) outcome {
 }
 
 // planned plans, and returns the hash.
+
 func (s *shell) planned(args ...string) string {
 	s.t.Helper()
 	o := s.run(append([]string{"plan", "-o", "json"}, args...)...)
@@ -149,6 +163,7 @@ func (s *shell) planned(args ...string) string {
 }
 
 // buffer is a buffer that may be read while it is written.
+
 type buffer struct {
 	mu      sync.Mutex
 	text    strings.Builder
@@ -175,6 +190,7 @@ func (b *buffer) String() string {
 }
 
 // waitFor waits until a text was written.
+
 func (b *buffer) waitFor(text string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -184,6 +200,7 @@ func (b *buffer) waitFor(text string) {
 }
 
 // topics are mirror topics that have caught up.
+
 func topics(names ...string) (all []mirrortest.Topic) {
 	for _, n := range names {
 		all = append(all, mirrortest.Topic{Name: n, Partitions: []mirrortest.Partition{{LastSourceFetchOffset: 7}}})
@@ -196,80 +213,6 @@ func numbered(n int) (names []string) {
 		names = append(names, fmt.Sprintf("topic-%04d", i))
 	}
 	return names
-}
-
-func TestPlannedFailover_EndsWithTheOtherClusterMirroring(t *testing.T) {
-	t.Parallel()
-	s := newShell(t, mirrortest.Options{Link: "dr link", Topics: topics("a", "b")})
-	o := s.run("plan", "reverse-and-pause", "dr link", "--all", "--job", "friday.job")
-	require.Equal(t, 0, o.code, o.err)
-
-	o = s.run(append(o.next(t), "--interval", "2s")...)
-	require.Equal(t, 0, o.code, o.out+o.err)
-	require.Contains(t, o.out, "producers may move to lkc-local: 2 of 2")
-	require.Equal(t, mirror.StatusPaused, s.pair.Remote.Status("a"))
-
-	o = s.run("plan", "resume", "dr link", "--cluster", "lkc-remote", "--topics-of", "friday.job:done", "--job", "back.job")
-	require.Equal(t, 0, o.code, o.err)
-	require.Equal(t, 0, s.run(o.next(t)...).code)
-	require.Equal(t, mirror.StatusActive, s.pair.Remote.Status("b"))
-	s.pair.Local.AssertSentOnce(t)
-}
-
-func TestPlannedFailover_AndBack(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newShell(t, mirrortest.Options{Topics: topics("a", "b"), Takes: 10 * time.Second, InMemory: true})
-		next := []string{"plan", "reverse-and-pause", "dr-link", "--all", "--job", "reverse.job"}
-		for range 2 { // a job, and what follows it
-			o := s.inside("dr-link\n", next...)
-			require.Equal(t, 0, o.code, o.err)
-			o = s.inside("dr-link\n", o.next(t)...)
-			require.Equal(t, 0, o.code, o.out+o.err)
-			next = o.next(t)
-		}
-		require.Equal(t, mirror.StatusActive, s.pair.Remote.Status("a"))
-		time.Sleep(2 * time.Minute) // so long a mirror must be ACTIVE, and Date has whole seconds
-
-		o := s.inside("x", "check", "reverse-and-pause", "dr-link", "--cluster", "lkc-remote")
-		require.Equal(t, 0, o.code, o.out+o.err)
-		o = s.inside("dr-link\n", o.next(t)...)
-		require.Equal(t, 0, o.code, o.err)
-		o = s.inside("dr-link\n", o.next(t)...)
-		require.Equal(t, 0, o.code, o.out+o.err)
-		require.Equal(t, mirror.StatusStopped, s.pair.Remote.Status("a"))
-		require.Equal(t, mirror.StatusPaused, s.pair.Local.Status("a"))
-	})
-}
-
-func TestUnplannedFailover_WithTheOldClusterDead_ThenTruncateAndRestore(t *testing.T) {
-	t.Parallel()
-	lagging := topics("a", "b")
-	lagging[1].Partitions[0].Lag = 12
-	s := newShell(t, mirrortest.Options{Topics: lagging})
-	require.NoError(t, s.pair.Remote.Die(mirrortest.Refuses))
-	o := s.run("status", "dr-link", "a")
-	require.Equal(t, 0, o.code, o.err)
-	require.Contains(t, o.out, "the other cluster was not read: ")
-	require.Equal(t, 0, s.run("check", "failover", "dr-link").code)
-	o = s.run("plan", "failover", "dr-link", "--all", "--job", "failover.job")
-	require.Equal(t, 0, o.code, o.err)
-	require.Contains(t, o.err, "only truncate-and-restore or a new mirror brings it back")
-	require.Equal(t, 0, s.run(o.next(t)...).code)
-
-	require.NoError(t, s.pair.Remote.Revive())
-	o = s.run("plan", "truncate-and-restore", "dr-link", "--cluster", "lkc-remote", "--topics-of", "failover.job:done",
-		"--job", "restore.job")
-	require.Equal(t, 0, o.code, o.err)
-	require.Regexp(t, `(?m)^12 +b$`, o.out)
-	require.Regexp(t, `(?m)^12 +in all, of 2 topics$`, o.out)
-	require.Contains(t, o.err, "it deletes records")
-	hash := o.next(t)[5]
-	require.Equal(t, exitWrongUse, s.run("apply", "restore.job", "--approve", hash).code, "without a limit")
-	require.Equal(t, exitUnchanged, s.run("apply", "restore.job", "--approve", hash, "--max-messages", "11").code)
-	o = s.run(o.next(t)...)
-	require.Equal(t, 0, o.code, o.err)
-	require.Equal(t, mirror.StatusActive, s.pair.Remote.Status("b"))
-	s.pair.Remote.AssertSentOnce(t)
 }
 
 func TestExitCode_WrongUse(t *testing.T) {
@@ -315,148 +258,11 @@ func TestExitCode_Unchanged(t *testing.T) {
 	require.Zero(t, s.pair.Local.Sent("a"))
 }
 
-func TestExitCode_RefusedTopics(t *testing.T) {
-	t.Parallel()
-	s := newShell(t, mirrortest.Options{Topics: topics("a", "b", "c")})
-	s.pair.Local.Inject(mirrortest.Fault{Topic: "b", Every: true, Do: mirrortest.Refuse(400, "no such thing as b")})
-	o := s.run("plan", "pause", "dr-link", "a", "b", "c", "--job", "x.job")
-	require.Equal(t, exitRefused, o.code, o.err)
-	require.NoFileExists(t, s.path("x.job"))
-	o = s.run(o.next(t)...)
-	require.Equal(t, 0, o.code, o.err)
-	o = s.run(o.next(t)...)
-	require.Equal(t, 0, o.code, o.err)
-
-	o = s.run("check", "pause", "dr-link", "a", "b")
-	require.Equal(t, exitRefused, o.code)
-	require.Contains(t, o.out, "a: PAUSED, and pause does not start from that")
-}
-
 // The dry run accepts what the call refuses.
-func TestExitCode_ATopicIsRefusedByTheCallAlone(t *testing.T) {
-	t.Parallel()
-	s := newShell(t, mirrortest.Options{Topics: topics("a", "b")})
-	hash := s.planned("pause", "dr-link", "a", "b", "--job", "x.job")
-	s.pair.Local.Inject(mirrortest.Fault{Topic: "b", Nth: 2, Do: mirrortest.Refuse(400, "not b")})
-	o := s.run("apply", "x.job", "--approve", hash)
-	require.Equal(t, exitRefused, o.code, o.err)
-	require.Equal(t, "x.job:refused", o.next(t)[6])
-	require.Equal(t, exitRefused, s.run("show", "x.job").code)
-	o = s.run("apply", "x.job", "--approve", hash)
-	require.Equal(t, exitRefused, o.code)
-	require.Contains(t, o.err, "nothing was sent")
-	s.pair.Local.AssertSentOnce(t)
-}
-
-func TestExitCode_SomebodyHasToLook(t *testing.T) {
-	t.Parallel()
-	s := newShell(t, mirrortest.Options{Topics: topics("a", "b")})
-	hash := s.planned("pause", "dr-link", "a", "b", "--job", "x.job")
-	s.pair.Local.Inject(mirrortest.Fault{Nth: 2, Do: mirrortest.Cut(0)}) // the call, and nothing was done
-	o := s.run("apply", "x.job", "--approve", hash, "--interval", "2s", "--patience", "1s")
-	require.Equal(t, exitLook, o.code, o.err)
-	settle := "settle x.job a b --as untouched --why 'status shows that it was not done'"
-	require.Contains(t, o.err, settle)
-	require.Equal(t, exitLook, s.run("show", "x.job").code)
-
-	o = s.run("settle", "x.job", "a", "b", "--as", "untouched", "--why", "seen ACTIVE")
-	require.Equal(t, 0, o.code, o.err)
-	require.Equal(t, 0, s.run(o.next(t)...).code)
-	require.Equal(t, 1, s.pair.Local.Applied("a"))
-}
 
 // hang makes the next call hang after it was carried out, and returns a channel that tells that it does, and a function
+
 // that lets it be answered.
-func hang(c *mirrortest.Cluster, topic string) (hangs <-chan struct{}, release func()) {
-	begun, end := make(chan struct{}), make(chan struct{})
-	c.Inject(mirrortest.Fault{Topic: topic, AfterApply: true, Do: mirrortest.Handle(
-		func(w http.ResponseWriter, r *http.Request, proper http.Handler) {
-			close(begun)
-			select {
-			case <-end:
-				proper.ServeHTTP(w, r)
-			case <-r.Context().Done():
-			}
-		})})
-	return begun, func() { close(end) }
-}
-
-func TestKilled_AndAppliedAgain_NothingIsSentTwice(t *testing.T) {
-	t.Parallel()
-	s := newShell(t, mirrortest.Options{Topics: topics("a", "b")})
-	hash := s.planned("failover", "dr-link", "a", "b", "--job", "x.job")
-	hangs, _ := hang(s.pair.Local, "a")
-	cmd, _, _ := s.process("apply", "x.job", "--approve", hash)
-	require.NoError(t, cmd.Start())
-	<-hangs
-	o := s.run("apply", "x.job", "--approve", hash)
-	require.Equal(t, exitUnchanged, o.code, "another process runs the job")
-	require.Equal(t, exitLook, s.run("show", "x.job").code, "it can be shown all the same")
-	require.NoError(t, cmd.Process.Kill())
-	_ = cmd.Wait()
-
-	o = s.run("apply", "x.job")
-	require.Equal(t, 0, o.code, o.out+o.err)
-	require.Contains(t, o.out, "2 were unknown and are done: nothing was sent twice")
-	s.pair.Local.AssertSentOnce(t)
-}
-
-func TestCopiedToAnotherHost_PlanAndApplyAreTwoJobs(t *testing.T) {
-	t.Parallel()
-	s := newShell(t, mirrortest.Options{Topics: topics("a")})
-	hash := s.planned("failover", "dr-link", "a", "--job", "x.job")
-	text, err := os.ReadFile(s.path("x.job"))
-	require.NoError(t, err)
-	s.dir = t.TempDir()
-	require.NoError(t, os.WriteFile(s.path("y.job"), text, 0o600))
-	require.Equal(t, 0, s.run("apply", "y.job", "--approve", hash).code)
-	require.Equal(t, 1, s.pair.Local.Applied("a"))
-}
-
-func TestCopiedJob_AppliedAgain_SendsNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newShell(t, mirrortest.Options{Topics: topics("a", "b"), InMemory: true})
-		apply := s.inside("x", "plan", "failover", "dr-link", "--all", "--job", "x.job").next(t)
-		text, err := os.ReadFile("x.job")
-		require.NoError(t, err)
-		require.NoError(t, os.WriteFile("copy.job", text, 0o600))
-		require.Equal(t, 0, s.inside("dr-link\n", apply...).code)
-		time.Sleep(time.Hour)
-		o := s.inside("dr-link\n", "apply", "copy.job")
-		require.Equal(t, 0, o.code, o.out+o.err)
-
-		s.pair.Local.SetStatus("a", mirror.StatusActive) // somebody has made it a mirror again
-		require.NoError(t, os.WriteFile("copy-2.job", text, 0o600))
-		o = s.inside("dr-link\n", "apply", "copy-2.job", "-o", "json")
-		require.Equal(t, exitUnchanged, o.code, o.err)
-		require.Equal(t, "a", o.document(t).Changes[0].Topic)
-		s.pair.Local.AssertSentOnce(t)
-	})
-}
-
-func TestChangedBetweenPlanAndApply_NothingIsSent(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newShell(t, mirrortest.Options{Topics: topics("a", "b"), InMemory: true})
-		apply := s.inside("x", "plan", "failover", "dr-link", "a", "b", "--job", "x.job").next(t)
-		time.Sleep(time.Minute)
-		s.pair.Local.SetStatus("a", mirror.StatusPaused)
-		o := s.inside("dr-link\n", apply...)
-		require.Equal(t, exitUnchanged, o.code, o.err)
-		require.Contains(t, o.out, "PAUSED since")
-		require.Zero(t, s.pair.Local.Sent("b"))
-		require.Equal(t, 0, s.inside("dr-link\n", append(apply, "--even-if-changed")...).code)
-	})
-}
-
-func TestTheLinksName_IsAskedFor(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newShell(t, mirrortest.Options{Link: "dr link", Topics: topics("a"), InMemory: true})
-		s.inside("x", "plan", "pause", "dr link", "a", "--job", "x.job")
-		require.Equal(t, exitUnchanged, s.inside("dr-link\n", "apply", "x.job").code)
-		require.Zero(t, s.pair.Local.Sent("a"))
-		require.Equal(t, 0, s.inside("dr link\r\n", "apply", "x.job").code)
-	})
-}
 
 func TestJSON_CanBeReadBack(t *testing.T) {
 	t.Parallel()
@@ -471,44 +277,6 @@ func TestJSON_CanBeReadBack(t *testing.T) {
 	require.Len(t, s.run("check", "resume", "dr-link", "-o", "json").document(t).Check.Offsets, 2)
 	require.NoError(t, s.run("show", "x.job", "-o", "json").document(t).Report.Err())
 	require.NotEmpty(t, s.run("show", "y.job", "-o", "json").document(t).Error)
-}
-
-func TestTokenFile_IsReadForEachRequest(t *testing.T) {
-	t.Parallel()
-	s := newShell(t, mirrortest.Options{Topics: topics("a")})
-	delete(s.env, "KAFKA_API_KEY")
-	delete(s.env, "KAFKA_API_SECRET")
-	s.env["KAFKA_BEARER_TOKEN_FILE"], s.env["KAFKA_IDENTITY_POOL_ID"] = s.path("token"), "pool-1"
-	write := func(token string) {
-		s.pair.Local.AcceptToken(token, "pool-1")
-		require.NoError(t, os.WriteFile(s.path("token"), []byte(token), 0o600))
-	}
-	write("token-1")
-	s.pair.Local.Inject(mirrortest.Fault{Reads: true, Do: mirrortest.Handle(
-		func(w http.ResponseWriter, r *http.Request, proper http.Handler) {
-			s.pair.Local.RevokeToken("token-1")
-			write("token-2")
-			proper.ServeHTTP(w, r)
-		})})
-	o := s.run("plan", "pause", "dr-link", "--all")
-	require.Equal(t, 0, o.code, o.err)
-	require.Len(t, s.pair.Requests(), 2)
-}
-
-func TestTopics(t *testing.T) {
-	s := newShell(t, mirrortest.Options{Topics: append(topics("eu.a", "eu.b", "us.a"),
-		mirrortest.Topic{Name: "stopped", Status: mirror.StatusStopped})})
-	require.NoError(t, os.WriteFile(s.path("names"), []byte("\ufeff# all\r\neu.a # the first\r\n\r\nus.a"), 0o600))
-	for line, want := range map[string]string{
-		"us.a eu.a": "us.a eu.a", "--all": "eu.a eu.b us.a", "--prefix eu. --prefix us": "eu.a eu.b us.a",
-		"--all --exclude eu.* --exclude x": "us.a", "--topics-from names": "eu.a us.a", "--topics-from -": "eu.b",
-		"us.a --topics-from - --exclude us.a": "eu.b",
-	} {
-		args := append([]string{"plan", "pause", "dr-link", "-o", "json"}, strings.Fields(line)...)
-		o := s.inside("eu.b\n", args...)
-		require.Equal(t, 0, o.code, o.err)
-		require.Equal(t, strings.Fields(want), o.document(t).Report.Topics(mirror.Accepted), line)
-	}
 }
 
 func TestManyTopics_AFewLines(t *testing.T) {
@@ -533,27 +301,8 @@ func TestManyTopics_AFewLines(t *testing.T) {
 	})
 }
 
-func TestRefusals_ThatDifferInTheNameAreOneLine(t *testing.T) {
-	t.Parallel()
-	s := newShell(t, mirrortest.Options{Topics: topics(numbered(50)...)})
-	for _, name := range numbered(50) {
-		s.pair.Local.SetStatus(name, mirror.StatusStopped)
-	}
-	for _, quoted := range []string{"'$1'", `\"$1\"`, "$1"} {
-		s.pair.Local.Inject(mirrortest.Fault{Do: mirrortest.Handle(
-			func(w http.ResponseWriter, r *http.Request, proper http.Handler) {
-				answer := httptest.NewRecorder()
-				proper.ServeHTTP(answer, r)
-				w.Header().Set("Content-Type", "application/json")
-				_, _ = w.Write(regexp.MustCompile(`'(topic-\d+)'`).ReplaceAll(answer.Body.Bytes(), []byte(quoted)))
-			})})
-		o := s.run(append([]string{"plan", "pause", "dr-link"}, numbered(50)...)...)
-		require.Equal(t, exitRefused, o.code, o.err)
-		require.Equal(t, 1, strings.Count(o.out, "does not allow pause"), o.out)
-	}
-}
-
 // transcript is what a person sees who types the lines one after another.
+
 func (s *shell) transcript(typed string, lines ...string) string {
 	s.seen.Reset()
 	for _, line := range lines {
@@ -627,15 +376,4 @@ func TestWords(t *testing.T) {
 	}
 }
 
-func TestInterruptedWhileAsked_NothingIsSent(t *testing.T) {
-	t.Parallel()
-	j := &applying{looking: looking{app: &app{in: neverRead{}, tell: teller{w: io.Discard}}}}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	require.ErrorContains(t, j.ask(ctx, 1), "interrupted: nothing was sent")
-}
-
 // neverRead is a terminal at which nobody types.
-type neverRead struct{}
-
-func (neverRead) Read([]byte) (int, error) { select {} }

@@ -37,7 +37,7 @@ func (a *app) planCommand() *cobra.Command {
 			return a.plan(ctx, v, args[1], &p)
 		})
 	clusterFlag(c, &p.cluster)
-	p.selection.flags(c)
+	p.topicFlags(c)
 	c.Flags().StringVar(&p.job, "job", "", "the file of the job, which must not be there")
 	c.Flags().BoolVar(&p.leaveOut, "leave-out-refused", false, "leave the topics that the dry run refuses out of the job")
 	return c

@@ -71,8 +71,8 @@ func report(j *job.Job) *mirror.Report {
 	return r
 }
 
-// told writes how a job is, and what to type next. The error has the exit code. The progress is nil if there was no wait.
-func (a *app) told(j *job.Job, path string, p *wait.Progress) error {
+// told writes how a job is, and what to type next. It returns the exit code. The progress is nil if there was no wait.
+func (a *app) told(j *job.Job, path string, p *wait.Progress) coded {
 	r := report(j)
 	a.doc.Report = r
 	code, left := verdict(r)
@@ -104,9 +104,6 @@ func (a *app) told(j *job.Job, path string, p *wait.Progress) error {
 	}
 	if left.refused > 0 {
 		a.next("plan", short(r.Verb), r.Link, "--cluster", r.ClusterID, "--topics-of", path+":refused", "--job", another(path))
-	}
-	if code == exitDone {
-		return nil
 	}
 	return coded{code: code}
 }

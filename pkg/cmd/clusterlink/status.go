@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"regexp"
@@ -100,7 +101,7 @@ func (a *app) writeSides(sides []*side) {
 			t.Row(cells...)
 		}
 		setting := func(name string, of func(*mirror.LinkInfo) string) {
-			row(name, func(s *side) string { return orDash(of(s.Link)) })
+			row(name, func(s *side) string { return cmp.Or(of(s.Link), "-") })
 		}
 		row("", func(s *side) string { return s.ClusterID })
 		setting("link", func(l *mirror.LinkInfo) string { return l.State })
@@ -136,13 +137,6 @@ func (a *app) writeSides(sides []*side) {
 	})
 }
 
-func orDash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
-}
-
 // lagText is the lag of mirrors with a status. That of a stopped mirror is left over from before.
 func lagText(s mirror.Status, lag int64) string {
 	if s == mirror.StatusStopped || lag == 0 {
@@ -159,7 +153,7 @@ func offsetSync(l *mirror.LinkInfo) string {
 	case !strings.EqualFold(l.OffsetSync, "true"):
 		return "off"
 	}
-	return "on, every " + orDash(l.OffsetSyncInterval) + " ms"
+	return "on, every " + cmp.Or(l.OffsetSyncInterval, "?") + " ms"
 }
 
 // tasks names the tasks of a link by their states, and says why some are in error.

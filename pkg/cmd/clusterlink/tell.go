@@ -25,19 +25,22 @@ type teller struct {
 	stop    chan struct{}
 }
 
+// print writes. That nobody reads it is no reason to end.
+func (t *teller) print(format string, args ...any) { _, _ = fmt.Fprintf(t.w, format, args...) }
+
 // say writes a line that stays.
 func (t *teller) say(format string, args ...any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.move("")
-	fmt.Fprintln(t.w, text.Line(fmt.Sprintf(format, args...), text.MaxCell))
+	t.print("%s\n", text.Line(fmt.Sprintf(format, args...), text.MaxCell))
 	t.move(t.doing)
 }
 
 // ask writes the beginning of a line that a person ends.
 func (t *teller) ask(question string) {
 	t.done()
-	fmt.Fprint(t.w, text.Line(question, text.MaxCell))
+	t.print("%s", text.Line(question, text.MaxCell))
 }
 
 // now says what goes on from now.
@@ -54,7 +57,7 @@ func (t *teller) now(format string, args ...any) {
 	}
 	t.doing, t.written = line, time.Now()
 	if !t.moves {
-		fmt.Fprintln(t.w, line)
+		t.print("%s\n", line)
 	}
 	t.move(line)
 }
@@ -86,7 +89,7 @@ func (t *teller) tick(stop <-chan struct{}) {
 				t.move(t.doing)
 			case now.Sub(t.written) >= time.Minute:
 				t.written = now
-				fmt.Fprintf(t.w, "%s (%v)\n", t.doing, now.Sub(t.since).Round(time.Second))
+				t.print("%s (%v)\n", t.doing, now.Sub(t.since).Round(time.Second))
 			}
 			t.mu.Unlock()
 		}
@@ -104,7 +107,7 @@ func (t *teller) move(line string) {
 	for runes := []rune(line); text.Width(line) >= t.columns(); line = string(runes) {
 		runes = runes[:len(runes)-1]
 	}
-	fmt.Fprint(t.w, "\r"+line+"\x1b[K")
+	t.print("\r%s\x1b[K", line)
 }
 
 // limiterLog is the Logger of the clients: it tells of waits.

@@ -23,7 +23,7 @@ type selection struct {
 	all              bool
 }
 
-func (s *selection) flags(c *cobra.Command) {
+func (s *selection) topicFlags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&s.from, "topics-from", "", "a file with the names of topics, one a line, # for comments; - is standard input")
 	f.StringVar(&s.of, "topics-of", "", "the topics of a job: JOB, JOB:done, JOB:refused or JOB:remaining")
@@ -67,14 +67,9 @@ func (s *selection) topics(ctx context.Context, a *app, c *mirror.Client, v mirr
 		}
 	}
 	if len(names) == 0 {
-		return nil, fmt.Errorf("no topics are left: %s starts from topics that are %s", short(v), statuses(v))
+		return nil, fmt.Errorf("no topics are left: %s starts from topics that are one of %v", short(v), v.From())
 	}
 	return names, nil
-}
-
-// statuses are those that the verb starts from.
-func statuses(v mirror.Verb) string {
-	return strings.Trim(strings.ReplaceAll(fmt.Sprint(v.From()), " ", ", "), "[]")
 }
 
 // listed returns the mirror topics in a status that the verb starts from.

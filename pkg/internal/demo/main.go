@@ -77,7 +77,9 @@ func run(ctx context.Context, command string, out io.Writer, part func(*demo) er
 	return err
 }
 
-func (d *demo) say(lines ...string) { fmt.Fprintln(d.out, strings.Join(lines, "\n")) }
+func (d *demo) say(lines ...string) {
+	_, _ = io.WriteString(d.out, strings.Join(append(lines, ""), "\n"))
+}
 
 // start starts the clusters.
 func (d *demo) start(o mirrortest.Options) (err error) {
@@ -88,7 +90,8 @@ func (d *demo) start(o mirrortest.Options) (err error) {
 // run runs the command, which must exit with the code.
 func (d *demo) run(code int, args ...string) error {
 	d.say("\n$ clusterlink " + strings.Join(args, " "))
-	cmd := exec.CommandContext(context.WithoutCancel(d.ctx), d.command, args...) // an interrupt reaches the command too
+	// An interrupt reaches the command too.
+	cmd := exec.CommandContext(context.WithoutCancel(d.ctx), d.command, args...) //nolint:gosec // make names the command
 	cmd.Dir, cmd.Stdout, cmd.Stderr = d.dir, d.out, d.out
 	for i, prefix := range []string{"", "OTHER_"} {
 		c := []*mirrortest.Cluster{d.pair.Local, d.pair.Remote}[i]
