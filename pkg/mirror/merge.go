@@ -248,12 +248,12 @@ func UnknownReport(b Batch, at time.Time) *Report {
 	}
 	for i, topic := range b.Topics {
 		r.Results[i] = Result{
-			Topic: topic, Why: "there is no answer to the request", MessagesTruncated: -1,
+			Topic: topic, Why: "the answer to the request is not known", MessagesTruncated: -1,
 			Sends: []Send{{Run: b.Run, Batch: b.Index, Unknown: true}},
 		}
 	}
 	r.Attempts = []Attempt{{
-		Run: b.Run, Batch: b.Index, Topics: len(b.Topics), Start: at, Error: "there is no answer to the request",
+		Run: b.Run, Batch: b.Index, Topics: len(b.Topics), Start: at, Error: "the answer to the request is not known",
 	}}
 	return r
 }

@@ -209,8 +209,11 @@ func (w *waiter) run(ctx context.Context) error {
 
 func (w *waiter) endWith(err error) {
 	w.done, w.err, w.ended = err == nil, err, "all are done"
-	if err != nil {
+	switch {
+	case err != nil:
 		w.ended = text.Line(err.Error(), maxLine)
+	case len(w.topics) == 0:
+		w.ended = "nothing was left to wait for"
 	}
 }
 

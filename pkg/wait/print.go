@@ -49,7 +49,7 @@ func (p *Progress) decision() string {
 	}
 	switch {
 	case len(p.report.Results) == 0:
-		return "there was nothing to wait for"
+		return "nothing was left to wait for"
 	case len(stop) > 0:
 		return fmt.Sprintf("%s%s: %s may take writes on both clusters", stopProducers, p.Clusters[1].ClusterID, text.Some(stop, 3))
 	case dark != nil && dark.Lists == 0:
@@ -244,12 +244,41 @@ func (p *Progress) Table(w io.Writer) error {
 	for _, r := range rows {
 		age := "-"
 		if !r.since.IsZero() {
-			age = p.since(r.since).String()
+			age = max(0, p.since(r.since)).String()
 		}
 		cells := []any{r.stage, age, text.Fit(r.topics, 40), r.this, r.other}[:3+len(p.Clusters)]
 		t.Row(append(cells, p.why(r))...)
 	}
+	p.apart(&t)
 	return finish(&t, w, p.Clusters, p.Began, p.At, p.Ended)
+}
+
+// apart writes the topics that are not waited for: those that were refused or never sent, with the reason.
+func (p *Progress) apart(t *text.Table) {
+	type key struct{ what, why string }
+	topics, keys := map[key][]string{}, []key{}
+	for i := range p.report.Results {
+		res := &p.report.Results[i]
+		k := key{"never sent", res.Why}
+		switch {
+		case res.Outcome == mirror.Failed && !res.AlreadyStopped():
+			k = key{"refused", strings.ReplaceAll(strings.TrimPrefix(res.Err().Error(), res.Topic+": "), res.Topic, "…")}
+		case res.Outcome != mirror.Untouched:
+			continue
+		}
+		if topics[k] == nil {
+			keys = append(keys, k)
+		}
+		topics[k] = append(topics[k], res.Topic)
+	}
+	if len(keys) == 0 {
+		return
+	}
+	t.Line("")
+	t.Row("NOT WAITED FOR", "TOPICS", "WHY")
+	for _, k := range keys {
+		t.Row(k.what, text.Fit(topics[k], 40), k.why)
+	}
 }
 
 // finish writes the end of a table: how reading the clusters went, and why the wait ended.

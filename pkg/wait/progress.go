@@ -163,7 +163,7 @@ func (p *Progress) Report() *mirror.Report {
 	seen, waited := map[string][]string{}, p.Waited // seen has the topics by the text
 	for i := range r.Results {
 		if len(waited) > 0 && waited[0].Topic == r.Results[i].Topic {
-			if t := &waited[0]; t.Stage == StageDone && r.Results[i].Outcome != mirror.Accepted {
+			if t := &waited[0]; t.Stage == StageDone && !r.Results[i].Done {
 				why := p.seen(t)
 				seen[why] = append(seen[why], t.Topic)
 			}
@@ -171,7 +171,7 @@ func (p *Progress) Report() *mirror.Report {
 		}
 	}
 	for why, topics := range seen {
-		_ = r.Settle(mirror.Accepted, why, topics...) // each topic is in the report, and open
+		_ = r.Settle(mirror.Accepted, why, topics...) // each topic is in the report, and may be settled so
 	}
 	return r
 }

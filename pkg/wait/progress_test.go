@@ -95,7 +95,7 @@ func TestDone_NothingToWaitFor(t *testing.T) {
 	}{
 		"refused":    {[]mirror.Result{{Topic: "a", Outcome: mirror.Failed, Code: 403, Message: "no"}}, nil, "0 of 1 done; 1 was refused"},
 		"never sent": {[]mirror.Result{{Topic: "a", Outcome: mirror.Untouched, Why: "x"}}, nil, "0 of 1 done; 1 was never sent"},
-		"no topics":  {nil, mirror.ErrNoTopics, "there was nothing to wait for"},
+		"no topics":  {nil, mirror.ErrNoTopics, "nothing was left to wait for"},
 	} {
 		r := &mirror.Report{Verb: reverse, ClusterID: pair.Local.ID, Link: pair.Link(), Results: c.results}
 		p, err := wait.Done(t.Context(), r, o)
