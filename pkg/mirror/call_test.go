@@ -346,12 +346,16 @@ func TestContexts_NoFurtherBatch(t *testing.T) {
 	why := errors.New("the maintenance window is over")
 	pair, cfg := abc(t, mirrortest.Options{})
 	ctx, cancel := context.WithCancelCause(t.Context())
-	cfg.Recorder = recorder{answered: func(_ context.Context, b mirror.Batch, _ *mirror.Report) error {
-		if b.Index == 1 {
-			cancel(why)
-		}
-		return nil
-	}}
+	begun := 0
+	cfg.Recorder = recorder{
+		sending: func(context.Context, mirror.Batch) error { begun++; return nil },
+		answered: func(_ context.Context, b mirror.Batch, _ *mirror.Report) error {
+			if b.Index == 1 {
+				cancel(why)
+			}
+			return nil
+		},
+	}
 	report, err := newClient(t, cfg).ReverseAndPause(ctx, pair.Link(), mirror.Topics("a", "b", "c"))
 	requireSound(t, report, err, []string{"a", "b", "c"})
 	require.Equal(t, "a accepted, b accepted, c untouched", outcomes(report))
@@ -359,6 +363,7 @@ func TestContexts_NoFurtherBatch(t *testing.T) {
 	require.ErrorIs(t, err, why)
 	require.Contains(t, report.Results[2].Why, why.Error())
 	require.Len(t, pair.Requests(), 2)
+	require.Equal(t, 2, begun, "no recorder is told of a batch that is not begun")
 }
 
 // A request that has begun gets its answer, past ctx's end; if all are accepted then, the error is nil.

@@ -202,6 +202,9 @@ func TestConfigFromEnv(t *testing.T) {
 			"PATH_PREFIX": "kafka", "CA_FILE": "/nowhere/ca.pem",
 		}, []string{"KAFKA_REST_ENDPOINT: it is not of the form", "KAFKA_CLUSTER_ID: ", "KAFKA_API_KEY: it has quotes",
 			"KAFKA_API_SECRET: it has white space", "KAFKA_PATH_PREFIX: ", "KAFKA_CA_FILE: open /nowhere/ca.pem"}, nil},
+		{"a key with a colon", map[string]string{
+			"REST_ENDPOINT": endpoint, "CLUSTER_ID": "lkc-1", "API_KEY": "a:b", "API_SECRET": canary,
+		}, []string{"KAFKA_API_KEY: it has a colon"}, nil},
 		{"a token with a space", map[string]string{"REST_ENDPOINT": endpoint, "CLUSTER_ID": "lkc-1", "BEARER_TOKEN": canary + " "},
 			[]string{"KAFKA_BEARER_TOKEN: it has white space"}, nil},
 	} {

@@ -99,6 +99,22 @@ func TestReportsSurvive_ASettlementCoversItsRequestOnly(t *testing.T) {
 	}
 }
 
+// Of two reports about one request the one that does not know the outcome counts, unless the other says accepted.
+func TestReportsSurvive_TwoReportsOfOneRequest(t *testing.T) {
+	for answer, want := range map[string]string{good("x"): "x accepted", failed("x", "400", "no"): "x unknown"} {
+		answered, _ := reverse(t, newClient(t, offline(answering(rows(answer)))), "x")
+		unknown := mirror.UnknownReport(mirror.Batch{
+			ClusterID: answered.ClusterID, Link: answered.Link, Verb: answered.Verb, Run: answered.Attempts[0].Run, Topics: []string{"x"},
+		}, time.Time{})
+		for _, order := range [][2]*mirror.Report{{answered, unknown}, {unknown, answered}} {
+			whole := order[0].Clone()
+			require.NoError(t, whole.Merge(order[1]))
+			require.Equal(t, want, outcomes(whole))
+			require.Len(t, whole.Results[0].Sends, 1)
+		}
+	}
+}
+
 func TestReportsSurvive_MergeTwiceChangesNothing(t *testing.T) {
 	report := saidOf(t, ok(rows(good("x"), good("y"), `{}`)))
 	text := marshal(t, report)

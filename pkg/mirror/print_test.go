@@ -130,6 +130,12 @@ func TestTable_IsPrintable(t *testing.T) {
 	require.NotContains(t, r.String(), "\n")
 }
 
+func TestTable_ALineSaysOfHowManyTopicsTheLagIsKnown(t *testing.T) {
+	a := mirror.Result{Topic: "a", Outcome: mirror.Failed, Code: 5, Lags: []mirror.PartitionLag{{Lag: 7}}}
+	b := mirror.Result{Topic: "b", Outcome: mirror.Failed, Code: 5}
+	require.Regexp(t, `failed +a, b +7 of 1 topic +code 5`, table(t, &mirror.Report{Results: []mirror.Result{a, b}}))
+}
+
 var errFull = errors.New("disk full")
 
 type failingWriter struct{}
