@@ -367,8 +367,9 @@ func TestTransport_WorksInProportionToTheBody(t *testing.T) {
 			if testing.Verbose() {
 				fmt.Printf("%-30s %8d bytes, %10d allocated, %3d findings\n", name, len(answer), allocated, len(*findings))
 			}
-			// The OpenAPI library takes some 700 bytes for each byte that is wrong within one row.
-			require.Less(t, allocated, uint64(1000*len(answer)+1<<20))
+			// The OpenAPI library takes some 700 bytes for each byte that is wrong within one row, and twice as
+			// many with the race detector.
+			require.Less(t, allocated, uint64(2000*len(answer)+1<<20))
 			require.LessOrEqual(t, len(*findings), 302)
 			if len(*findings) > 100 {
 				require.Equal(t, "and more", (*findings)[len(*findings)-1].Detail)

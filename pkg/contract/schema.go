@@ -97,6 +97,8 @@ func cut(s *openapi3.Schema) (rest, row *openapi3.Schema) {
 // a row (observed).
 var olderRow = regexp.MustCompile(`^/data/\d+/(messages_truncated|partition_level_truncation_data)$`)
 
+const notInteger = "it is not written as an integer, or does not fit its format"
+
 // schema checks a value. It returns errEnough if no more is to be read.
 func (j *judge) schema(t *tree, s *openapi3.Schema) error {
 	if s == nil {
@@ -117,7 +119,7 @@ func (j *judge) schema(t *tree, s *openapi3.Schema) error {
 		for _, part := range wrong.JSONPointer() {
 			pointer += "/" + escaped(part)
 		}
-		if rule == RuleSchema && wrong.SchemaField == "required" && olderRow.MatchString(pointer) {
+		if wrong.SchemaField == "required" && olderRow.MatchString(pointer) {
 			severity = Drift
 		}
 		if !told[pointer+detail] {
@@ -132,7 +134,7 @@ func (j *judge) schema(t *tree, s *openapi3.Schema) error {
 		_, isNumber := wrong.Value.(float64)
 		switch {
 		case wrong.SchemaField == "format" && isNumber:
-			tell(RuleInteger, Violation, wrong, "the number does not fit its format")
+			tell(RuleInteger, Violation, wrong, notInteger)
 		case wrong.SchemaField == "required":
 			tell(RuleSchema, Violation, wrong, "the member is missing")
 		default:
@@ -144,7 +146,7 @@ func (j *judge) schema(t *tree, s *openapi3.Schema) error {
 	}
 	for _, wrong := range visit(true) {
 		if wrong.Value == oddMark && wrong.SchemaField == "type" && strings.HasSuffix(wrong.Reason, "integer") {
-			tell(RuleInteger, Violation, wrong, "it is not written as an integer, or does not fit 64 bits")
+			tell(RuleInteger, Violation, wrong, notInteger)
 		}
 	}
 	return enough

@@ -219,15 +219,25 @@ func TestTransport_TakesEveryContract(t *testing.T) {
 	}
 }
 
-// A row of null is not as either part of its schema has it, and that is one thing that is wrong.
+// A row of null is not as either part of its schema has it, and a number can be no integer and too
+// large. That is one thing that is wrong.
 func TestTransport_SaysOfAValueOnce(t *testing.T) {
-	x := good()
-	x.answer = list(row("a"), row("b"), "null")
-	findings, _ := x.exchange(t, contract.Options{})
-	require.Len(t, findings, 1)
-	require.Equal(t, "/data/2", findings[0].Pointer)
-	require.Equal(t, 1, findings[0].Count)
+	for answer, at := range map[string]string{
+		list(row("a"), row("b"), "null"):                                          "/data/2",
+		strings.Replace(list(row("a"), row("b")), `"lag":1`, `"lag":1e30`, 1):     "/data/0/mirror_lags/0/lag",
+		strings.Replace(list(row("a"), row("b")), `"lag":1`, `"lag":`+tooLong, 1): "/data/0/mirror_lags/0/lag",
+	} {
+		x := good()
+		x.answer = answer
+		findings, _ := x.exchange(t, contract.Options{})
+		require.Len(t, findings, 1, "%v", findings)
+		require.Equal(t, at, findings[0].Pointer)
+		require.Equal(t, 1, findings[0].Count)
+	}
 }
+
+// tooLong is a number that is too large even for a float.
+var tooLong = strings.Repeat("9", 400)
 
 // A list of 10 000 mirror topics with 12 partitions each is checked row by row.
 func TestTransport_ChecksALongListInLittleMemory(t *testing.T) {

@@ -237,6 +237,9 @@ func ConfigFromEnv(prefix string) (Config, error) {
 		}
 		cfg.Credential = APIKey(key, secret)
 	}
+	if (key != "" || secret != "") && get("IDENTITY_POOL_ID") != "" {
+		bad.add(name("IDENTITY_POOL_ID"), "it goes with a token, not with %s", name("API_KEY"))
+	}
 	if file := get("CA_FILE"); file != "" {
 		roots := x509.NewCertPool()
 		pem, err := os.ReadFile(file) //nolint:gosec // the user names the file

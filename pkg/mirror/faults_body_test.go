@@ -143,7 +143,7 @@ func faultsOfRows() []fault {
 		`{"mirror_topic_name":"e","error_code":"x"}`, `{"mirror_topic_name":"` + "e\xff" + `","error_code":null}`,
 		`{"mirror_topic_name":"e","mirror_topic_name":"e","error_code":null}`,
 	} {
-		cases = append(cases, body("one bad row in ten: "+bad, nine, tenRows(bad)))
+		cases = append(cases, body("one bad row in ten: "+strings.ToValidUTF8(bad, "?"), nine, tenRows(bad)))
 	}
 	for _, code := range []string{`"400"`, `400.5`, `2147483648`, `[]`, `{}`, `true`, `400,"error_code":null`, `null,"error_code":null`} {
 		cases = append(cases,

@@ -96,19 +96,6 @@ type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// answered has every request be answered by a handler in place of the pair.
-func (e *env) answered(handler http.HandlerFunc) {
-	e.wrap(func(r *http.Request, _ http.RoundTripper) (*http.Response, error) {
-		if _, err := io.Copy(io.Discard, r.Body); err != nil {
-			return nil, err
-		}
-		e.seen.Add(1)
-		w := httptest.NewRecorder()
-		handler(w, r)
-		return w.Result(), nil
-	})
-}
-
 // listen starts a server on loopback that does f with each connection.
 func (e *env) listen(f func(net.Conn)) (address string) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")

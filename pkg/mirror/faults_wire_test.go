@@ -348,11 +348,11 @@ func faultsOfTransports() []fault {
 			outcomes: "2 unknown", says: "it is empty",
 		},
 		{
-			name: "transport returns a 503 without a header", setup: reads(&http.Response{StatusCode: 503}, nil),
+			name: "transport returns a 503 without a header", setup: reads(&http.Response{StatusCode: http.StatusServiceUnavailable}, nil),
 			outcomes: "2 unknown", says: "HTTP 503",
 		},
 		{
-			name: "transport returns a redirect without a header", setup: reads(&http.Response{StatusCode: 302}, nil),
+			name: "transport returns a redirect without a header", setup: reads(&http.Response{StatusCode: http.StatusFound}, nil),
 			outcomes: "2 untouched", says: "HTTP 302",
 		},
 		{

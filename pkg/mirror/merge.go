@@ -238,11 +238,14 @@ func (r *Report) Settle(to Outcome, why string, topics ...string) error {
 	return nil
 }
 
-// UnknownReport returns a report of a batch whose answer is not known: each of its topics may have been changed. At is
-// when the batch was sent; the zero time if that is not known. For a process that has nothing but the names of the
-// topics, a Batch with ClusterID, Link, Verb and Topics will do.
+// UnknownReport returns a report of a batch whose answer is not known: each of its topics may have been changed, and the
+// report of a batch by pattern is Lost. At is when the batch was sent; the zero time if that is not known. For a process
+// that has nothing but the names of the topics, a Batch with ClusterID, Link, Verb and Topics will do.
 func UnknownReport(b Batch, at time.Time) *Report {
-	r := &Report{Verb: b.Verb, ClusterID: b.ClusterID, Link: b.Link, Results: make([]Result, len(b.Topics))}
+	r := &Report{
+		Verb: b.Verb, ClusterID: b.ClusterID, Link: b.Link, Pattern: b.Pattern, Lost: b.Pattern != "",
+		Results: make([]Result, len(b.Topics)),
+	}
 	for i, topic := range b.Topics {
 		r.Results[i] = Result{
 			Topic: topic, Why: "there is no answer to the request", MessagesTruncated: -1,

@@ -239,13 +239,10 @@ func (c *Client) Mirror(ctx context.Context, link, topic string) (Mirror, error)
 	return m, nil
 }
 
-// age reads the Age header, in seconds.
+// age reads the Age header, in seconds. One that is too large saturates.
 func age(h http.Header) time.Duration {
-	n, err := strconv.ParseInt(h.Get("Age"), 10, 32)
-	if err != nil {
-		return 0
-	}
-	return time.Duration(n) * time.Second
+	n, _ := strconv.ParseInt(h.Get("Age"), 10, 32)
+	return time.Duration(max(0, n)) * time.Second
 }
 
 // checkRead returns what is wrong with the arguments of a read.

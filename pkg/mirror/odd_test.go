@@ -245,3 +245,10 @@ func TestReport_TableSaysEachThingOnce(t *testing.T) {
 	require.ErrorIs(t, err, mirror.ErrOutcomeUnknown)
 	require.NotContains(t, report.Results[0].Why, "the answer is application/json, not")
 }
+
+func TestUnknownReport_OfAPatternIsLost(t *testing.T) {
+	r := mirror.UnknownReport(mirror.Batch{Verb: mirror.VerbFailover, ClusterID: "lkc-1", Link: "l", Pattern: ".*"}, time.Time{})
+	require.ErrorIs(t, r.Err(), mirror.ErrOutcomeUnknown)
+	require.NotErrorIs(t, r.Err(), mirror.ErrNoTopics)
+	require.Empty(t, r.Remaining("a"), "any topic may have been changed")
+}

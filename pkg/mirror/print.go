@@ -91,6 +91,8 @@ func (r *Report) advice(o Outcome) string {
 		return "the call would be accepted"
 	case o == Accepted:
 		return "the server accepted the change; it is done when the status is " + v.waitFor()
+	case o == Failed && r.DryRun:
+		return "the call would be refused: see WHY"
 	case o == Failed:
 		return "the server refused the topic: see WHY"
 	case o == Unknown && r.DryRun:

@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -306,7 +307,7 @@ func (s LagSummary) String() string {
 		line += fmt.Sprintf("; the largest is %d, %s partition %d", s.Largest, text.Line(s.Topic, maxTopicName), s.Partition)
 	}
 	if s.NeverFetched > 0 {
-		line += "; nothing was ever fetched from " + text.Count(s.NeverFetched, "partition")
+		line += "; " + text.Count(s.NeverFetched, "partition") + " without an offset"
 	}
 	if s.NotKnown > 0 {
 		line += "; not known for " + text.Count(s.NotKnown, "partition")
@@ -406,17 +407,25 @@ func (r Report) MarshalJSON() ([]byte, error) {
 	return json.Marshal(out)
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote. It fails for a form of another version, and for a member that is there
-// twice, and then leaves the report as it was.
+// UnmarshalJSON reads what MarshalJSON wrote. It fails for a form of another version, and for a member or a
+// topic that is there twice, and then leaves the report as it was.
 func (r *Report) UnmarshalJSON(data []byte) error {
 	var in reportJSON
+	notKnown := jsonv2.UnmarshalFromFunc(func(_ *jsontext.Decoder, r *Result) error {
+		r.MessagesTruncated = -1 // if the member is missing
+		return errors.ErrUnsupported
+	})
 	// A member that is there twice is refused: which of the two is so cannot be told.
-	if err := jsonv2.Unmarshal(data, &in, jsonv1.DefaultOptionsV1(), jsontext.AllowDuplicateNames(false)); err != nil {
+	if err := jsonv2.Unmarshal(data, &in, jsonv1.DefaultOptionsV1(), jsontext.AllowDuplicateNames(false),
+		jsonv2.WithUnmarshalers(notKnown)); err != nil {
 		return err
 	}
 	if in.Version != reportVersion {
 		return fmt.Errorf("%w: the report has version %d, and this library reads version %d",
 			ErrInvalidArgument, in.Version, reportVersion)
+	}
+	if len(placesOf(in.Results)) != len(in.Results) {
+		return fmt.Errorf("%w: the report has a topic twice", ErrInvalidArgument)
 	}
 	*r = Report(in.reportFields)
 	return nil

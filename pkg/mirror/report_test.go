@@ -211,3 +211,16 @@ func TestReport_ListsOfTwoTopicsShareNothing(t *testing.T) {
 		require.Len(t, r.Sends, 1)
 	}
 }
+
+func TestReportsSurvive_WhatIsMissingIsNotKnown(t *testing.T) {
+	const head = `{"version":4,"verb":"truncate-and-restore","cluster_id":"lkc-local","link":"l","dry_run":true,"results":[`
+	var plan mirror.Report
+	require.NoError(t, json.Unmarshal([]byte(head+`{"topic":"a","outcome":"accepted"}]}`), &plan))
+	require.Equal(t, int64(-1), plan.Results[0].MessagesTruncated)
+	client := newClient(t, offline(answering("{}")))
+	_, err := client.TruncateAndRestore(t.Context(), &plan, 0)
+	require.ErrorIs(t, err, mirror.ErrInvalidArgument, "how much would be cut off is not known")
+
+	const twice = head + `{"topic":"a","outcome":"accepted"},{"topic":"a","outcome":"failed","code":1}]}`
+	require.ErrorIs(t, json.Unmarshal([]byte(twice), &plan), mirror.ErrInvalidArgument, "a topic has one outcome")
+}

@@ -39,6 +39,25 @@ func TestLine(t *testing.T) {
 	}
 }
 
+func TestQuote(t *testing.T) {
+	require.Equal(t, `"a\nb"`, text.Quote("a\nb"))
+	require.LessOrEqual(t, len(text.Quote(strings.Repeat("é", 1000))), 258)
+}
+
+func TestCountsAndLists(t *testing.T) {
+	require.Equal(t, "0 topics, 1 topic, 2 topics", strings.Join([]string{
+		text.Count(0, "topic"), text.Count(1, "topic"), text.Count(2, "topic"),
+	}, ", "))
+	list := []string{"aa", "bb", "cc"}
+	require.Equal(t, "aa, bb, cc", text.Some(list, 3))
+	require.Equal(t, "aa, bb and 1 more", text.Some(list, 2))
+	require.Empty(t, text.Some(nil, 2))
+	for columns, want := range map[int]string{0: "aa and 2 more", 1: "aa and 2 more", 6: "aa, bb and 1 more", 10: "aa, bb, cc"} {
+		require.Equal(t, want, text.Fit(list, columns), columns)
+	}
+	require.Equal(t, []string{"aa", "bb", "cc"}, list)
+}
+
 func FuzzLine(f *testing.F) {
 	f.Add("plain", 10)
 	f.Add("\x1b[2J\u202e\xff\n", 3)

@@ -99,8 +99,8 @@ func normal(doc *openapi3.T) (*openapi3.T, error) {
 	})
 }
 
-// reference is a reference to a component.
-var reference = regexp.MustCompile(`"#/components/([A-Za-z]+)/([^"/]+)"`)
+// reference is a reference to a component, or to a part of it.
+var reference = regexp.MustCompile(`"#/components/([A-Za-z]+)/([^"/]+)`)
 
 // onlyUsed leaves out of a document the components that its operations do not use, but for the
 // credentials, which are used by name.

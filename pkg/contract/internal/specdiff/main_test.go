@@ -129,6 +129,10 @@ func textEdits() []edit {
 			"            error_code:\n              type: integer\n",
 			"            mirror_status:\n              type: string\n            error_code:\n              type: integer\n",
 		}}, harmless, "mirror_status"},
+		{"a member by reference to a part of a schema", [][2]string{{
+			"            source_topic_name:\n              type: string\n",
+			"            source_topic_name:\n              $ref: '#/components/schemas/LinkTask/properties/task_name'\n",
+		}}, harmless, "0 breaking, 0 harmless"},
 		{"lag a string", [][2]string{{
 			"        lag:\n          type: integer\n          format: int64\n",
 			"        lag:\n          type: string\n",

@@ -34,6 +34,12 @@ func TestExchange_WhatIsSent(t *testing.T) {
 	}
 	for _, q := range []*Request{newRequest(), newRead()} {
 		body = ""
+		build := q.Make
+		q.Make = func(body io.Reader) (*http.Request, error) {
+			r, err := build(body)
+			r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("again")), nil }
+			return r, err
+		}
 		e, _, _ := sender.attempt(context.Background(), q, nil)
 		require.Equal(t, Answered, e.Proof)
 		require.NoError(t, e.Err)
@@ -42,7 +48,7 @@ func TestExchange_WhatIsSent(t *testing.T) {
 		require.EqualValues(t, len(q.Body), sent.ContentLength)
 		require.Equal(t, string(q.Body), body)
 		require.Equal(t, "Bearer "+secret, sent.Header.Get("Authorization"))
-		require.Equal(t, jsonType, sent.Header.Get("Accept"))
+		require.Equal(t, []string{jsonType}, sent.Header["Accept"])
 		require.Equal(t, "the-library/1", sent.Header.Get("User-Agent"))
 		require.Empty(t, sent.Header.Values("Idempotency-Key"))
 		require.Equal(t, q.Safe, sent.Header.Get("Cache-Control") == "no-cache")

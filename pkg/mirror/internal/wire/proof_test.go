@@ -2,6 +2,7 @@ package wire
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -104,7 +105,22 @@ func TestProof_EachRowOfTheTable(t *testing.T) {
 			require.Equal(t, c.assumed, e.Assumed)
 			require.Equal(t, c.retry, e.retry)
 			require.Equal(t, c.status, e.Status)
+			require.Equal(t, c.status == 429 && strings.Contains(strings.Join(c.header, " "), unavailable), e.RateLimited)
 		})
+	}
+}
+
+// A page that breaks off proves less than a whole one.
+func TestProof_APageThatBreaksOff(t *testing.T) {
+	for _, status := range []int{400, 403, 429} {
+		sender := newSender(taking(func(*http.Request) (*http.Response, error) {
+			resp := reply(status, "", "Content-Type", jsonType)
+			resp.Body = io.NopCloser(io.MultiReader(strings.NewReader("{}"), failingReader{errOwn}))
+			return resp, nil
+		}))
+		e, _, _ := sender.attempt(context.Background(), newRequest(), nil)
+		require.Equal(t, Nothing, e.Proof)
+		require.NotEqual(t, rejected, e.retry)
 	}
 }
 

@@ -33,6 +33,28 @@ func TestTransport_IsForRequestsThatMustNotBeSentTwice(t *testing.T) {
 	require.NotSame(t, transport, NewTransport(), "it is the caller's to change")
 }
 
+// Each request has a connection and a TLS session of its own: a session that is resumed keeps an old client certificate.
+func TestTransport_AConnectionForEachRequest(t *testing.T) {
+	var resumed []bool
+	var protocols []int
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		resumed = append(resumed, r.TLS.DidResume)
+		protocols = append(protocols, r.ProtoMajor)
+		w.Header().Set("Content-Type", jsonType)
+	}))
+	t.Cleanup(server.Close)
+	transport := NewTransport()
+	transport.TLSClientConfig.RootCAs = server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+	q := newRequest()
+	q.Make = func(body io.Reader) (*http.Request, error) { return http.NewRequest(http.MethodPost, server.URL, body) }
+	for range 3 {
+		e, _, _ := newSender(transport).attempt(context.Background(), q, nil)
+		require.Equal(t, Answered, e.Proof)
+	}
+	require.Equal(t, []bool{false, false, false}, resumed)
+	require.Equal(t, []int{1, 1, 1}, protocols)
+}
+
 func TestSeal_NothingIsReadAfterIt(t *testing.T) {
 	b := &body{data: strings.NewReader("the body")}
 	n, err := b.Read(nil)
