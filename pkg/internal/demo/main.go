@@ -176,18 +176,29 @@ func contractExample(d *demo) error {
 	return errors.Join(err, d.run(3, "plan", "reverse-and-pause", link, "topic-1", "topic-2"))
 }
 
-// quiet fills long silences with dots, where no line moves.
+// quiet writes a dot after each four seconds of silence, where no line moves.
 type quiet struct {
 	mu    sync.Mutex
 	out   io.Writer
 	timer *time.Timer
+	dots  bool // the line has dots
 }
 
 func (q *quiet) Write(p []byte) (int, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.timer.Reset(4 * time.Second)
+	if q.dots {
+		q.dots = false
+		_, _ = io.WriteString(q.out, "\n") // the next line says if it fails
+	}
 	return q.out.Write(p)
 }
 
-func (q *quiet) fill() { _, _ = io.WriteString(q, "...\n") }
+func (q *quiet) fill() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.timer.Reset(4 * time.Second)
+	q.dots = true
+	_, _ = io.WriteString(q.out, ".") // as above
+}

@@ -21,7 +21,7 @@ func TestDemo(t *testing.T) {
 	}{
 		{"planned", planned, 45, []string{"4 were unknown and are done: nothing was sent twice", "asked 1 time to change"}},
 		{"unplanned", unplanned, 100, []string{"not read", "deletes records", "2 of 2 are ACTIVE"}},
-		{"the contract's example", contractExample, 40, []string{"has already stopped its mirror", "topic-sb"}},
+		{"the contract's example", contractExample, 45, []string{"has already stopped its mirror", "topic-sb"}},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			t.Parallel()
