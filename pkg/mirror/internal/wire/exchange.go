@@ -154,8 +154,8 @@ func (s *Sender) attempt(caller context.Context, q *Request, refused http.Header
 	case q.Safe:
 	case n > 1:
 		e.Doubt = fmt.Sprintf("the transport sent the request %d times", n)
-	case gateway != "":
-		e.Doubt = "a gateway sent the request more than once (x-envoy-attempt-count " + gateway + ")"
+	case gateway > 1:
+		e.Doubt = fmt.Sprintf("a gateway sent the request more than once (x-envoy-attempt-count %d)", gateway)
 	}
 	if e.Doubt != "" {
 		e.retry = never

@@ -3,6 +3,7 @@ package wire
 import (
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -55,16 +56,15 @@ func (e *Evidence) prove(h http.Header, p page, taken, proofOnly bool) {
 	}
 }
 
-// gatewayAttempts returns the value of x-envoy-attempt-count, with which a gateway says how often it has sent the
-// request, if that is more than once; else "".
-func gatewayAttempts(h http.Header) string {
+// gatewayAttempts returns how often a gateway sent the request, by the header x-envoy-attempt-count; 1 if no gateway
+// says more.
+func gatewayAttempts(h http.Header) int {
+	most := 1
 	for _, value := range elements(h, "X-Envoy-Attempt-Count") {
-		digits := strings.TrimLeft(value, "0")
-		if digits != "" && digits != "1" && strings.Trim(digits, "0123456789") == "" {
-			return digits[:min(len(digits), 9)]
-		}
+		n, _ := strconv.Atoi(value) // a number out of range is the largest, and no number is 0
+		most = max(most, n)
 	}
-	return ""
+	return most
 }
 
 // elements returns the elements of a header that is a list.
