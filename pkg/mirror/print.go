@@ -52,12 +52,7 @@ func (r *Report) otherCounts() (texts []string) {
 func (r *Report) decision() string {
 	v, _ := r.Verb.row()
 	accepted := fmt.Sprintf("%d of %d", r.Count(Accepted), len(r.Results))
-	done := 0
-	for i := range r.Results {
-		if r.Results[i].Done {
-			done++
-		}
-	}
+	_, done := r.matching(func(res *Result) bool { return res.Done })
 	err := r.Err()
 	switch {
 	case err == nil && r.DryRun:
@@ -159,44 +154,26 @@ func (r *Report) whatToDo(t *text.Table) {
 	for _, p := range r.Problems {
 		t.Row("note", p)
 	}
-	noted, stopped, settled := 0, 0, 0
-	var first, firstSettled *Result
-	for i := range r.Results {
-		res := &r.Results[i]
-		if len(res.Notes) > 0 {
-			if noted++; noted == 1 {
-				first = res
-			}
-		}
-		if res.AlreadyStopped() {
-			stopped++
-		}
-		if res.Settled != "" {
-			if settled++; settled == 1 {
-				firstSettled = res
-			}
-		}
-	}
-	if noted > 0 {
+	if first, n := r.matching(func(res *Result) bool { return len(res.Notes) > 0 }); n > 0 {
 		t.Row("note", fmt.Sprintf("%s with something odd, the first %s: %s",
-			text.Count(noted, "topic"), first.Topic, strings.Join(first.Notes, "; ")))
+			text.Count(n, "topic"), first.Topic, strings.Join(first.Notes, "; ")))
 	}
 	for _, o := range outcomes {
-		if slices.ContainsFunc(r.Results, func(res Result) bool { return res.Outcome == o && !res.Done }) ||
-			o == Unknown && r.Lost {
+		_, n := r.matching(func(res *Result) bool { return res.Outcome == o && !res.Done })
+		if n > 0 || o == Unknown && r.Lost {
 			t.Row(o, r.advice(o))
 		}
 	}
-	if settled > 0 {
+	if first, n := r.matching(func(res *Result) bool { return res.Settled != "" }); n > 0 {
 		t.Row("settled", fmt.Sprintf("%s by what was seen on the clusters; the first: %s is %v: %s",
-			text.Count(settled, "topic"), firstSettled.Topic, firstSettled.Outcome, firstSettled.Settled))
+			text.Count(n, "topic"), first.Topic, first.Outcome, first.Settled))
 	}
-	if stopped > 0 {
+	if _, n := r.matching(func(res *Result) bool { return res.AlreadyStopped() }); n > 0 {
 		what := "the mirror has stopped, so the verb cannot change it"
 		if goal, _ := r.Verb.Goal(); goal == StatusStopped {
 			what = "an earlier call may have stopped it; look at the topic before you count it as failed"
 		}
-		t.Row("already stopped", text.Count(stopped, "failed topic")+": "+what)
+		t.Row("already stopped", text.Count(n, "failed topic")+": "+what)
 	}
 }
 

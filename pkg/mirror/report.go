@@ -226,13 +226,20 @@ func (r *Report) Topics(o Outcome) []string {
 
 // Count returns how many topics have the given outcome.
 func (r *Report) Count(o Outcome) int {
-	n := 0
+	_, n := r.matching(func(res *Result) bool { return res.Outcome == o })
+	return n
+}
+
+// matching returns the first Result for which match returns true, and how many there are.
+func (r *Report) matching(match func(*Result) bool) (first *Result, n int) {
 	for i := range r.Results {
-		if r.Results[i].Outcome == o {
-			n++
+		if res := &r.Results[i]; match(res) {
+			if n++; n == 1 {
+				first = res
+			}
 		}
 	}
-	return n
+	return first, n
 }
 
 // Remaining returns those of the names that are still to be sent, in their order: the report has no Result for them, or
