@@ -71,33 +71,28 @@ func (r *Report) Merge(other *Report) error {
 		places[theirs.Topic] = len(r.Results)
 		r.Results = append(r.Results, theirs)
 	}
-	type id struct {
-		run           string
-		batch, number int
-	}
-	known := map[id]bool{}
-	for _, a := range r.Attempts {
-		known[id{a.Run, a.Batch, a.Number}] = true
-	}
-	for _, a := range other.Attempts {
-		if !known[id{a.Run, a.Batch, a.Number}] {
-			r.Attempts = append(r.Attempts, a)
-		}
-	}
-	for _, p := range other.Problems {
-		if !slices.Contains(r.Problems, p) {
-			r.Problems = append(r.Problems, p)
-		}
-	}
-	for _, u := range other.Unexpected {
-		same := func(o Result) bool {
-			return o.Topic == u.Topic && o.Outcome == u.Outcome && o.Code == u.Code && o.Message == u.Message
-		}
-		if len(r.Unexpected) < maxUnexpected && !slices.ContainsFunc(r.Unexpected, same) {
-			r.Unexpected = append(r.Unexpected, u)
-		}
-	}
+	r.Attempts = union(r.Attempts, other.Attempts, func(a Attempt) [3]any { return [3]any{a.Run, a.Batch, a.Number} })
+	r.Problems = union(r.Problems, other.Problems, func(p string) string { return p })
+	r.Unexpected = union(r.Unexpected, other.Unexpected, func(u Result) [4]any {
+		return [4]any{u.Topic, u.Outcome, u.Code, u.Message}
+	})
+	r.Unexpected = r.Unexpected[:min(len(r.Unexpected), maxUnexpected)]
 	return nil
+}
+
+// union appends to a the elements of b whose key is new.
+func union[E any, K comparable](a, b []E, key func(E) K) []E {
+	known := make(map[K]bool, len(a))
+	for _, e := range a {
+		known[key(e)] = true
+	}
+	for _, e := range b {
+		if k := key(e); !known[k] {
+			known[k] = true
+			a = append(a, e)
+		}
+	}
+	return a
 }
 
 // mergeResults returns what two reports say about a topic.
