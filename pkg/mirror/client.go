@@ -172,7 +172,7 @@ func (c *Client) String() string {
 	if c == nil {
 		return "<nil>"
 	}
-	return fmt.Sprintf("{Endpoint:%s ClusterID:%s}", strings.TrimSuffix(c.server, "/"), text.Line(c.clusterID, maxText))
+	return Config{Endpoint: c.server, ClusterID: c.clusterID}.String()
 }
 
 // Format writes the same for every verb of fmt, so that no secret is printed.
@@ -212,6 +212,7 @@ func ConfigFromEnv(prefix string) (Config, error) {
 	}}
 	cfg := Config{
 		Endpoint: get("REST_ENDPOINT"), ClusterID: cmp.Or(get("CLUSTER_ID"), get("ID")), PathPrefix: get("PATH_PREFIX"),
+		Credential: NoCredential(), // a missing credential is noted by its variable
 	}
 	if id := get("ID"); id != "" && id != cfg.ClusterID {
 		bad.add("ClusterID", "it is %s and %s is %s", text.Quote(cfg.ClusterID), name("ID"), text.Quote(id))
@@ -230,11 +231,7 @@ func ConfigFromEnv(prefix string) (Config, error) {
 		bad.add(name("API_KEY"), "there is no credential: set %s and %s, or %s",
 			name("API_KEY"), name("API_SECRET"), name("BEARER_TOKEN_FILE"))
 	default:
-		checkSecret(bad, name("API_KEY"), key)
-		checkSecret(bad, name("API_SECRET"), secret)
-		if strings.Contains(key, ":") {
-			bad.add(name("API_KEY"), "it has a colon in it")
-		}
+		checkKey(bad, name("API_KEY"), key, name("API_SECRET"), secret)
 		cfg.Credential = APIKey(key, secret)
 	}
 	if (key != "" || secret != "") && get("IDENTITY_POOL_ID") != "" {
@@ -253,9 +250,7 @@ func ConfigFromEnv(prefix string) (Config, error) {
 		transport.TLSClientConfig.RootCAs = roots
 		cfg.Transport = transport
 	}
-	checked := cfg
-	checked.Credential = NoCredential() // a missing one is noted above
-	checked.check(bad)
+	cfg.check(bad)
 	if err := bad.err(); err != nil {
 		return Config{}, err
 	}

@@ -30,11 +30,7 @@ type Credential func(ctx context.Context, h http.Header) error
 func APIKey(key, secret string) Credential {
 	value := "Basic " + base64.StdEncoding.EncodeToString([]byte(key+":"+secret))
 	var bad argumentError
-	checkSecret(&bad, "APIKey: the key", key)
-	checkSecret(&bad, "APIKey: the secret", secret)
-	if strings.Contains(key, ":") {
-		bad.add("APIKey: the key", "it has a colon in it")
-	}
+	checkKey(&bad, "APIKey: the key", key, "APIKey: the secret", secret)
 	return func(_ context.Context, h http.Header) error {
 		if err := bad.err(); err != nil {
 			return err
@@ -112,6 +108,15 @@ var placeholder = regexp.MustCompile(`(?i)^(?:null|none|undefined|<nil>|<no valu
 
 // wrapped finds a value with matching quotes or angle brackets around it.
 var wrapped = regexp.MustCompile("^(?:\".*\"|'.*'|`.*`|“.*”|‘.*’|«.*»|<.*>)$")
+
+// checkKey notes in bad what is wrong with a key and its secret, without showing either.
+func checkKey(bad *argumentError, keyField, key, secretField, secret string) {
+	checkSecret(bad, keyField, key)
+	checkSecret(bad, secretField, secret)
+	if strings.Contains(key, ":") {
+		bad.add(keyField, "it has a colon in it")
+	}
+}
 
 // checkSecret notes in bad what is wrong with a key or a secret, which it does not show. A secret may have any other
 // character: it is base64 or a password.
