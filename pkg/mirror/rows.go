@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"strconv"
 	"time"
 
@@ -107,8 +106,9 @@ type verbRow[R any] struct {
 	Row          R              `json:",embed"`
 	ErrorCode    jsontext.Value `json:"error_code"`
 	ErrorMessage jsontext.Value `json:"error_message"`
-	MirrorLags   []lag          `json:"mirror_lags"`
-	Truncations  []truncation   `json:"partition_level_truncation_data"`
+	MirrorLags   []PartitionLag `json:"mirror_lags"`
+
+	Truncations []PartitionTruncation `json:"partition_level_truncation_data"`
 }
 
 func newVerbRow[R any]([]R) (r verbRow[R]) { return r }
@@ -118,7 +118,7 @@ func newVerbRow[R any]([]R) (r verbRow[R]) { return r }
 func readRow(v jsontext.Value, s *wire.Secrets) row {
 	r := row{Result{MessagesTruncated: -1}}
 	in := newVerbRow(verbRows)
-	if err := jsonv2.Unmarshal(v, &in); err != nil {
+	if err := jsonv2.Unmarshal(v, &in, byNumber); err != nil {
 		m := membersOf(v, "mirror_topic_name", "error_code", "error_message")
 		in = newVerbRow(verbRows)
 		in.ErrorCode, in.ErrorMessage = m["error_code"], m["error_message"]
@@ -126,14 +126,8 @@ func readRow(v jsontext.Value, s *wire.Secrets) row {
 		r.note("the row is not as the contract has it: its lags and truncations were not read")
 	}
 	r.Topic = in.Row.MirrorTopicName
-	r.Lags = slices.Grow(r.Lags, len(in.MirrorLags))
-	for _, l := range in.MirrorLags {
-		r.Lags = append(r.Lags, PartitionLag(l))
-	}
-	r.Truncations = slices.Grow(r.Truncations, len(in.Truncations))
-	for _, t := range in.Truncations {
-		r.Truncations = append(r.Truncations, PartitionTruncation(t))
-	}
+	r.Lags = append(r.Lags, in.MirrorLags...) // no lags are nil
+	r.Truncations = append(r.Truncations, in.Truncations...)
 	if n := in.Row.MessagesTruncated; n != nil {
 		r.MessagesTruncated = max(-1, *n)
 	}
@@ -167,33 +161,27 @@ func (r *row) decide(code, message jsontext.Value, s *wire.Secrets) {
 	}
 }
 
-// lag is the lag of one partition.
-type lag PartitionLag
-
-// UnmarshalJSONFrom reads any value.
-func (l *lag) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
-	n, err := numbersOf(dec, `"partition"`, `"lag"`, `"last_source_fetch_offset"`)
-	*l = lag{int(min(n[0], 1<<31-1)), n[1], n[2]}
-	return err
-}
-
-// truncation is the truncation of one partition.
-type truncation PartitionTruncation
-
-// UnmarshalJSONFrom reads any value.
-func (t *truncation) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
-	n, err := numbersOf(dec, `"partition_id"`, `"offset_truncated_to"`, `"messages_truncated"`)
-	*t = truncation{int(min(n[0], 1<<31-1)), n[1], n[2]}
-	return err
-}
+// byNumber reads partitions' lags and truncations, whatever the value.
+var byNumber = jsonv2.WithUnmarshalers(jsonv2.JoinUnmarshalers(
+	jsonv2.UnmarshalFromFunc(func(dec *jsontext.Decoder, l *PartitionLag) error {
+		n, err := numbersOf(dec, `"partition"`, `"lag"`, `"last_source_fetch_offset"`)
+		*l = PartitionLag{int(min(n[0], 1<<31-1)), n[1], n[2]}
+		return err
+	}),
+	jsonv2.UnmarshalFromFunc(func(dec *jsontext.Decoder, t *PartitionTruncation) error {
+		n, err := numbersOf(dec, `"partition_id"`, `"offset_truncated_to"`, `"messages_truncated"`)
+		*t = PartitionTruncation{int(min(n[0], 1<<31-1)), n[1], n[2]}
+		return err
+	}),
+))
 
 // mirrorRow is a mirror topic as the contract has it, but for its numbers: one that cannot be read costs only itself.
 type mirrorRow[R any] struct {
-	Row           R        `json:",embed"`
-	MirrorLags    []lag    `json:"mirror_lags"`
-	NumPartitions number   `json:"num_partitions"`
-	StateTimeMs   number   `json:"state_time_ms"`
-	Reasons       []reason `json:"mirror_state_transition_errors"`
+	Row           R              `json:",embed"`
+	MirrorLags    []PartitionLag `json:"mirror_lags"`
+	NumPartitions number         `json:"num_partitions"`
+	StateTimeMs   number         `json:"state_time_ms"`
+	Reasons       []reason       `json:"mirror_state_transition_errors"`
 }
 
 func newMirrorRow[R any]([]R) mirrorRow[R] { return mirrorRow[R]{NumPartitions: -1, StateTimeMs: -1} }
@@ -207,10 +195,10 @@ type reason struct {
 // readMirror reads one mirror topic of the link. Odd says what is wrong with it; the mirror is of use if it has a Topic.
 func readMirror(v jsontext.Value, link string, s *wire.Secrets) (m Mirror, odd string) {
 	in := newMirrorRow(mirrorRows)
-	if err := jsonv2.Unmarshal(v, &in); err != nil {
+	if err := jsonv2.Unmarshal(v, &in, byNumber); err != nil {
 		r := membersOf(v, "mirror_topic_name", "mirror_status", "link_name")
 		in = newMirrorRow(mirrorRows)
-		in.MirrorLags = []lag{{-1, -1, -1}}
+		in.MirrorLags = []PartitionLag{{-1, -1, -1}}
 		in.Row.MirrorTopicName, in.Row.LinkName = legible(r["mirror_topic_name"]), legible(r["link_name"])
 		_ = jsonv2.Unmarshal(r["mirror_status"], &in.Row.MirrorStatus) // it stays empty
 	}
@@ -234,10 +222,7 @@ func readMirror(v jsontext.Value, link string, s *wire.Secrets) (m Mirror, odd s
 	if e := data.MirrorTopicError; e != nil && *e != "NO_ERROR" && *e != "NOT_SET" {
 		m.Error = s.Show(string(*e), maxText) //nolint:unconvert // regenerating may change the type
 	}
-	m.Lags = slices.Grow(m.Lags, len(in.MirrorLags))
-	for _, l := range in.MirrorLags {
-		m.Lags = append(m.Lags, PartitionLag(l))
-	}
+	m.Lags = append(m.Lags, in.MirrorLags...)
 	m.Reasons = shown(in.Reasons, s)
 	return m, odd
 }
