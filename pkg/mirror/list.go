@@ -75,9 +75,7 @@ func (w *walk) object(member func(name string) error) error {
 
 // document reads a body that is one JSON object and nothing else.
 func (w *walk) document(member func(name string) error) error {
-	switch kind := w.dec.PeekKind(); kind {
-	case '{':
-	default:
+	if w.dec.PeekKind() != '{' {
 		if err := w.dec.SkipValue(); errors.Is(err, io.EOF) {
 			return errors.New("it is empty")
 		} else if err != nil {
@@ -88,6 +86,11 @@ func (w *walk) document(member func(name string) error) error {
 	if err := w.object(member); err != nil {
 		return plain(err)
 	}
+	return w.end()
+}
+
+// end fails unless the body ends here.
+func (w *walk) end() error {
 	switch _, err := w.dec.ReadToken(); {
 	case errors.Is(err, io.EOF):
 		return nil
@@ -185,10 +188,7 @@ func readObject(body io.Reader, object func(jsontext.Value) error) error {
 	if err := object(v); err != nil {
 		return err
 	}
-	if _, err := w.dec.ReadToken(); !errors.Is(err, io.EOF) {
-		return errors.New("it has bytes after its end")
-	}
-	return nil
+	return w.end()
 }
 
 // membersOf reads members of an object alone. One that is there twice is an empty array, which no member is.
