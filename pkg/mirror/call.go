@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
@@ -415,28 +414,4 @@ func (c *Client) address(
 	r.URL.Path, err = url.PathUnescape(c.pathPrefix + want)
 	r.URL.RawPath = c.pathPrefix + want
 	return r, err
-}
-
-// named names a link and its side.
-func (c *Client) named(link string) string {
-	return "link " + text.Quote(link) + " on " + text.Quote(c.clusterID)
-}
-
-// read sends a GET, and has its answer read. What says what was read. The error says that it was not.
-func (c *Client) read(
-	ctx context.Context, what, path, link string, read func(http.Header, io.Reader, *wire.Secrets) error,
-	build func(server, cluster, link string) (*http.Request, error),
-) error {
-	var secrets wire.Secrets
-	stands, _ := c.sender.Send(ctx, &wire.Request{
-		Make:    func(io.Reader) (*http.Request, error) { return c.address(path, link, build) },
-		Safe:    true,
-		Read:    func(h http.Header, body io.Reader) error { return read(h, body, &secrets) },
-		Secrets: &secrets,
-		Log:     []slog.Attr{slog.String("operation", "read "+what)},
-	})
-	if err := evidenceError(stands); err != nil {
-		return wire.Because(strings.TrimSpace(what)+" was not read", err)
-	}
-	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -237,6 +238,30 @@ func (c *Client) Mirror(ctx context.Context, link, topic string) (Mirror, error)
 		return Mirror{}, err
 	}
 	return m, nil
+}
+
+// named names a link and its side.
+func (c *Client) named(link string) string {
+	return "link " + text.Quote(link) + " on " + text.Quote(c.clusterID)
+}
+
+// read sends a GET, and has its answer read. What says what was read. The error says that it was not.
+func (c *Client) read(
+	ctx context.Context, what, path, link string, read func(http.Header, io.Reader, *wire.Secrets) error,
+	build func(server, cluster, link string) (*http.Request, error),
+) error {
+	var secrets wire.Secrets
+	stands, _ := c.sender.Send(ctx, &wire.Request{
+		Make:    func(io.Reader) (*http.Request, error) { return c.address(path, link, build) },
+		Safe:    true,
+		Read:    func(h http.Header, body io.Reader) error { return read(h, body, &secrets) },
+		Secrets: &secrets,
+		Log:     []slog.Attr{slog.String("operation", "read "+what)},
+	})
+	if err := evidenceError(stands); err != nil {
+		return wire.Because(strings.TrimSpace(what)+" was not read", err)
+	}
+	return nil
 }
 
 // age reads the Age header, in seconds. One that is too large saturates.
