@@ -23,16 +23,16 @@ type call struct {
 	selection Selection
 	dryRun    bool
 	bad       argumentError
-	check     func(*Result) // notes what is odd about an answer for a topic; nil is nothing
+	check     func(*Result) // adds notes to a topic's Result; nil adds none
 
 	client  *Client
 	report  *Report
 	secrets wire.Secrets
 	run     string
-	errs    map[string]error // the live errors, by their texts
+	errs    map[string]error // the live errors by their texts
 }
 
-// do checks a call, sends it batch after batch, and accounts for what became of it.
+// do checks a call and sends its batches. The report accounts for every topic.
 func (c *Client) do(ctx context.Context, k *call) (*Report, error) {
 	if c.checkMade(&k.bad); len(k.bad.problems) > 0 && c.ClusterID() == "" {
 		c = &Client{sender: wire.Sender{Logger: slog.New(slog.DiscardHandler)}}
@@ -45,7 +45,7 @@ func (c *Client) do(ctx context.Context, k *call) (*Report, error) {
 		Verb: k.verb, ClusterID: c.clusterID, Link: k.link, DryRun: k.dryRun, Pattern: k.selection.expression,
 		Results: make([]Result, 0, len(k.selection.names)),
 	}
-	seen := make(map[string]bool, len(k.selection.names)) // a call with a name twice is refused, but it has a report
+	seen := make(map[string]bool, len(k.selection.names)) // a call with a repeated name is refused with a report
 	for _, name := range k.selection.names {
 		if !seen[name] {
 			seen[name] = true
@@ -74,7 +74,7 @@ func (c *Client) do(ctx context.Context, k *call) (*Report, error) {
 	return k.report, err
 }
 
-// sendAll sends the batches in order, until one ends the run.
+// sendAll sends the batches in order. An error or an Unknown topic ends the run.
 func (k *call) sendAll(ctx context.Context) {
 	first := Batch{ClusterID: k.report.ClusterID, Link: k.link, Verb: k.verb, Run: k.run, Pattern: k.report.Pattern}
 	from := 0
@@ -103,7 +103,7 @@ func (k *call) sendAll(ctx context.Context) {
 	}
 }
 
-// leaveOut says of the topics from the given place on why they were not sent.
+// leaveOut gives the topics from the given place on the reason why they were not sent.
 func (k *call) leaveOut(from int, why error) {
 	for i := range k.report.Results[from:] {
 		k.report.Results[from+i].Why = k.text(why)
@@ -113,7 +113,7 @@ func (k *call) leaveOut(from int, why error) {
 	}
 }
 
-// text returns the text of an error for the report, and keeps the error for the error of the call.
+// text returns the text of an error for the report. The call's error keeps the error itself.
 func (k *call) text(err error) string {
 	k.errs[err.Error()] = err
 	return err.Error()
@@ -126,8 +126,8 @@ func (k *call) problem(err error) {
 	}
 }
 
-// record sends a batch between the recorders' lines: the outermost speaks first and last. It returns why no further
-// batch should be sent, or nil.
+// record sends a batch between the recorders' lines. The outermost recorder speaks first and last. record returns why
+// no further batch should be sent, or nil.
 func (k *call) record(ctx context.Context, recorders []Recorder, b *batch) error {
 	if len(recorders) == 0 {
 		return b.send(ctx)
@@ -155,18 +155,18 @@ func (k *call) record(ctx context.Context, recorders []Recorder, b *batch) error
 	return stop
 }
 
-// batch is one request's share of a call, and what became of it.
+// batch is the share of a call in a single request, with its results.
 type batch struct {
 	Batch
 	call    *call
-	results []Result       // those of the call's report, or for a pattern its own
-	places  map[string]int // of each topic in results
-	rows    []int          // how many rows came for each of results
+	results []Result       // a part of the call's report; a pattern has results of its own
+	places  map[string]int // the index of each topic in results
+	rows    []int          // how many rows each of results has
 
 	answer     answer
 	unexpected []Result
-	more       int  // how many unexpected rows were not kept
-	illegible  bool // a pattern's answer has a row whose topic cannot be told
+	more       int  // how many unexpected rows were dropped
+	illegible  bool // a pattern's answer has a row without a readable topic
 	attempts   []Attempt
 	problems   []error
 }
@@ -191,7 +191,8 @@ func (b *batch) forget() {
 	}
 }
 
-// send sends the batch, and gives each of its topics an outcome. It returns why no further batch should be sent, or nil.
+// send sends the batch and gives each of its topics an outcome. send returns why no further batch should be sent, or
+// nil.
 func (b *batch) send(ctx context.Context) error {
 	k := b.call
 	row, _ := k.verb.row()
@@ -242,7 +243,7 @@ const maxUnexpected = 1000
 
 const disagree = "the answer has rows for this topic that disagree"
 
-// add takes in a row of the answer.
+// add records a row of the answer.
 func (b *batch) add(row row) {
 	i, ours := b.place(&row)
 	if !ours {
@@ -273,7 +274,7 @@ func (b *batch) add(row row) {
 	}
 }
 
-// noteRow keeps what one of several rows says, unless there are too many.
+// noteRow adds a note about a row of a topic with several rows. At most 10 notes are kept.
 func (r *Result) noteRow(row Result) {
 	says := row.Outcome.String()
 	if row.Outcome == Failed {
@@ -284,7 +285,7 @@ func (r *Result) noteRow(row Result) {
 	}
 }
 
-// place returns which of the results a row is about, or notes why it is about none.
+// place returns the index of the row's Result. A row without a Result gets a note with the reason.
 func (b *batch) place(row *row) (place int, ours bool) {
 	if row.Topic == "" {
 		b.illegible = true
@@ -312,14 +313,14 @@ func (b *batch) place(row *row) (place int, ours bool) {
 	return 0, false
 }
 
-// lost tells whether a pattern's call may have changed topics that no row is about.
+// lost reports whether a call by pattern may have changed topics without a row.
 func (b *batch) lost(stands wire.Evidence) bool {
 	return stands.Proof == wire.Nothing ||
 		stands.Proof == wire.Answered && (b.illegible || b.answer.next != "" || stands.Doubt != "")
 }
 
-// close gives every topic its outcome, once no further request is sent. It returns why no further batch should be sent,
-// or nil.
+// close gives every topic its outcome after the last request. close returns why no further batch should be sent, or
+// nil.
 func (b *batch) close(stands wire.Evidence) (stop error) {
 	why := evidenceError(stands)
 	stop = why
@@ -328,7 +329,7 @@ func (b *batch) close(stands wire.Evidence) (stop error) {
 		took := last.Start.Add(last.Duration).Sub(first.Start).Round(time.Second)
 		why = wire.WithText(fmt.Sprintf("%v (%d attempts in %v)", why, len(b.attempts), took), why)
 	}
-	told := why // what the topics without a row say
+	told := why // the reason for topics without a row
 	if told == nil {
 		told = wire.WithText("the answer has no row for this topic", nil)
 	}
@@ -357,7 +358,7 @@ func (b *batch) close(stands wire.Evidence) (stop error) {
 			b.call.check(r)
 		}
 	}
-	if why != nil && (b.Pattern != "" || !slices.Contains(b.rows, 0)) { // no topic tells it
+	if why != nil && (b.Pattern != "" || !slices.Contains(b.rows, 0)) { // no topic has this reason
 		b.problems = append(b.problems, why)
 	}
 	if b.Pattern != "" && stands.Proof == wire.Answered {
@@ -379,7 +380,7 @@ func (b *batch) close(stands wire.Evidence) (stop error) {
 	return stop
 }
 
-// report returns a report of the batch, which shares nothing with the call's.
+// report returns a report of the batch. The report shares nothing with the call's report.
 func (b *batch) report() *Report {
 	r := &Report{
 		Verb: b.Verb, ClusterID: b.ClusterID, Link: b.Link, Pattern: b.Pattern,
@@ -394,8 +395,8 @@ func (b *batch) report() *Report {
 	return r.Clone()
 }
 
-// address makes a request with the generated function, and puts the client's path prefix in place of /kafka. The names of
-// cluster and link must have stayed what they are, each in its own segment of the path.
+// address makes a request with the generated function and replaces /kafka by the client's path prefix. The names of
+// cluster and link must each stay a single unchanged segment of the path.
 func (c *Client) address(
 	path, link string, build func(server, cluster, link string) (*http.Request, error),
 ) (*http.Request, error) {

@@ -240,12 +240,12 @@ func (c *Client) Mirror(ctx context.Context, link, topic string) (Mirror, error)
 	return m, nil
 }
 
-// named names a link and its side.
+// named returns a link's name with its cluster.
 func (c *Client) named(link string) string {
 	return "link " + text.Quote(link) + " on " + text.Quote(c.clusterID)
 }
 
-// read sends a GET, and has its answer read. What says what was read. The error says that it was not.
+// read sends a GET and has its answer read. The error begins with the name of the object, which is what.
 func (c *Client) read(
 	ctx context.Context, what, path, link string, read func(http.Header, io.Reader, *wire.Secrets) error,
 	build func(server, cluster, link string) (*http.Request, error),
