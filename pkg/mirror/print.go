@@ -10,10 +10,10 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
-// dryRunNote stands in every form of a dry run's report.
+// dryRunNote is part of every form of a dry run's report.
 const dryRunNote = "dry run: nothing was changed"
 
-// String returns the report on one printable line.
+// String returns the report on a printable line.
 func (r Report) String() string {
 	var b strings.Builder
 	if r.DryRun {
@@ -37,7 +37,7 @@ func (r Report) String() string {
 	return b.String()
 }
 
-// otherCounts says how much there is beside the outcomes of the Results.
+// otherCounts counts the report's other parts beside the Results.
 func (r *Report) otherCounts() (texts []string) {
 	if r.Lost {
 		texts = append(texts, "topics without a row may have been changed")
@@ -48,7 +48,7 @@ func (r *Report) otherCounts() (texts []string) {
 	return texts
 }
 
-// decision says on one line what the report comes to, in the verb's words.
+// decision returns the first line of the table, in the verb's words.
 func (r *Report) decision() string {
 	v, _ := r.Verb.row()
 	accepted := fmt.Sprintf("%d of %d", r.Count(Accepted), len(r.Results))
@@ -78,7 +78,7 @@ func (r *Report) decision() string {
 	return decision + ": " + strings.Join(short, ", ")
 }
 
-// advice says for each outcome what it means and what to do.
+// advice says what an outcome means and what to do.
 func (r *Report) advice(o Outcome) string {
 	v, _ := r.Verb.row()
 	switch {
@@ -100,9 +100,9 @@ func (r *Report) advice(o Outcome) string {
 	return "nothing was done: fix the cause and send it again"
 }
 
-// Table writes the report for people: first the decision, the counts and what to do; then the topics that are not
-// Accepted, those with the same reason on one line; the rows that were not asked for; lag and truncation. A line names the
-// first few of its topics: Topics names all. The texts of a server are printable and on one line. The error is w's.
+// Table writes the report for people. The order is: decision, counts and what to do; topics that are not Accepted, with
+// the same reason on a single line; unexpected rows; lag and truncation. A line names the first few of its topics.
+// Topics returns all names. A server's texts are printable and on a single line. Table returns the error of w.
 func (r *Report) Table(w io.Writer) error {
 	var t text.Table
 	t.Line(r.decision())
@@ -143,13 +143,13 @@ func (r *Report) Table(w io.Writer) error {
 }
 
 const (
-	// topicColumns is how much room names of topics get in a table.
+	// topicColumns is the width of the column with topics' names.
 	topicColumns = 48
-	// maxUnexpectedShown bounds how many unexpected rows a table shows.
+	// maxUnexpectedShown is the largest number of unexpected rows in a table.
 	maxUnexpectedShown = 20
 )
 
-// whatToDo says what was wrong with the run, and for each outcome what it means and what to do.
+// whatToDo writes the problems of the run, and what each outcome means and what to do.
 func (r *Report) whatToDo(t *text.Table) {
 	for _, p := range r.Problems {
 		t.Row("note", p)
@@ -177,7 +177,7 @@ func (r *Report) whatToDo(t *text.Table) {
 	}
 }
 
-// group is topics of a report that have the same outcome for the same reason.
+// group has the topics of a report with the same outcome for the same reason.
 type group struct {
 	outcome Outcome
 	why     string
@@ -185,8 +185,8 @@ type group struct {
 	lag     LagSummary
 }
 
-// groups puts the topics that are not Accepted together by their reasons, those to look at first. A reason that names its
-// topic is the same for all topics that have it.
+// groups groups the topics by outcome and reason, the most urgent first, without Accepted topics. Reasons that differ
+// only in the topic's own name are the same reason.
 func (r *Report) groups() (groups []*group) {
 	type key struct {
 		outcome Outcome
@@ -206,7 +206,7 @@ func (r *Report) groups() (groups []*group) {
 			why += " (" + strings.Join(res.Notes, "; ") + ")"
 		}
 		k := key{res.Outcome, why}
-		if res.Outcome != Untouched { // why is the batch's, or the call's
+		if res.Outcome != Untouched { // an Untouched topic's reason is the batch's or the call's
 			k.why = withoutName(why, res.Topic)
 		}
 		g := known[k]
@@ -227,7 +227,7 @@ func (r *Report) groups() (groups []*group) {
 	return groups
 }
 
-// withoutName puts … in place of a topic's name, where the name stands alone in a text.
+// withoutName replaces a topic's name in a text by …, if the name stands alone.
 func withoutName(s, topic string) string {
 	inName := func(b byte) bool { return isTopicText(string(b)) }
 	var out strings.Builder
@@ -258,7 +258,7 @@ func (g *group) lagCell() string {
 	return fmt.Sprint(g.lag.Total)
 }
 
-// LogValue gives a log record the report in a few attributes: counts, not topics.
+// LogValue returns the report for a log record: counts, not topics.
 func (r *Report) LogValue() slog.Value {
 	if r == nil {
 		return slog.StringValue("<nil>")
