@@ -18,7 +18,7 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/mirror/internal/wire"
 )
 
-// This file is all that knows the generated code: how requests are made, and how the answers' rows are read.
+// Only this file knows the generated code. It makes the requests and reads the answers' rows.
 
 const jsonType = "application/json"
 
@@ -83,15 +83,15 @@ func newGroupRequest(server, cluster, group string) (*http.Request, error) {
 	return gen.NewGetKafkaConsumerGroupRequest(server, cluster, group)
 }
 
-// readAnswer reads the answer to a verb, and hands over each row as soon as it is read.
+// readAnswer reads the answer to a verb and calls add for each row.
 func readAnswer(body io.Reader, s *wire.Secrets, add func(row)) (answer, error) {
 	return readList(body, s, func(v jsontext.Value) { add(readRow(v, s)) })
 }
 
-// row is one element of the answer to a verb. Its Topic is "" if no name can be read.
+// row is an element of the answer to a verb. Topic is "" if the row has no readable name.
 type row struct{ Result }
 
-// The generated types of what is read come from the operations' answers: a schema may have another name one day.
+// The generated types come from the operations' answers, since a schema may be renamed.
 var (
 	verbRows   = zero(gen.UpdateKafkaMirrorTopicsReverseAndPauseMirrorResponse{}.JSON200).Data
 	mirrorRows = zero(gen.ListKafkaMirrorTopicsUnderLinkResponse{}.JSON200).Data
@@ -100,8 +100,8 @@ var (
 
 func zero[T any](*T) (z T) { return z }
 
-// verbRow is a row as the contract has it, but for the members that decide, which are kept as they stand, and for the
-// lags and truncations, of which a number that cannot be read costs only that number.
+// verbRow is a row of the contract's type. The members that decide are kept raw. In lags and truncations an unreadable
+// number costs only itself.
 type verbRow[R any] struct {
 	Row          R              `json:",embed"`
 	ErrorCode    jsontext.Value `json:"error_code"`
@@ -113,8 +113,8 @@ type verbRow[R any] struct {
 
 func newVerbRow[R any]([]R) (r verbRow[R]) { return r }
 
-// readRow reads a row of the answer to a verb. If the row is not as the contract has it, name, code and message are read
-// alone, and they alone decide.
+// readRow reads a row of the answer to a verb. If the row does not fit the contract, only name, code and message are
+// read, and code and message alone decide.
 func readRow(v jsontext.Value, s *wire.Secrets) row {
 	r := row{Result{MessagesTruncated: -1}}
 	in := newVerbRow(verbRows)
@@ -135,8 +135,8 @@ func readRow(v jsontext.Value, s *wire.Secrets) row {
 	return r
 }
 
-// decide gives the row its outcome. Code and message alone decide: either is set, or null, 0 or "", or absent, or cannot
-// be read.
+// decide gives the row its outcome by code and message alone. Either may be set, unset (null, 0 or ""), absent or
+// unreadable.
 func (r *row) decide(code, message jsontext.Value, s *wire.Secrets) {
 	n, err := strconv.ParseInt(string(code), 10, 32)
 	codeUnset := code.Kind() == 'n' || err == nil && n == 0
@@ -161,7 +161,7 @@ func (r *row) decide(code, message jsontext.Value, s *wire.Secrets) {
 	}
 }
 
-// byNumber reads partitions' lags and truncations, whatever the value.
+// byNumber reads lags and truncations of partitions, whatever the value.
 var byNumber = jsonv2.WithUnmarshalers(jsonv2.JoinUnmarshalers(
 	jsonv2.UnmarshalFromFunc(func(dec *jsontext.Decoder, l *PartitionLag) error {
 		n, err := numbersOf(dec, `"partition"`, `"lag"`, `"last_source_fetch_offset"`)
@@ -175,7 +175,7 @@ var byNumber = jsonv2.WithUnmarshalers(jsonv2.JoinUnmarshalers(
 	}),
 ))
 
-// mirrorRow is a mirror topic as the contract has it, but for its numbers: one that cannot be read costs only itself.
+// mirrorRow is a mirror topic of the contract's type. An unreadable number costs only itself.
 type mirrorRow[R any] struct {
 	Row           R              `json:",embed"`
 	MirrorLags    []PartitionLag `json:"mirror_lags"`
@@ -186,13 +186,13 @@ type mirrorRow[R any] struct {
 
 func newMirrorRow[R any]([]R) mirrorRow[R] { return mirrorRow[R]{NumPartitions: -1, StateTimeMs: -1} }
 
-// reason is why something did not succeed.
+// reason is why a change or a task did not succeed.
 type reason struct {
 	Code    string `json:"error_code"`
 	Message string `json:"error_message"`
 }
 
-// readMirror reads one mirror topic of the link. Odd says what is wrong with it; the mirror is of use if it has a Topic.
+// readMirror reads a mirror topic of the link. odd says what is wrong; the mirror is usable if Topic is set.
 func readMirror(v jsontext.Value, link string, s *wire.Secrets) (m Mirror, odd string) {
 	in := newMirrorRow(mirrorRows)
 	if err := jsonv2.Unmarshal(v, &in, byNumber); err != nil {
@@ -227,10 +227,10 @@ func readMirror(v jsontext.Value, link string, s *wire.Secrets) (m Mirror, odd s
 	return m, odd
 }
 
-// lastMillisecond is the last of the year 9999: later times have no text form.
+// lastMillisecond is the end of the year 9999: later times have no text form.
 const lastMillisecond = 253402300799999
 
-// shown takes over why something did not succeed, at most 100 reasons.
+// shown returns at most 100 of the reasons, made printable.
 func shown(reasons []reason, s *wire.Secrets) (all []Reason) {
 	for _, r := range reasons[:min(len(reasons), 100)] {
 		all = append(all, Reason{Code: s.Show(r.Code, maxText), Message: s.Show(r.Message, maxText)})
@@ -238,7 +238,7 @@ func shown(reasons []reason, s *wire.Secrets) (all []Reason) {
 	return all
 }
 
-// linkRow is a link as the contract has it, but for its tasks.
+// linkRow is a link of the contract's type, except for its tasks.
 type linkRow[R any] struct {
 	Row       R              `json:",embed"`
 	ErrorCode jsontext.Value `json:"error_code"`
@@ -255,7 +255,7 @@ func newLinkRow[R any](R) (r linkRow[R]) { return r }
 func readLink(v jsontext.Value, info *LinkInfo, s *wire.Secrets) error {
 	in := newLinkRow(linkData)
 	if err := jsonv2.Unmarshal(v, &in); err != nil {
-		return errors.New("it is not as the contract has it") // the decoder's own text may quote anything
+		return errors.New("it is not as the contract has it") // the decoder's own text may quote any value
 	}
 	data := &in.Row
 	if code := string(in.ErrorCode); code != "" && code != "null" && code != "0" {
@@ -286,7 +286,7 @@ func readLink(v jsontext.Value, info *LinkInfo, s *wire.Secrets) error {
 	return nil
 }
 
-// readConfigs takes over the configs of a link that info has a member for.
+// readConfigs reads the link's configs that have a field in info.
 func readConfigs(body io.Reader, info *LinkInfo, s *wire.Secrets) error {
 	wanted := map[string]*string{
 		"link.mode": &info.Mode, "cluster.link.prefix": &info.Prefix,
@@ -307,7 +307,7 @@ func readConfigs(body io.Reader, info *LinkInfo, s *wire.Secrets) error {
 		}
 		if value := m["value"]; value.Kind() != 'n' && value.Kind() != '"' {
 			odd = errors.New("the value of " + legible(m["name"]) + " cannot be read")
-		} else if value.Kind() == '"' { // null although the contract says a text: observed
+		} else if value.Kind() == '"' { // null is observed, although the contract says string
 			*into = s.Show(unquote(value), maxText)
 		}
 	})
