@@ -7,20 +7,20 @@ import (
 	"strings"
 )
 
-// Proof is what an exchange proves about the work that the request asked for.
+// Proof says what an exchange proves about the requested work.
 type Proof uint8
 
 const (
-	// Nothing is proved: the work may have been done.
+	// Nothing means no proof: the work may have been done.
 	Nothing Proof = iota
-	// NotDone says that the server did not do any of it.
+	// NotDone says that the server did none of the work.
 	NotDone
-	// Answered says that the response was an answer, read to its end. The answer says what was done.
+	// Answered says that the answer was read to its end. The answer says what was done.
 	Answered
 )
 
-// prove says what a response proves that is not an answer, and whether the request may be sent again. This is the
-// whole table; what it does not list proves nothing. Taken says that something of the request's body was taken.
+// prove says what a response without an answer proves and whether the request may be sent again. A response outside
+// this table proves nothing. taken says that something of the request's body was taken.
 func (e *Evidence) prove(h http.Header, p page, taken, proofOnly bool) {
 	limiter := elements(h, "DoSFilter") // Jetty's rate limiter: only unavailable says that it rejected the request
 	e.RateLimited = e.Status == http.StatusTooManyRequests && slices.Contains(limiter, "unavailable")
@@ -33,7 +33,7 @@ func (e *Evidence) prove(h http.Header, p page, taken, proofOnly bool) {
 		case e.RateLimited: // rejected before dispatch
 			e.Proof, e.retry = NotDone, rejected
 		case len(limiter) == 0 && p.whole && !p.contains(`"error_code"`) && !proofOnly:
-			e.retry = rejected // a gateway's, very likely, but it can also follow work that was done
+			e.retry = rejected // very likely a gateway's, but the work may have been done
 		}
 	case http.StatusUnauthorized:
 		e.Proof, e.Assumed, e.retry = NotDone, true, refused
@@ -42,8 +42,8 @@ func (e *Evidence) prove(h http.Header, p page, taken, proofOnly bool) {
 		http.StatusUnsupportedMediaType, http.StatusMisdirectedRequest:
 		e.Proof, e.Assumed = NotDone, true
 	case http.StatusBadRequest, http.StatusForbidden:
-		// 40002 can wrap an error of unknown origin, after dispatch. What is no JSON object can come from a gateway
-		// or a firewall that hides what the server said.
+		// 40002 can wrap an error of unknown origin, after dispatch. A page that is no JSON object can come from a
+		// gateway or a firewall and hide the server's response.
 		if p.isObject() && !p.contains("40002") {
 			e.Proof, e.Assumed = NotDone, true
 		}
@@ -56,8 +56,8 @@ func (e *Evidence) prove(h http.Header, p page, taken, proofOnly bool) {
 	}
 }
 
-// gatewayAttempts returns how often a gateway sent the request, by the header x-envoy-attempt-count; 1 if no gateway
-// says more.
+// gatewayAttempts returns how often a gateway sent the request, by the header x-envoy-attempt-count; 1 without the
+// header.
 func gatewayAttempts(h http.Header) int {
 	most := 1
 	for _, value := range elements(h, "X-Envoy-Attempt-Count") {
