@@ -19,7 +19,7 @@
 // # Outcomes
 //
 // The operations are not idempotent. An HTTP 200 carries successes and failures together. An error or a lost connection
-// may hide a finished change. Therefore every topic selected by name ends in exactly 1 [Outcome]:
+// may hide a finished change. Therefore every topic selected by name ends in exactly one [Outcome]:
 //
 //   - [Accepted]: the server accepted the change.
 //   - [Failed]: the server refused the topic.
@@ -30,9 +30,9 @@
 // # Guarantees
 //
 //   - Nil error: an error is nil only if every topic asked for was accepted, the answer was read to its end, and
-//     nothing unexpected was in the answer. For a pattern, there was at least 1 row and all rows were accepted.
+//     nothing unexpected was in the answer. For a pattern, there was at least one row and all rows were accepted.
 //   - Never nil report: there is always a report. The error is an [*IncompleteError], which carries the report.
-//   - One outcome: a topic asked for by name has exactly 1 [Result]. A topic missing from the answer is Unknown. A
+//   - One outcome: a topic asked for by name has exactly one [Result]. A topic missing from the answer is Unknown. A
 //     topic with contradicting rows is Unknown too.
 //   - Untouched is proof, or said to be assumed: only the table below makes a topic Untouched. [Attempt].Assumed says
 //     where the table relies on an assumption about the server.
@@ -51,7 +51,7 @@
 // # What a response proves
 //
 // The first matching row counts. RETRIED is for a verb's request. A dry run and a read are also retried after a 5xx, a
-// 408, a 429 and a lost response, with 3 attempts in all.
+// 408, a 429 and a lost response, with three attempts in all.
 //
 //	RESPONSE                                                  TOPICS WITHOUT A ROW  RETRIED
 //	nothing of the request's body was taken, and no 200 came  untouched             10 s, if the cause can pass

@@ -19,7 +19,7 @@ var (
 	// ErrNoTopics says that no topic was selected: the selection was empty, or the server answered a pattern with no
 	// rows.
 	ErrNoTopics = errors.New("no topics")
-	// ErrOutcomeUnknown says that at least 1 topic may have been changed and the outcome is not known. Look at the
+	// ErrOutcomeUnknown says that at least one topic may have been changed and the outcome is not known. Look at the
 	// cluster before you send the topic again.
 	ErrOutcomeUnknown = errors.New("outcome unknown")
 	// ErrUnauthenticated says that the server answered 401: nothing was done (assumed).
@@ -191,7 +191,7 @@ func (e *IncompleteError) Is(target error) bool {
 	return target == ErrOutcomeUnknown && e.Report != nil && (e.Report.Count(Unknown) > 0 || e.Report.Lost)
 }
 
-// Err returns nil only if at least 1 topic was asked for, every topic was accepted, the answer was read to its end and
+// Err returns nil only if at least one topic was asked for, every topic was accepted, the answer was read to its end and
 // the answer had no unexpected row. Otherwise Err returns an *IncompleteError. The verb's own error also matches the
 // errors of contexts, transports, credentials and recorders, which a report does not keep.
 func (r *Report) Err() error { return r.incomplete(r.recorded) }

@@ -34,7 +34,7 @@ const (
 
 // Limiter is a client's state of the rate limiter, shared by all its requests. After a rejection nothing is sent for a
 // pause: the limiter's window or the server's longer wait. Each pause in a row adds more jitter, which separates
-// clients of the same limit. A client close to the end of RetryFor adds less, so it asks sooner. The zero value is
+// clients of the same limit. A client close to the end of RetryFor adds less and therefore asks sooner. The zero value is
 // ready to use.
 type Limiter struct {
 	mu        sync.Mutex
