@@ -48,23 +48,23 @@ func newWalk(body io.Reader) *walk {
 }
 
 // each reads an object or an array to its end. element is called before each name or value and must read or skip it.
-func (w *walk) each(end jsontext.Kind, element func() error) error {
-	if _, err := w.dec.ReadToken(); err != nil {
+func each(dec *jsontext.Decoder, end jsontext.Kind, element func() error) error {
+	if _, err := dec.ReadToken(); err != nil {
 		return err
 	}
-	for w.dec.PeekKind() != end {
-		w.in.last = w.dec.InputOffset()
+	for dec.PeekKind() != end {
 		if err := element(); err != nil {
 			return err
 		}
 	}
-	_, err := w.dec.ReadToken()
+	_, err := dec.ReadToken()
 	return err
 }
 
 // object reads an object. member is called before each value and must read or skip it.
 func (w *walk) object(member func(name string) error) error {
-	return w.each('}', func() error {
+	return each(w.dec, '}', func() error {
+		w.in.last = w.dec.InputOffset()
 		name, err := w.dec.ReadToken()
 		if err != nil {
 			return err
@@ -130,7 +130,8 @@ func readList(body io.Reader, s *wire.Secrets, element func(jsontext.Value)) (a 
 				missing = `it has "data" twice`
 			}
 			seen = true
-			return w.each(']', func() error {
+			return each(w.dec, ']', func() error {
+				w.in.last = w.dec.InputOffset()
 				v, err := w.dec.ReadValue()
 				if err == nil {
 					element(v)
@@ -244,26 +245,17 @@ func numbersOf(dec *jsontext.Decoder, names ...string) (numbers [3]int64, err er
 	if dec.PeekKind() != '{' {
 		return numbers, dec.SkipValue()
 	}
-	if _, err := dec.ReadToken(); err != nil {
-		return numbers, err
-	}
-	for dec.PeekKind() != '}' {
+	err = each(dec, '}', func() error {
 		name, err := dec.ReadValue()
 		if err != nil {
-			return numbers, err
+			return err
 		}
-		i := 0
-		for i < len(names) && string(name) != names[i] {
-			i++
-		}
+		i := slices.Index(names, string(name))
 		v, err := dec.ReadValue()
-		if err != nil {
-			return numbers, err
-		}
-		if i < len(names) {
+		if i >= 0 {
 			numbers[i] = int64(numberOf(v))
 		}
-	}
-	_, err = dec.ReadToken()
+		return err
+	})
 	return numbers, err
 }
