@@ -258,6 +258,42 @@ func (g *group) lagCell() string {
 	return fmt.Sprint(g.lag.Total)
 }
 
+// String summarizes the lags on a single line.
+func (s LagSummary) String() string {
+	line := "not known"
+	if s.Partitions > 0 {
+		line = fmt.Sprintf("%d messages in %s", s.Total, text.Count(s.Partitions, "partition"))
+	}
+	if s.Largest > 0 {
+		line += fmt.Sprintf("; the largest is %d, %s partition %d", s.Largest, text.Line(s.Topic, maxTopicName), s.Partition)
+	}
+	if s.NeverFetched > 0 {
+		line += "; " + text.Count(s.NeverFetched, "partition") + " without an offset"
+	}
+	if s.NotKnown > 0 {
+		line += "; not known for " + text.Count(s.NotKnown, "partition")
+	}
+	if s.Partitions > 0 && len(s.Without) > 0 {
+		line += "; not known for " + text.Count(len(s.Without), "topic")
+	}
+	return line
+}
+
+// String summarizes the truncations on a single line.
+func (s TruncationSummary) String() string {
+	line := "none reported"
+	if s.Partitions > 0 {
+		line = fmt.Sprintf("%d messages, by the rows of %s of %s",
+			s.Messages, text.Count(s.Partitions, "partition"), text.Count(s.Topics, "topic"))
+	}
+	if s.ReportedTopics > 0 {
+		line += fmt.Sprintf("; the server's own total is %d for %s", s.Reported, text.Count(s.ReportedTopics, "topic"))
+	} else if s.Partitions > 0 {
+		line += "; the server gives no total"
+	}
+	return line
+}
+
 // LogValue returns the report for a log record: counts, not topics.
 func (r *Report) LogValue() slog.Value {
 	if r == nil {
