@@ -53,7 +53,7 @@ func (c *Client) do(ctx context.Context, k *call) (*Report, error) {
 		}
 	}
 	if err := k.bad.err(); err != nil {
-		k.leaveOut(0, err)
+		k.leaveOut(k.report.Results, err)
 	} else {
 		k.run = rand.Text()
 		k.sendAll(ctx)
@@ -80,7 +80,7 @@ func (k *call) sendAll(ctx context.Context) {
 	from := 0
 	for _, b := range k.selection.batches(first, k.client.batchSize) {
 		if ctx.Err() != nil {
-			k.leaveOut(from, wire.Ended(ctx, "nothing was sent", nil))
+			k.leaveOut(k.report.Results[from:], wire.Ended(ctx, "nothing was sent", nil))
 			return
 		}
 		batch := k.newBatch(b, from)
@@ -96,19 +96,19 @@ func (k *call) sendAll(ctx context.Context) {
 				if ctx.Err() != nil && !errors.Is(stop, ctx.Err()) {
 					why = wire.Join(why, wire.Ended(ctx, "the context has ended", nil))
 				}
-				k.leaveOut(from, why)
+				k.leaveOut(k.report.Results[from:], why)
 			}
 			return
 		}
 	}
 }
 
-// leaveOut gives the topics from the given place on the reason why they were not sent.
-func (k *call) leaveOut(from int, why error) {
-	for i := range k.report.Results[from:] {
-		k.report.Results[from+i].Why = k.text(why)
+// leaveOut says why topics were not sent. Without topics the reason is a problem of the run.
+func (k *call) leaveOut(results []Result, why error) {
+	for i := range results {
+		results[i].Why = k.text(why)
 	}
-	if len(k.report.Results) == 0 {
+	if len(results) == 0 {
 		k.problem(why)
 	}
 }
@@ -136,12 +136,7 @@ func (k *call) record(ctx context.Context, recorders []Recorder, b *batch) error
 	told.Topics = slices.Clone(told.Topics)
 	if err := recorders[0].Sending(ctx, told); err != nil {
 		err = wire.Because(fmt.Sprintf("not sent: the recorder refused batch %d of %d", b.Index+1, b.Of), wire.Foreign(err))
-		for i := range b.results {
-			b.results[i].Why = k.text(err)
-		}
-		if b.Pattern != "" {
-			k.problem(err)
-		}
+		k.leaveOut(b.results, err)
 		return err
 	}
 	stop := k.record(ctx, recorders[1:], b)
