@@ -36,8 +36,8 @@ type LinkInfo struct {
 	// Mode is link.mode: a reversal needs BIDIRECTIONAL (observed). Prefix is cluster.link.prefix.
 	Mode   string `json:"mode,omitempty"`
 	Prefix string `json:"prefix,omitempty"`
-	// OffsetSync is consumer.offset.sync.enable, false by default; OffsetSyncInterval is consumer.offset.sync.ms, 30 000 by
-	// default; OffsetSyncFilter is consumer.offset.group.filters (observed).
+	// OffsetSync is consumer.offset.sync.enable, false by default. OffsetSyncInterval is consumer.offset.sync.ms, 30
+	// 000 by default. OffsetSyncFilter is consumer.offset.group.filters (observed).
 	OffsetSync         string `json:"offset_sync,omitempty"`
 	OffsetSyncInterval string `json:"offset_sync_ms,omitempty"`
 	OffsetSyncFilter   string `json:"offset_sync_filter,omitempty"`
@@ -74,7 +74,8 @@ func (c *Client) Link(ctx context.Context, link string) (LinkInfo, error) {
 		return info, err
 	}
 	own := info
-	err = c.read(ctx, "the config of "+c.named(link), "/configs", link, func(_ http.Header, body io.Reader, s *wire.Secrets) error {
+	what := "the config of " + c.named(link)
+	err = c.read(ctx, what, "/configs", link, func(_ http.Header, body io.Reader, s *wire.Secrets) error {
 		info = own
 		return readConfigs(body, &info, s)
 	}, newConfigsRequest)
@@ -129,7 +130,8 @@ func CheckPair(this, other LinkInfo) PairCheck {
 		case "":
 			inTheWay("%sit is not known which cluster the link points at", on)
 		default:
-			inTheWay("%sthe link points at cluster %s, not at %s", on, text.Quote(l.RemoteClusterID), text.Quote(side.far.ClusterID))
+			inTheWay("%sthe link points at cluster %s, not at %s",
+				on, text.Quote(l.RemoteClusterID), text.Quote(side.far.ClusterID))
 		}
 		if !strings.EqualFold(l.Mode, "BIDIRECTIONAL") {
 			mode := text.Line(l.Mode, maxText)
@@ -186,15 +188,14 @@ func (c *Client) ConsumerGroup(ctx context.Context, group string) (ConsumerGroup
 		return g, err
 	}
 	what := "the consumer group " + text.Quote(group) + " of " + text.Quote(c.clusterID)
-	err := c.read(ctx, what, "/consumer-groups/"+url.PathEscape(group), "", func(_ http.Header, body io.Reader, s *wire.Secrets) error {
-		return readObject(body, func(v jsontext.Value) error {
-			m := membersOf(v, "consumer_group_id", "state")
-			if id := legible(m["consumer_group_id"]); id != group {
-				return errors.New("the answer is about " + text.Quote(s.Hide(id)))
-			}
-			g.State = s.Show(legible(m["state"]), maxText)
-			return nil
-		})
+	path := "/consumer-groups/" + url.PathEscape(group)
+	err := c.readOne(ctx, what, path, "", func(v jsontext.Value, s *wire.Secrets) error {
+		m := membersOf(v, "consumer_group_id", "state")
+		if id := legible(m["consumer_group_id"]); id != group {
+			return errors.New("the answer is about " + text.Quote(s.Hide(id)))
+		}
+		g.State = s.Show(legible(m["state"]), maxText)
+		return nil
 	}, func(server, cluster, _ string) (*http.Request, error) { return newGroupRequest(server, cluster, group) })
 	return g, err
 }

@@ -24,7 +24,7 @@ type Status string
 
 // The known statuses. Their meanings are observed, except for PENDING_MIRROR and PENDING_RESTORE, which are assumed.
 const (
-	StatusActive                 Status = "ACTIVE"          // kept up to date by its link; not proof that it has caught up
+	StatusActive                 Status = "ACTIVE"          // kept up to date by its link, but may lag
 	StatusPaused                 Status = "PAUSED"          // not kept up to date until resumed
 	StatusStopped                Status = "STOPPED"         // no mirror any more: an ordinary, writable topic
 	StatusPendingStopped         Status = "PENDING_STOPPED" // being stopped: accepted, not done
@@ -35,7 +35,7 @@ const (
 	StatusFailed                 Status = "FAILED"             // the mirror has failed
 	StatusLinkFailed             Status = "LINK_FAILED"        // its link has failed
 	StatusLinkPaused             Status = "LINK_PAUSED"        // its link is paused
-	StatusSourceUnavailable      Status = "SOURCE_UNAVAILABLE" // its source cannot be reached; the status can hide a failover
+	StatusSourceUnavailable      Status = "SOURCE_UNAVAILABLE" // its source cannot be reached; can hide a failover
 )
 
 // Mirror is a mirror topic as returned by its cluster. Its texts are printable and shortened.
@@ -221,18 +221,16 @@ func (c *Client) Mirror(ctx context.Context, link, topic string) (Mirror, error)
 		return m, err
 	}
 	what := "the mirror topic " + text.Quote(topic) + " of " + c.named(link)
-	err := c.read(ctx, what, "/mirrors/"+url.PathEscape(topic), link, func(_ http.Header, body io.Reader, s *wire.Secrets) error {
-		return readObject(body, func(v jsontext.Value) (err error) {
-			var odd string
-			if m, odd = readMirror(v, link, s); odd == "" && m.Topic != topic {
-				odd = "the answer is about " + text.Quote(s.Hide(m.Topic))
-			}
-			if odd != "" {
-				m = Mirror{}
-				return errors.New(odd)
-			}
-			return nil
-		})
+	path := "/mirrors/" + url.PathEscape(topic)
+	err := c.readOne(ctx, what, path, link, func(v jsontext.Value, s *wire.Secrets) error {
+		var odd string
+		if m, odd = readMirror(v, link, s); odd == "" && m.Topic != topic {
+			odd = "the answer is about " + text.Quote(s.Hide(m.Topic))
+		}
+		if odd != "" {
+			return errors.New(odd)
+		}
+		return nil
 	}, func(server, cluster, link string) (*http.Request, error) {
 		return newMirrorRequest(server, cluster, link, topic)
 	})
@@ -264,6 +262,16 @@ func (c *Client) read(
 		return wire.Because(strings.TrimSpace(what)+" was not read", err)
 	}
 	return nil
+}
+
+// readOne is like read for an answer that is a single object.
+func (c *Client) readOne(
+	ctx context.Context, what, path, link string, object func(jsontext.Value, *wire.Secrets) error,
+	build func(server, cluster, link string) (*http.Request, error),
+) error {
+	return c.read(ctx, what, path, link, func(_ http.Header, body io.Reader, s *wire.Secrets) error {
+		return readObject(body, func(v jsontext.Value) error { return object(v, s) })
+	}, build)
 }
 
 // age returns the Age header, which is in seconds. Large values saturate.
