@@ -135,7 +135,8 @@ func (k *call) record(ctx context.Context, recorders []Recorder, b *batch) error
 	told := b.Batch
 	told.Topics = slices.Clone(told.Topics)
 	if err := recorders[0].Sending(ctx, told); err != nil {
-		err = wire.Because(fmt.Sprintf("not sent: the recorder refused batch %d of %d", b.Index+1, b.Of), wire.Foreign(err))
+		where := fmt.Sprintf("not sent: the recorder refused batch %d of %d", b.Index+1, b.Of)
+		err = wire.Because(where, wire.Foreign(err))
 		k.leaveOut(b.results, err)
 		return err
 	}
@@ -193,9 +194,10 @@ func (b *batch) send(ctx context.Context) error {
 	row, _ := k.verb.row()
 	stands, attempts := k.client.sender.Send(ctx, &wire.Request{
 		Make: func(body io.Reader) (*http.Request, error) {
-			return k.client.address("/mirrors:"+string(k.verb), k.link, func(server, cluster, link string) (*http.Request, error) {
+			build := func(server, cluster, link string) (*http.Request, error) {
 				return newVerbRequest(k.verb, server, cluster, link, k.dryRun, body)
-			})
+			}
+			return k.client.address("/mirrors:"+string(k.verb), k.link, build)
 		},
 		Body: requestBody(b.Batch),
 		Safe: k.dryRun, ProofOnly: row.proofOnly,
@@ -223,7 +225,8 @@ func (b *batch) send(ctx context.Context) error {
 	}
 	stop := b.close(stands)
 	k.report.Attempts = append(k.report.Attempts, b.attempts...)
-	k.report.Unexpected = append(k.report.Unexpected, b.unexpected[:min(len(b.unexpected), maxUnexpected-len(k.report.Unexpected))]...)
+	room := maxUnexpected - len(k.report.Unexpected)
+	k.report.Unexpected = append(k.report.Unexpected, b.unexpected[:min(len(b.unexpected), room)]...)
 	for _, p := range b.problems {
 		k.problem(p)
 	}
@@ -370,7 +373,8 @@ func (b *batch) close(stands wire.Evidence) (stop error) {
 	}
 	if b.more > 0 {
 		b.problems = append(b.problems, wire.WithText(fmt.Sprintf(
-			"the answer has %d unexpected rows, of which the first %d are kept", b.more+maxUnexpected, maxUnexpected), nil))
+			"the answer has %d unexpected rows, of which the first %d are kept",
+			b.more+maxUnexpected, maxUnexpected), nil))
 	}
 	return stop
 }

@@ -223,7 +223,8 @@ func ConfigFromEnv(prefix string) (Config, error) {
 		cfg.Credential = BearerToken(tokenFile(file), get("IDENTITY_POOL_ID"))
 	case token != "":
 		checkSecret(bad, name("BEARER_TOKEN"), token)
-		cfg.Credential = BearerToken(func(context.Context) (string, error) { return token, nil }, get("IDENTITY_POOL_ID"))
+		source := func(context.Context) (string, error) { return token, nil }
+		cfg.Credential = BearerToken(source, get("IDENTITY_POOL_ID"))
 	case key == "" && secret == "":
 		bad.add(name("API_KEY"), "there is no credential: set %s and %s, or %s",
 			name("API_KEY"), name("API_SECRET"), name("BEARER_TOKEN_FILE"))
@@ -258,7 +259,7 @@ func ConfigFromEnv(prefix string) (Config, error) {
 func (cfg Config) check(bad *argumentError) (server string) {
 	server = cfg.checkEndpoint(bad)
 	checkID(bad, "ClusterID", cfg.ClusterID)
-	if strings.ContainsFunc(cfg.ClusterID, func(r rune) bool { return strings.ContainsRune("$%<>#;,=\\\"'`“”„‘’‚«»‹›\ufeff", r) }) {
+	if strings.ContainsAny(cfg.ClusterID, "$%<>#;,=\\\"'`“”„‘’‚«»‹›\ufeff") {
 		bad.add("ClusterID", "%s has a character that no cluster id has", text.Quote(cfg.ClusterID))
 	}
 	if cfg.Credential == nil {
@@ -284,7 +285,8 @@ func (cfg Config) check(bad *argumentError) (server string) {
 // checkDuration adds a problem to bad if a duration is too short to have been given a unit.
 func checkDuration(bad *argumentError, field string, d time.Duration) {
 	if d > 0 && d < time.Millisecond {
-		bad.add(field, "%v is shorter than a millisecond: a number without a unit, such as %d, is in nanoseconds", d, int64(d))
+		bad.add(field, "%v is shorter than a millisecond: a number without a unit, such as %d, is in nanoseconds",
+			d, int64(d))
 	}
 }
 
@@ -314,7 +316,8 @@ func (cfg Config) checkEndpoint(bad *argumentError) string {
 	case defaultPathPrefix, defaultPathPrefix + "/v3":
 		bad.add(field, "it ends in %s, which the library adds: leave that out", path)
 	case "/v3":
-		bad.add(field, `it ends in /v3, which the library adds: leave that out, and set PathPrefix to "/" if the API has no /kafka`)
+		bad.add(field, "it ends in /v3, which the library adds: leave that out, "+
+			`and set PathPrefix to "/" if the API has no /kafka`)
 	default:
 		bad.add(field, "it has a path, which belongs in PathPrefix")
 	}

@@ -26,8 +26,8 @@ type Credential func(ctx context.Context, h http.Header) error
 // APIKey authenticates with HTTP Basic. On Confluent Cloud the key and secret belong to the called Kafka cluster
 // (contract: resource-api-key), so the two clusters of a link have two keys. On Confluent Platform they are user name
 // and password. Before anything is sent the library refuses a key or secret if the value is empty, is a placeholder
-// such as ${KEY}, has white space, quotes or <…> around it, or contains a control character or a byte order mark. A key
-// with a colon is refused too, since Basic cannot carry a colon.
+// such as ${KEY}, has white space, quotes or <…> around it, or contains a control character or a byte order mark. A
+// key with a colon is refused too, since Basic cannot carry a colon.
 func APIKey(key, secret string) Credential {
 	value := "Basic " + base64.StdEncoding.EncodeToString([]byte(key+":"+secret))
 	var bad argumentError

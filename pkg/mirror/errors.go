@@ -191,9 +191,9 @@ func (e *IncompleteError) Is(target error) bool {
 	return target == ErrOutcomeUnknown && e.Report != nil && (e.Report.Count(Unknown) > 0 || e.Report.Lost)
 }
 
-// Err returns nil only if at least one topic was asked for, every topic was accepted, the answer was read to its end and
-// the answer had no unexpected row. Otherwise Err returns an *IncompleteError. The verb's own error also matches the
-// errors of contexts, transports, credentials and recorders, which a report does not keep.
+// Err returns nil only if at least one topic was asked for, every topic was accepted, the answer was read to its end
+// and no row was unexpected. Otherwise Err returns an *IncompleteError. The verb's own error also matches the errors of
+// contexts, transports, credentials and recorders, which a report does not keep.
 func (r *Report) Err() error { return r.incomplete(r.recorded) }
 
 // recorded returns the error behind a text of the report, taken from the attempts.
@@ -204,7 +204,8 @@ func (r *Report) recorded(why string) error {
 			found = a
 		}
 	}
-	if found.HTTPStatus == 0 || found.HTTPStatus == http.StatusOK && found.Message == "" { // no response, or a cut answer
+	cut := found.HTTPStatus == http.StatusOK && found.Message == ""
+	if found.HTTPStatus == 0 || cut {
 		return errors.New(why)
 	}
 	return wire.WithText(why, &APIError{

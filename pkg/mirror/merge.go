@@ -205,7 +205,8 @@ func (r *Report) Settle(to Outcome, why string, topics ...string) error {
 			bad.add("topic", "the report has no topic %s", text.Quote(topic))
 			continue
 		}
-		if res := &r.Results[i]; res.Outcome != Unknown && (to != Accepted || res.Outcome != Accepted && !res.AlreadyStopped()) {
+		res := &r.Results[i]
+		if res.Outcome != Unknown && (to != Accepted || res.Outcome != Accepted && !res.AlreadyStopped()) {
 			bad.add("topic", "%s is %v, which cannot be settled as %v", text.Quote(topic), res.Outcome, to)
 		}
 	}

@@ -265,7 +265,8 @@ func (s LagSummary) String() string {
 		line = fmt.Sprintf("%d messages in %s", s.Total, text.Count(s.Partitions, "partition"))
 	}
 	if s.Largest > 0 {
-		line += fmt.Sprintf("; the largest is %d, %s partition %d", s.Largest, text.Line(s.Topic, maxTopicName), s.Partition)
+		topic := text.Line(s.Topic, maxTopicName)
+		line += fmt.Sprintf("; the largest is %d, %s partition %d", s.Largest, topic, s.Partition)
 	}
 	if s.NeverFetched > 0 {
 		line += "; " + text.Count(s.NeverFetched, "partition") + " without an offset"

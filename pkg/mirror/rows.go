@@ -63,7 +63,8 @@ func newVerbRequest(v Verb, server, cluster, link string, dryRun bool, body io.R
 }
 
 func newListRequest(server, cluster, link string) (*http.Request, error) {
-	return gen.NewListKafkaMirrorTopicsUnderLinkRequest(server, cluster, link, &gen.ListKafkaMirrorTopicsUnderLinkParams{})
+	p := gen.ListKafkaMirrorTopicsUnderLinkParams{}
+	return gen.NewListKafkaMirrorTopicsUnderLinkRequest(server, cluster, link, &p)
 }
 
 func newMirrorRequest(server, cluster, link, topic string) (*http.Request, error) {
@@ -207,7 +208,8 @@ func readMirror(v jsontext.Value, link string, s *wire.Secrets) (m Mirror, odd s
 	case !isTopicName(data.MirrorTopicName):
 		return m, "a row has no topic name that can be read"
 	case data.LinkName != link:
-		return m, "the row of " + s.Hide(data.MirrorTopicName) + " is of another link, " + text.Quote(s.Hide(data.LinkName))
+		other := text.Quote(s.Hide(data.LinkName))
+		return m, "the row of " + s.Hide(data.MirrorTopicName) + " is of another link, " + other
 	case data.MirrorStatus == "":
 		odd = "the row of " + s.Hide(data.MirrorTopicName) + " has no status that can be read"
 	}

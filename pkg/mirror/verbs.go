@@ -61,7 +61,8 @@ var verbs = []verb{
 	},
 	{
 		name: VerbFailover, goal: StatusStopped, past: "failed over", notAll: doNotMove, final: true,
-		from:    append(slices.Clone(mirroring), StatusFailed, StatusLinkFailed, StatusLinkPaused, StatusSourceUnavailable),
+		from: append(slices.Clone(mirroring),
+			StatusFailed, StatusLinkFailed, StatusLinkPaused, StatusSourceUnavailable),
 		through: stopping, hidden: "a finished failover: try one produce",
 	},
 	{
@@ -249,7 +250,8 @@ func (c *Client) TruncateAndRestore(ctx context.Context, plan *Report, maxMessag
 	call.link, call.selection = plan.Link, Topics(names...)
 	call.check = func(r *Result) {
 		if cut, _ := r.truncated(); cut > maxMessages && r.Outcome == Accepted {
-			r.note(fmt.Sprintf("more messages were cut off than maxMessages, %d: there were more than in the plan", maxMessages))
+			r.note(fmt.Sprintf("more messages were cut off than maxMessages, %d: there were more than in the plan",
+				maxMessages))
 		}
 	}
 	return c.do(ctx, &call)

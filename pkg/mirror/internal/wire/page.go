@@ -63,7 +63,8 @@ func (e *Evidence) tell(h http.Header, p page, s *Secrets) {
 	}
 	if e.Status/100 == 2 && p.coding == "" {
 		kind, _, _ := strings.Cut(h.Get("Content-Type"), ";")
-		body = strings.TrimSuffix("the answer is "+cmp.Or(kind, "of no type")+", not a 200 of application/json: "+body, ": ")
+		kind = cmp.Or(kind, "of no type")
+		body = strings.TrimSuffix("the answer is "+kind+", not a 200 of application/json: "+body, ": ")
 	}
 	e.Message = s.Show(body, MaxText)
 }

@@ -48,7 +48,7 @@ func (e *Evidence) prove(h http.Header, p page, taken, proofOnly bool) {
 			e.Proof, e.Assumed = NotDone, true
 		}
 	}
-	if !taken && e.Status != http.StatusOK { // the response came before the request, such as a 408 on a connection just made
+	if !taken && e.Status != http.StatusOK { // the response came first, such as a 408 on a new connection
 		e.Proof, e.Assumed = NotDone, false
 		if e.retry == lost {
 			e.retry = notSent

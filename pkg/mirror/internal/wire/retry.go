@@ -34,8 +34,8 @@ const (
 
 // Limiter is a client's state of the rate limiter, shared by all its requests. After a rejection nothing is sent for a
 // pause: the limiter's window or the server's longer wait. Each pause in a row adds more jitter, which separates
-// clients of the same limit. A client close to the end of RetryFor adds less and therefore asks sooner. The zero value is
-// ready to use.
+// clients of the same limit. A client close to the end of RetryFor adds less and therefore asks sooner. The zero value
+// is ready to use.
 type Limiter struct {
 	mu        sync.Mutex
 	notBefore time.Time // nothing is sent before
@@ -139,7 +139,8 @@ func (s *Sender) Send(ctx context.Context, q *Request) (stands Evidence, attempt
 		notBefore, _ := s.Limiter.state()
 		pause := time.Until(notBefore)
 		if pause > 0 && len(t.all) > 0 && pause > t.left(s) {
-			stands.Err = Join(stands.Err, errors.New("not sent again: RetryFor is over before the rate limiter's pause ends"))
+			over := errors.New("not sent again: RetryFor is over before the rate limiter's pause ends")
+			stands.Err = Join(stands.Err, over)
 			return stands, t.all
 		}
 		if err := s.wait(ctx, q, "waiting for the rate limiter", pause); err != nil {

@@ -127,7 +127,8 @@ func Because(where string, err error) error {
 // Ended says that ctx ended an operation or would end too soon. The error matches the context's error and its cause.
 func Ended(ctx context.Context, where string, err error) error {
 	if ctx.Err() == nil { // sleep does not begin a wait that the deadline would end
-		return &Error{where + ": the call's deadline comes before the end of the wait", errors.Join(context.DeadlineExceeded, err)}
+		where += ": the call's deadline comes before the end of the wait"
+		return &Error{where, errors.Join(context.DeadlineExceeded, err)}
 	}
 	cause := Foreign(context.Cause(ctx))
 	out := where + ": " + cause.Error()
