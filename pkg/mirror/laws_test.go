@@ -97,7 +97,7 @@ func walk(t *testing.T, seed uint64) {
 			},
 			func(ctx context.Context, b mirror.Batch, r *mirror.Report) error {
 				require.NoError(t, ctx.Err())
-				require.Equal(t, len(b.Topics), len(r.Results))
+				require.Len(t, r.Results, len(b.Topics))
 				return recorded.Merge(r)
 			},
 		}
@@ -560,7 +560,7 @@ func FuzzAnswer(f *testing.F) {
 		pieces := read(iotest.OneByteReader(bytes.NewReader(body)))
 		require.Equal(t, outcomes(report), outcomes(pieces))
 		require.Equal(t, report.Err() == nil, pieces.Err() == nil)
-		require.Equal(t, len(report.Unexpected), len(pieces.Unexpected))
+		require.Len(t, pieces.Unexpected, len(report.Unexpected))
 		require.Equal(t, report.Lost, pieces.Lost)
 
 		if !pattern {
