@@ -31,7 +31,7 @@ func (a response) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 // send sends the response as changed by the action.
 func (a response) send(w http.ResponseWriter, r *http.Request, do *Action) {
 	switch {
-	case do == nil || do.row != nil || do.late > 0:
+	case do == nil || do.row != nil:
 		a.ServeHTTP(w, r)
 	case do.cache != nil:
 		do.cache.pass(w, r, a)
