@@ -117,9 +117,6 @@ func LeaveOut() Action { return Action{row: func(members) []byte { return nil }}
 // Cache-Control: no-cache is forwarded, and the cache keeps the new answer.
 func Cache() Action { return Action{cache: &cache{answers: map[string]kept{}}} }
 
-// StubbornCache is a Cache that does not honour Cache-Control: no-cache.
-func StubbornCache() Action { return Action{cache: &cache{answers: map[string]kept{}, stubborn: true}} }
-
 // encode returns the row about a topic after the fault acted on the row; nil leaves the row out.
 func (f *Fault) encode(topic string, row members) []byte {
 	if f == nil || f.Topic != topic || f.Do.row == nil {

@@ -64,8 +64,6 @@ func (a response) cut(w http.ResponseWriter, n int, reset bool) {
 
 // cache is the state of a cache.
 type cache struct {
-	stubborn bool
-
 	mu      sync.Mutex
 	answers map[string]kept // by URI
 }
@@ -81,7 +79,7 @@ type kept struct {
 func (k *cache) pass(w http.ResponseWriter, r *http.Request, a response) {
 	k.mu.Lock()
 	old, hit := k.answers[r.RequestURI]
-	if hit && (k.stubborn || r.Header.Get("Cache-Control") != "no-cache") {
+	if hit && r.Header.Get("Cache-Control") != "no-cache" {
 		w.Header()["Date"] = old.date
 		w.Header().Set("Age", strconv.Itoa(int(time.Since(old.since).Seconds())))
 		a = old.response
