@@ -43,7 +43,7 @@ func (j *judge) atPointer(rule string, s Severity, pointer, format string, args 
 		j.violations++
 	}
 	f := j.about
-	f.Rule, f.Severity, f.Pointer = rule, s, pointerOf(pointer)
+	f.Rule, f.Severity, f.Pointer = rule, s, text.Line(pointer, 1024) // a body can be thousands of levels deep
 	f.Detail, f.Count = text.Line(fmt.Sprintf(format, args...), 512), 1
 	if i, isThere := j.index[f.kind()]; isThere {
 		j.findings[i].Count++

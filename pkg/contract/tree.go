@@ -10,8 +10,6 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
-
-	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
 // tree is a JSON value that keeps duplicate members, and numbers as written. The package encoding/json hides both.
@@ -240,8 +238,3 @@ func (r *reader) array(t *tree) error {
 	_, err := r.dec.ReadToken()
 	return err
 }
-
-// pointerOf shortens a pointer for a finding: a body can be thousands of levels deep.
-func pointerOf(pointer string) string { return text.Line(pointer, maxPointer) }
-
-const maxPointer = 1024 // bytes

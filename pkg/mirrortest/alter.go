@@ -56,7 +56,7 @@ func (t *topic) truncation(row members, partitions bool) {
 	for i, p := range t.other.now().partitions {
 		cut := int64(0)
 		if i < len(t.ahead) {
-			cut = t.ahead[i]
+			cut = t.ahead[i].Lag
 		}
 		total += cut
 		cuts = append(cuts, members{

@@ -28,15 +28,15 @@ func (a response) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write(a.body) // the client may have gone
 }
 
-// send sends the response as changed by the action.
-func (a response) send(w http.ResponseWriter, r *http.Request, do *Action) {
+// send sends the response as changed by the fault.
+func (a response) send(w http.ResponseWriter, r *http.Request, f *Fault) {
 	switch {
-	case do == nil || do.row != nil:
+	case f == nil || f.Do.row != nil:
 		a.ServeHTTP(w, r)
-	case do.cache != nil:
-		do.cache.pass(w, r, a)
-	case do.respond != nil:
-		do.respond(w, r, a)
+	case f.Do.cache != nil:
+		f.Do.cache.pass(w, r, a)
+	case f.Do.respond != nil:
+		f.Do.respond(w, r, a)
 	default:
 		a.cut(w, 0, false)
 	}

@@ -26,16 +26,12 @@ func (c *Cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.limits.delay(w.Header())
 	}
 	c.takeTime(topics)
-	var do *Action
-	if fault != nil {
-		do = &fault.Do
-	}
 	w.Header().Set("Date", c.now().UTC().Format(http.TimeFormat))
 	if c.pair.opts.NoDate {
 		w.Header()["Date"] = nil
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body)) // for a Handle function
-	a.send(w, r, do)
+	a.send(w, r, fault)
 }
 
 // answer carries out the request with the fault that acts, and records the request, all under the pair's mu.
@@ -89,9 +85,7 @@ func (c *Cluster) takeTime(topics int) {
 		latency += time.Duration(c.draw.Int64N(int64(spread)))
 		c.pair.mu.Unlock()
 	}
-	if latency > 0 {
-		time.Sleep(latency)
-	}
+	time.Sleep(latency)
 }
 
 func redacted(h http.Header) http.Header {

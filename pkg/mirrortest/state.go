@@ -23,9 +23,9 @@ type topic struct {
 
 	// oldSource is true if the topic on the other cluster was a mirror of this topic when the mirror stopped.
 	oldSource bool
-	// ahead is, for each partition of a former source, the number of messages that its former mirror never got; nil
-	// for none.
-	ahead []int64
+	// ahead are the partitions of a former source, with the lag of its former mirror: the messages that the mirror
+	// never got.
+	ahead []Partition
 
 	sent, applied map[mirror.Verb]int
 }
@@ -137,7 +137,7 @@ var transitions = map[mirror.Verb]transition{
 			mirror.StatusSourceUnavailable),
 		here: stopping,
 		also: func(here, there *topic) {
-			here.oldSource, there.oldSource, there.ahead = false, true, lags(here.now().partitions)
+			here.oldSource, there.oldSource, there.ahead = false, true, here.now().partitions
 		},
 	},
 	mirror.VerbPause:  {from: mirroring, here: []mirror.Status{mirror.StatusPaused}},
@@ -147,14 +147,6 @@ var transitions = map[mirror.Verb]transition{
 		here: []mirror.Status{mirror.StatusPendingSetupForRestore, mirror.StatusPendingRestore, mirror.StatusActive},
 		also: func(here, _ *topic) { here.ahead = nil },
 	},
-}
-
-func lags(partitions []Partition) []int64 {
-	all := make([]int64, len(partitions))
-	for i, p := range partitions {
-		all[i] = p.Lag
-	}
-	return all
 }
 
 // refusal is why a topic does not allow a verb.

@@ -214,7 +214,7 @@ func align(contract, other *openapi3.T) (ours, theirs *openapi3.T, changes []cha
 	theirs = &openapi3.T{
 		OpenAPI: other.OpenAPI, Info: contract.Info, Components: other.Components, Paths: &openapi3.Paths{},
 	}
-	moved, seen := map[string]int{}, map[*openapi3.Operation]bool{}
+	moved, seen := map[string]bool{}, map[*openapi3.Operation]bool{}
 	for _, path := range contract.Paths.Keys() {
 		for method, own := range contract.Paths.Value(path).Operations() {
 			there, op := locate(other, path, method)
@@ -230,7 +230,7 @@ func align(contract, other *openapi3.T) (ours, theirs *openapi3.T, changes []cha
 				text := fmt.Sprintf("there, under another prefix: %q in place of %q", op.prefix, "/kafka")
 				changes = append(changes, change{ID: "guard-prefix", Text: text, Level: breaks, Path: path})
 			} else if parameterName.ReplaceAllString(there, "{}") != parameterName.ReplaceAllString(path, "{}") {
-				moved[path]++
+				moved[path] = true
 			}
 		}
 	}
@@ -255,7 +255,6 @@ func align(contract, other *openapi3.T) (ours, theirs *openapi3.T, changes []cha
 type located struct {
 	operation *openapi3.Operation
 	item      *openapi3.PathItem
-	doc       *openapi3.T
 	prefix    string // before /v3, with the path of the server's URL
 }
 
@@ -271,7 +270,7 @@ func locate(doc *openapi3.T, path, method string) (there string, best *located) 
 		for _, base := range basePaths(doc, item, op) {
 			prefix, found := strings.CutSuffix(parameterName.ReplaceAllString(base+candidate, "{}"), want)
 			if found && (best == nil || best.prefix != "/kafka") {
-				there, best = candidate, &located{op, item, doc, prefix}
+				there, best = candidate, &located{op, item, prefix}
 			}
 		}
 	}

@@ -25,9 +25,7 @@ func guards(ours, theirs *openapi3.T) []change {
 			g.bodies(own, op)
 		}
 	}
-	return slices.SortedFunc(maps.Keys(found), func(a, b change) int {
-		return strings.Compare(a.ID+a.Text+a.Path, b.ID+b.Text+b.Path)
-	})
+	return sorted(found)
 }
 
 // guard collects changes of one operation.

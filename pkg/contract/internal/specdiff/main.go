@@ -17,6 +17,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -88,6 +89,12 @@ const (
 	harmless = 1
 	breaks   = 3
 )
+
+func sorted(found map[change]bool) []change {
+	return slices.SortedFunc(maps.Keys(found), func(a, b change) int {
+		return strings.Compare(a.ID+a.Text+a.Path, b.ID+b.Text+b.Path)
+	})
+}
 
 func run(ctx context.Context, w io.Writer, oasdiff []string, spec string) (breaking bool, err error) {
 	text, err := fetch(ctx, spec)

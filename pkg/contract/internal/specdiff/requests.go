@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -132,9 +130,7 @@ func unfitRequests(ctx context.Context, theirs *openapi3.T) ([]change, error) {
 			found[change{ID: "guard-request", Text: text, Level: breaks, Path: s.path}] = true
 		}
 	}
-	return slices.SortedFunc(
-		maps.Keys(found), func(a, b change) int { return strings.Compare(a.Path+a.Text, b.Path+b.Text) },
-	), nil
+	return sorted(found), nil
 }
 
 // reasonOf returns a short reason why a request is not valid.
