@@ -74,19 +74,19 @@ func (x *exchange) judgeAnswer(status int, h http.Header, received *capture, len
 		return
 	}
 	err = x.judgeDocument(j, status, body)
-	switch {
-	case err == nil, errors.Is(err, errEnough): // the rest is not checked
+	if err == nil || errors.Is(err, errEnough) { // the rest is not checked
 		x.t.ended("")
+		return
+	}
+	*j = *x.judge(false, status) // the body may not be JSON, and the findings may come from a cut
+	switch {
 	case errors.Is(err, errTooDeep):
-		*j = *x.judge(false, status) // the rest may not be JSON
 		x.unchecked(j, err)
 	case !whole:
-		*j = *x.judge(false, status) // the findings may come from the cut
 		j.whole(RuleUnchecked, Note, "the body was not read to its end")
 		x.t.ended("got an answer that was not read to its end")
 	default:
 		x.t.ended("")
-		*j = *x.judge(false, status)
 		j.whole(RuleSyntax, Violation, "the body is not one JSON document in UTF-8")
 	}
 }
