@@ -8,7 +8,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// judgeHead checks status and media type of the answer, and tells whether there is a body to check.
+// judgeHead checks the status and the media type of the response, and returns whether there is a body to check.
 func (x *exchange) judgeHead(status int, h http.Header) bool {
 	j := x.judge(false, status)
 	defer func() { x.t.out.send(j.all()) }()
@@ -38,8 +38,8 @@ func (x *exchange) judgeHead(status int, h http.Header) bool {
 	return mediaType == jsonType
 }
 
-// headSeverity says how bad a status, or its media type, is that the contract does not have: real
-// servers are known to answer in some such ways, and gateways with pages of their own (observed).
+// headSeverity returns the severity of a status or a media type that the contract does not declare. Some of these are
+// known from real servers and from gateways with their own pages (observed).
 func headSeverity(status int, mediaType string) Severity {
 	switch status {
 	case http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusRequestEntityTooLarge,
@@ -59,7 +59,7 @@ func headSeverity(status int, mediaType string) Severity {
 	return Violation
 }
 
-// judgeAnswer checks the answer's body.
+// judgeAnswer checks the body of the response.
 func (x *exchange) judgeAnswer(status int, h http.Header, received *capture, length int64) {
 	j := x.judge(false, status)
 	defer func() { x.t.out.send(j.all()) }()
@@ -74,30 +74,30 @@ func (x *exchange) judgeAnswer(status int, h http.Header, received *capture, len
 		return
 	}
 	err = x.judgeDocument(j, status, body)
-	switch {
-	case err == nil, errors.Is(err, errEnough): // it is not looked at any further then
+	if err == nil || errors.Is(err, errEnough) { // the rest is not checked
 		x.t.ended("")
+		return
+	}
+	*j = *x.judge(false, status) // the body may not be JSON, and the findings may come from a cut
+	switch {
 	case errors.Is(err, errTooDeep):
-		*j = *x.judge(false, status) // it may be no document
 		x.unchecked(j, err)
 	case !whole:
-		*j = *x.judge(false, status) // what was found may come of where it was cut
 		j.whole(RuleUnchecked, Note, "the body was not read to its end")
 		x.t.ended("got an answer that was not read to its end")
 	default:
 		x.t.ended("")
-		*j = *x.judge(false, status)
 		j.whole(RuleSyntax, Violation, "the body is not one JSON document in UTF-8")
 	}
 }
 
-// unchecked says why the answer's body was not checked.
+// unchecked notes why the body of the response was not checked.
 func (x *exchange) unchecked(j *judge, err error) {
 	j.unchecked(err)
 	x.t.ended("got an answer that could not be checked")
 }
 
-// judgeDocument checks a body as a JSON document. It fails as reader.read does.
+// judgeDocument checks a body as a JSON document. Its errors are the errors of reader.read.
 func (x *exchange) judgeDocument(j *judge, status int, body []byte) error {
 	r := reader{judge: j}
 	if status >= 400 {
@@ -137,8 +137,8 @@ func (x *exchange) judgeDocument(j *judge, status int, body []byte) error {
 	return j.schema(root, schema)
 }
 
-// judgeFailure checks which of the known shapes the answer to a failed request has. The servlet
-// container's page has the members url, status, message, servlet, cause0 and so on, all of them text.
+// judgeFailure checks the shape of the response to a failed request. The servlet container's page has text members
+// only: url, status, message, servlet, cause0 and so on.
 func judgeFailure(j *judge, root *tree, declared *openapi3.Schema) {
 	if errs := root.get(errorsMember); errs.isSet() {
 		_ = j.at(RuleSchema, Drift, errs, "it is a list of errors, as the cloud's services answer")

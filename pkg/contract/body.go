@@ -12,8 +12,8 @@ import (
 	"sync"
 )
 
-// capture keeps what is read of a body, up to a limit. A transport may still be sending when its
-// answer is here.
+// capture keeps a copy of a body as the body is read, up to a limit. A transport may still be sending the request's
+// body when the response arrives.
 type capture struct {
 	mu    sync.Mutex
 	bytes []byte
@@ -33,16 +33,16 @@ func (c *capture) keep(p []byte, err error) {
 	c.bytes = append(c.bytes, p...)
 }
 
-// get returns what was read, whether that is all, given the length that was announced or nothing
-// above 0, and whether it was too much to be kept. What it returns is not written to any more.
+// get returns the captured bytes, whether these are the whole body, and whether the body was too long to keep. The
+// length is the announced length, or at most 0 if none was announced. Later reads do not change the returned bytes.
 func (c *capture) get(length int64) (body []byte, whole, over bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clip(c.bytes), c.ended || length > 0 && length == int64(len(c.bytes)), c.over
 }
 
-// tap lets a body be read as it is, and keeps a copy. Its end is told once: when the body was read to
-// its end, or is closed.
+// tap passes a body through unchanged, and captures a copy. It calls end once: at the end of the body, or when the
+// body is closed.
 type tap struct {
 	io.ReadCloser
 	to   *capture
@@ -70,8 +70,8 @@ var (
 	errTooDeep  = errors.New("it is nested too deeply")
 )
 
-// decode takes the content encoding off a body. Of a body that was not read to its end it returns what
-// there is, with an error that is neither errEncoding nor errTooLong.
+// decode removes the content encoding of a body. If the body is cut short, decode returns the decoded part and an
+// error that is neither errEncoding nor errTooLong.
 func decode(h http.Header, body []byte, limit int) ([]byte, error) {
 	var encodings []string
 	for _, e := range strings.Split(strings.Join(valuesOf(h, "Content-Encoding"), ","), ",") {

@@ -1,15 +1,13 @@
-// Package contract checks real traffic against the contract, api/openapi.yaml: for tests of clients
-// and servers, and for continuous integration.
+// Package contract checks real traffic against the contract, api/openapi.yaml. Use the package in tests of clients
+// and servers, and in continuous integration.
 //
-// It is a package of its own because it links an OpenAPI parser, which users of pkg/mirror should not
-// have to carry. NewTransport checks every exchange that goes through it and hands out Findings; Test
-// does the same for a test, which fails on a violation, and sends nothing that would change a cluster
-// beyond loopback.
+// The package is separate because it links an OpenAPI parser, which users of pkg/mirror should not have to carry.
+// NewTransport checks every exchange of a client and reports Findings. Test does the same for a test. The test fails
+// on a violation, and sends nothing beyond loopback that would change a cluster.
 //
-// Beyond what the schema says there are rules that know what the members mean: every topic asked for
-// is answered once, code and message go together, partitions are there once, totals add up, and more;
-// see the Rule constants. Bytes are never changed, bodies are never logged, and no credential is in a
-// Finding.
+// Further rules know the meaning of the members: every topic of the request has one row, code and message go
+// together, each partition appears once, totals add up, and more. See the Rule constants. The package never changes a
+// byte and never logs a body. A Finding has no credential.
 package contract
 
 import (
@@ -18,17 +16,16 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
-// Severity says how bad a Finding is. Its text forms are "note", "drift" and "violation".
+// Severity is the severity of a Finding. Its text forms are "note", "drift" and "violation".
 type Severity uint8
 
 const (
-	// Note is worth knowing, and not against the contract: its own example does so, or it leaves open
-	// what that means, or something could not be checked.
+	// Note is worth knowing, and not against the contract. The contract's own example does the same, the contract
+	// leaves the meaning open, or something could not be checked.
 	Note Severity = iota
-	// Drift is what real servers, and clients of them, are known to do outside the contract (observed):
-	// 403, 404, 405, 413 and 415, a 429 as JSON, an error page as HTML, text or nothing, a list of
-	// errors, rows without the two members about truncation, requests without Authorization. With
-	// Strict it is a Violation.
+	// Drift is outside the contract, but known from real servers and their clients (observed): 403, 404, 405, 413 and
+	// 415, a 429 as JSON, an error page as HTML, text or nothing, a list of errors, rows without the two members
+	// about truncation, requests without Authorization. Options.Strict makes a Drift a Violation.
 	Drift
 	// Violation is against the contract.
 	Violation
@@ -42,27 +39,27 @@ func (s Severity) String() string {
 	return fmt.Sprintf("severity(%d)", uint8(s))
 }
 
-// Finding is one thing that was found. It holds no credential and no body. Findings about one body that
-// differ in their index only are one Finding.
+// Finding is one finding about a request or a response. It holds no credential and no body. Findings about one body
+// that differ only in an index are one Finding.
 type Finding struct {
-	// Rule is the rule's id, one of the Rule constants.
+	// Rule is one of the Rule constants.
 	Rule string
-	// Severity is how bad it is.
+	// Severity is the severity of the finding.
 	Severity Severity
-	// Method and Path are those of the request, without its query.
+	// Method and Path are from the request. Path has no query.
 	Method, Path string
-	// Number is the number of the request among all that the Transport was given, from 1.
+	// Number counts the requests of the Transport, from 1.
 	Number int
-	// Pointer is the JSON Pointer of what it is about, in the request's body if Request is set, else in
-	// the answer's; "" if it is about the whole. If Count is above 1 it is the first such place.
+	// Pointer is a JSON Pointer into the request's body if Request is set, else into the response's body. It is "" if
+	// the finding is about the whole. If Count is above 1, Pointer is the first place.
 	Pointer string
-	// Request says that it is about the request.
+	// Request is true if the finding is about the request.
 	Request bool
-	// Status is the answer's HTTP status; 0 if there is none, because the request failed or is not checked.
+	// Status is the HTTP status of the response. It is 0 if the request failed or is not checked.
 	Status int
-	// Detail says it in words, on one printable line.
+	// Detail describes the finding on one printable line.
 	Detail string
-	// Count is how many places of the body it is about. Counting ends at 1000 violations.
+	// Count is the number of places in the body. Counting ends at 1000 violations.
 	Count int
 }
 
@@ -85,41 +82,41 @@ func (f Finding) String() string {
 
 // The rules.
 const (
-	// RuleRequest: the request is not as the contract has it.
+	// RuleRequest: the request does not follow the contract.
 	RuleRequest = "request"
 	// RuleStatus: the status is not declared. As a note: the credential was refused.
 	RuleStatus = "status"
-	// RuleMediaType: the status is declared, and not with this media type.
+	// RuleMediaType: the status is declared, but not with this media type.
 	RuleMediaType = "media-type"
 	// RuleSyntax: the body is not one JSON document in UTF-8.
 	RuleSyntax = "syntax"
-	// RuleSchema: the body is not as its schema says.
+	// RuleSchema: the body does not match its schema.
 	RuleSchema = "schema"
 	// RuleDuplicate: an object has a member twice.
 	RuleDuplicate = "duplicate-member"
-	// RuleInteger: an integer does not fit its format, or is not written as one.
+	// RuleInteger: an integer does not fit its format, or is not written as an integer.
 	RuleInteger = "integer"
-	// RuleMissing: a topic that was asked for by name has no row.
+	// RuleMissing: a topic that the request named has no row.
 	RuleMissing = "topic-missing"
-	// RuleUnasked: a row is about a topic that was not asked for by name.
+	// RuleUnasked: a row is about a topic that the request did not name.
 	RuleUnasked = "topic-unasked"
 	// RuleTwice: a topic has more than one row.
 	RuleTwice = "topic-twice"
 	// RuleVerdict: a row has a code without a message, or a message without a code.
 	RuleVerdict = "verdict"
-	// RulePartition: a partition is negative, or there twice in one list.
+	// RulePartition: a partition is negative, or appears twice in a list.
 	RulePartition = "partition"
 	// RuleLag: a lag or a last fetched offset is less than -1.
 	RuleLag = "lag"
-	// RuleTruncation: the total of truncated messages is not the sum of the partitions', or a
-	// partition's count or offset is negative.
+	// RuleTruncation: the total of truncated messages is not the sum over the partitions, or a count or an offset of
+	// a partition is negative.
 	RuleTruncation = "truncation"
-	// RuleNext: metadata.next is set, and there is no way to get what comes next.
+	// RuleNext: metadata.next is set, but no request can get the next page.
 	RuleNext = "next"
 	// RuleSelf: a self link is empty, or names another cluster or link than the request. A note.
 	RuleSelf = "self"
-	// RuleUnchecked: something was not checked: a body that was too long, not read to its end, or in an
-	// unknown content encoding; a path that is almost the contract's, or a method that the contract does
-	// not have for a path; findings beyond the first 100. A note.
+	// RuleUnchecked: something was not checked. A note, about one of these: a body that is too long, not read to its
+	// end, or in an unknown content encoding; a path that almost matches the contract; a method that the contract
+	// does not have for a path; findings beyond the first 100.
 	RuleUnchecked = "unchecked"
 )

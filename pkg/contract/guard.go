@@ -14,7 +14,7 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
 )
 
-// guard sends nothing beyond loopback but reads and dry runs, and what is allowed.
+// guard sends any request to loopback. Elsewhere it sends only reads, dry runs and the allowed verbs.
 type guard struct {
 	results   *results
 	transport *Transport
@@ -36,19 +36,18 @@ func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
 		g.results.fail(err.Error())
 		g.results.count("was refused")
 		if r.Body != nil {
-			_ = r.Body.Close() // as a RoundTripper does
+			_ = r.Body.Close() // as a RoundTripper must
 		}
 		return nil, err
 	}
 	return g.transport.RoundTrip(r)
 }
 
-// otherPath is the form of headers that name the path which some servers take for the request's.
+// otherPath matches headers that name a path. Some servers use that path instead of the request's.
 var otherPath = regexp.MustCompile(`(?i)^x[-_](original|rewrite|forwarded|replaced)[-_](url|uri|path)$`)
 
-// refuses says why a request must not be sent; "" if it may. A request may be understood in more than
-// one way, for example by a server that knows method override headers. Then it must be harmless in
-// each of them.
+// refuses returns why a request must not be sent, or "". Servers can read a request in more than one way: some know
+// method override headers. The request must be harmless in every reading.
 func (g *guard) refuses(r *http.Request) string {
 	switch {
 	case r.URL == nil:
@@ -94,8 +93,8 @@ func (g *guard) refuses(r *http.Request) string {
 		"for the cluster %s and the link %s", text.Quote(string(asked.verb)), text.Quote(asked.clusterID), text.Quote(asked.link))
 }
 
-// isDryRun tells whether every server takes the query for that of a dry run: it has one validate_only,
-// in any case, and that is true.
+// isDryRun returns whether every server reads the query as a dry run. The query must have exactly one validate_only,
+// in any case, with the value true.
 func isDryRun(query url.Values) bool {
 	n := 0
 	for name, values := range query {
@@ -106,14 +105,14 @@ func isDryRun(query url.Values) bool {
 	return n == 1 && query.Get("validate_only") == "true"
 }
 
-// onLoopback tells whether a request is for this machine: where it goes, and what it says about it.
+// onLoopback returns whether a request is for this machine, by its URL and by its Host headers.
 func onLoopback(r *http.Request) bool {
 	hosts := []string{r.URL.Host}
 	if r.Host != "" {
 		hosts = append(hosts, r.Host)
 	}
 	for name, values := range r.Header {
-		if strings.EqualFold(name, "Host") && name != "Host" { // net/http sends this one as it is
+		if strings.EqualFold(name, "Host") && name != "Host" { // net/http sends such a header unchanged
 			hosts = append(hosts, values...)
 		}
 	}
@@ -122,5 +121,5 @@ func onLoopback(r *http.Request) bool {
 	})
 }
 
-// methodOf returns the method that is sent.
+// methodOf returns the method on the wire.
 func methodOf(r *http.Request) string { return cmp.Or(r.Method, http.MethodGet) }

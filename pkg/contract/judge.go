@@ -10,24 +10,24 @@ import (
 )
 
 const (
-	// maxFindings bounds the findings of one request or one answer, for each severity.
+	// maxFindings bounds the findings of one request or one response, for each severity.
 	maxFindings = 100
-	// maxViolations bounds the violations that are counted in one request or one answer.
+	// maxViolations bounds the counted violations of one request or one response.
 	maxViolations = 1000
 )
 
-// judge collects the findings about a request or an answer.
+// judge collects the findings about a request or a response.
 type judge struct {
-	about      Finding // what all its findings have in common
+	about      Finding // the members that all findings share
 	strict     bool
 	findings   []Finding
-	index      map[Finding]int // of a kind of finding in findings
+	index      map[Finding]int // of each kind in findings
 	counts     [Violation + 1]int
 	violations int
 }
 
-// at notes a finding about a value, or about the whole if t is nil. It returns errEnough once no more
-// violations are counted.
+// at notes a finding about a value, or about the whole if t is nil. It returns errEnough when no more violations are
+// counted.
 func (j *judge) at(rule string, s Severity, t *tree, format string, args ...any) error {
 	return j.atPointer(rule, s, t.pointer(), format, args...)
 }
@@ -43,7 +43,7 @@ func (j *judge) atPointer(rule string, s Severity, pointer, format string, args 
 		j.violations++
 	}
 	f := j.about
-	f.Rule, f.Severity, f.Pointer = rule, s, pointerOf(pointer)
+	f.Rule, f.Severity, f.Pointer = rule, s, text.Line(pointer, 1024) // a body can be thousands of levels deep
 	f.Detail, f.Count = text.Line(fmt.Sprintf(format, args...), 512), 1
 	if i, isThere := j.index[f.kind()]; isThere {
 		j.findings[i].Count++
@@ -60,10 +60,10 @@ func (j *judge) atPointer(rule string, s Severity, pointer, format string, args 
 	return nil
 }
 
-// element is a part of a pointer that is the index of an element.
+// element matches the index of an array element in a pointer.
 var element = regexp.MustCompile(`/\d+`)
 
-// kind returns what a finding has in common with those that differ in their place only.
+// kind returns the finding without its place. Findings that differ only in their place have the same kind.
 func (f Finding) kind() Finding {
 	f.Pointer, f.Number, f.Count = element.ReplaceAllString(f.Pointer, "/*"), 0, 0
 	return f
@@ -71,10 +71,10 @@ func (f Finding) kind() Finding {
 
 // whole notes a finding about the whole.
 func (j *judge) whole(rule string, s Severity, format string, args ...any) {
-	_ = j.at(rule, s, nil, format, args...) // there are few of these
+	_ = j.at(rule, s, nil, format, args...) // few such findings exist
 }
 
-// unchecked says why a body was not checked.
+// unchecked notes why a body was not checked.
 func (j *judge) unchecked(err error) {
 	j.whole(RuleUnchecked, Note, "the body could not be checked: %s", text.Line(err.Error(), 100))
 }
@@ -89,7 +89,7 @@ func (j *judge) all() []Finding {
 	return append(j.findings, more)
 }
 
-// outbox hands out findings one at a time.
+// outbox passes on findings one at a time.
 type outbox struct {
 	found func(Finding)
 
@@ -98,8 +98,8 @@ type outbox struct {
 	busy    bool
 }
 
-// send hands out findings. While found is running, in another goroutine or further up in this one,
-// they wait for that call to hand them out.
+// send passes on findings. If found is running, in another goroutine or further up the stack, the findings wait for
+// the running send.
 func (o *outbox) send(findings []Finding) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -13,7 +13,7 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
-// judgeRequest checks all of the request but its body.
+// judgeRequest checks the request except for its body.
 func (x *exchange) judgeRequest(status int) {
 	j := x.judge(true, status)
 	x.judgeQuery(j)
@@ -21,9 +21,8 @@ func (x *exchange) judgeRequest(status int) {
 	x.t.out.send(j.all())
 }
 
-// judgeQuery checks the query as it is sent. A parameter that is not declared has no effect, whatever
-// its sender thinks that it does. A boolean is true or false and nothing else: a JVM reads 1, t and
-// yes as false.
+// judgeQuery checks the query as sent. A parameter that is not declared has no effect, whatever its sender expects. A
+// boolean must be true or false: a JVM reads 1, t and yes as false.
 func (x *exchange) judgeQuery(j *judge) {
 	query, err := parseQuery(x.request.URL)
 	if err != nil {
@@ -34,11 +33,11 @@ func (x *exchange) judgeQuery(j *judge) {
 		parameter := x.operation.Parameters.GetByInAndName("query", name)
 		isBare := strings.Join(values, "") == ""
 		switch {
-		case parameter == nil && (len(name) > 40 || isBare): // it may be anything, a secret too
+		case parameter == nil && (len(name) > 40 || isBare): // the name may be a secret
 			j.whole(RuleRequest, Violation, "a query parameter is not declared")
 		case parameter == nil:
 			j.whole(RuleRequest, Violation, "the query parameter %s is not declared", text.Quote(name))
-		case parameter.Schema == nil || parameter.Schema.Value.Type.Is("array"): // it has a form of its own
+		case parameter.Schema == nil || parameter.Schema.Value.Type.Is("array"): // arrays have another form
 		case len(values) > 1:
 			j.whole(RuleRequest, Violation, "the query parameter %s is there %d times", name, len(values))
 		case parameter.Schema.Value.Type.Is("boolean") && values[0] != "true" && values[0] != "false":
@@ -52,10 +51,10 @@ func (x *exchange) judgeQuery(j *judge) {
 	}
 }
 
-// bearer is the form of a bearer token (RFC 6750).
+// bearer matches a bearer token (RFC 6750).
 var bearer = regexp.MustCompile(`^(?i:bearer) +[A-Za-z0-9._~+/-]+=*$`)
 
-// judgeAuthorization checks that there is one of the contract's credentials.
+// judgeAuthorization checks that the request has one of the contract's credentials.
 func judgeAuthorization(j *judge, r *http.Request) {
 	values := valuesOf(r.Header, "Authorization")
 	switch len(values) {
@@ -74,8 +73,8 @@ func judgeAuthorization(j *judge, r *http.Request) {
 	}
 }
 
-// judgeSent checks the request's body, each time that it was sent and was different. A body that is
-// not sent to its end yet is left for the last call.
+// judgeSent checks the request's body, for each sending that was different. A body that is still being sent waits for
+// the last call.
 func (x *exchange) judgeSent(status int, last bool) {
 	x.mu.Lock()
 	sent := x.sent
@@ -116,13 +115,13 @@ func (x *exchange) judgeSent(status int, last bool) {
 			before, x.sentBody = body, true
 		}
 		if isLast && !whole {
-			x.asked = nil // it is not known which of them was answered
+			x.asked = nil // the server may have answered any of the bodies
 		}
 	}
 }
 
-// judgeSelection checks one body of a request, and returns the names that it asks for; nil if that is
-// not known, or if it asks by pattern.
+// judgeSelection checks one body of a request and returns the topics that the body names. The result is nil if the
+// names are not known or the body has a pattern.
 func (x *exchange) judgeSelection(j *judge, body []byte) (asked []string) {
 	body, err := decode(x.request.Header, body, x.t.options.MaxBody)
 	if err != nil {
@@ -148,7 +147,7 @@ func (x *exchange) judgeSelection(j *judge, body []byte) (asked []string) {
 			return nil
 		}
 	}
-	if x.verb == "" || errors.Is(err, errEnough) { // then not all of it was read
+	if x.verb == "" || errors.Is(err, errEnough) { // the rest was not read
 		return nil
 	}
 	for _, m := range root.children {
@@ -173,7 +172,7 @@ func (x *exchange) judgeSelection(j *judge, body []byte) (asked []string) {
 	return asked
 }
 
-// valuesOf returns the values of a header, in whatever case its name is written: net/http sends it so.
+// valuesOf returns the values of a header. The case of the name does not matter: net/http sends the name unchanged.
 func valuesOf(h http.Header, name string) (values []string) {
 	for _, key := range slices.Sorted(maps.Keys(h)) {
 		if strings.EqualFold(key, name) {
@@ -183,8 +182,8 @@ func valuesOf(h http.Header, name string) (values []string) {
 	return values
 }
 
-// mediaTypeOf returns the media type of a body; "" if none is given, and "?" if more than one is, or
-// what is not one.
+// mediaTypeOf returns the media type of a body. It returns "" without a media type, and "?" for an invalid media type
+// or more than one.
 func mediaTypeOf(h http.Header) string {
 	values := valuesOf(h, "Content-Type")
 	if len(values) == 0 || len(values) == 1 && values[0] == "" {
@@ -197,8 +196,7 @@ func mediaTypeOf(h http.Header) string {
 	return mediaType
 }
 
-// nameOf names a media type in a finding. One that is not well known is not quoted: anything can stand
-// there.
+// nameOf names a media type in a finding. An unknown media type is not quoted, because the header may hold anything.
 func nameOf(mediaType string) string {
 	switch mediaType {
 	case jsonType, "application/problem+json", "application/vnd.api+json", "application/xml", "text/xml", "text/html",

@@ -13,12 +13,11 @@ import (
 
 // route is a path of the contract.
 type route struct {
-	segments []string // from v3 on
+	segments []string // starting with v3
 	item     *openapi3.PathItem
 }
 
-// routesOf returns the paths of a document. If a URL can be for two of them, the one with fewer
-// parameters comes first.
+// routesOf returns the paths of a document. If two paths match a URL, the path with fewer parameters comes first.
 func routesOf(doc *openapi3.T) []route {
 	var routes []route
 	for _, path := range doc.Paths.InMatchingOrder() {
@@ -28,14 +27,14 @@ func routesOf(doc *openapi3.T) []route {
 	return routes
 }
 
-// verb returns what follows "mirrors:" in the path; "" if it has no such thing.
+// verb returns the part of the path after "mirrors:", or "".
 func (r route) verb() string {
 	_, verb, _ := strings.Cut(r.segments[len(r.segments)-1], "mirrors:")
 	return verb
 }
 
-// match tells whether the last segments of a path are those of the route, and returns the values of
-// the route's parameters. No value is empty, and none is a dot segment, which means another path.
+// match returns whether the last segments of a path match the route, and returns the values of the route's
+// parameters. Callers exclude empty values and dot segments, which mean another path.
 func (r route) match(segments []string) (values map[string]string, ok bool) {
 	before := len(segments) - len(r.segments)
 	if before < 0 {
@@ -53,9 +52,9 @@ func (r route) match(segments []string) (values map[string]string, ok bool) {
 	return values, true
 }
 
-// find returns the path of the contract that a URL is for, whatever comes before its /v3, and the
-// values of its parameters. Escapes do not matter, as RFC 3986 has it. Where there is none, alike
-// tells whether the URL's path is one that some servers would take for a path of the contract.
+// find returns the contract's path for a URL and the values of its parameters. Any prefix before /v3 is allowed, and
+// escapes do not matter (RFC 3986). If no path matches, alike is whether some servers would read the URL's path as a
+// path of the contract.
 func find(routes []route, u *url.URL) (found route, values map[string]string, ok, alike bool) {
 	segments, exact := segmentsOf(u.EscapedPath())
 	for _, r := range routes {
@@ -74,11 +73,11 @@ func find(routes []route, u *url.URL) (found route, values map[string]string, ok
 	return route{}, nil, false, alike
 }
 
-// query is the form of a query (RFC 3986, section 3.4).
+// query matches a query (RFC 3986, section 3.4).
 var query = regexp.MustCompile(`^(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*$`)
 
-// parseQuery reads the query as it is sent. It fails if a part of it is such that servers may read it
-// differently: a # begins a fragment for some, and a semicolon another pair.
+// parseQuery parses the query as sent. It fails if servers may read a part differently: a # can begin a fragment, and
+// a semicolon can begin another pair.
 func parseQuery(u *url.URL) (url.Values, error) {
 	values, err := url.ParseQuery(u.RawQuery)
 	if err == nil && !query.MatchString(u.RawQuery) {
@@ -87,8 +86,8 @@ func parseQuery(u *url.URL) (url.Values, error) {
 	return values, err
 }
 
-// segmentsOf returns the segments of a path without their escapes. It is not exact if one is empty or
-// a dot segment, or has what some servers take for a parameter, as in ..;x=1.
+// segmentsOf returns the segments of a path without their escapes. The segments are not exact if a segment is empty
+// or a dot segment, or has a parameter for some servers, as in ..;x=1.
 func segmentsOf(escaped string) (segments []string, exact bool) {
 	segments = strings.Split(strings.TrimPrefix(escaped, "/"), "/")
 	exact = true

@@ -8,17 +8,17 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
-// meaning checks what the members of a 200 mean, row by row.
+// meaning checks the meaning of the members of a 200, row by row.
 type meaning struct {
 	judge      *judge
-	asked      []string          // the names that the request asked for; nil if it is not known, or a pattern
-	hasRow     map[string]bool   // whether a topic that was asked for, or was read, has a row
+	asked      []string          // the names in the request; nil if unknown or a pattern
+	hasRow     map[string]bool   // whether a topic has a row
 	parameters map[string]string // of the path
-	isVerb     bool              // the operation changes mirror topics, and its rows have an outcome
+	isVerb     bool              // the operation changes mirror topics
 	truncates  bool              // the operation can truncate topics
 }
 
-// row checks a row of a list, or the one that was read alone.
+// row checks a row of a list, or the single row of a response.
 func (m *meaning) row(row *tree) {
 	m.self(row.get("metadata", "self"))
 	m.lags(row)
@@ -44,7 +44,7 @@ func (m *meaning) row(row *tree) {
 	}
 }
 
-// whole checks what can be known only when all rows were read.
+// whole makes the checks that need all rows.
 func (m *meaning) whole(answer *tree) {
 	if _, alone := m.parameters["mirror_topic_name"]; !alone {
 		if next := answer.get("metadata", "next"); next != nil && next.text != "" {
@@ -56,19 +56,19 @@ func (m *meaning) whole(answer *tree) {
 	for _, name := range m.asked {
 		if !m.hasRow[name] && answer != nil {
 			m.violation(RuleMissing, answer, "the topic %s has no row", text.Quote(name))
-			m.hasRow[name] = true // so that it is said once
+			m.hasRow[name] = true // report each topic once
 		}
 	}
 }
 
-// ofAllLinks tells whether the request is about all links of the cluster, so that a topic can have a row
-// for each.
+// ofAllLinks returns whether the request is about all links of the cluster. A topic can then have a row for each
+// link.
 func (m *meaning) ofAllLinks() bool {
 	return m.parameters["link_name"] == "" || m.parameters["link_name"] == "-"
 }
 
 func (m *meaning) violation(rule string, t *tree, format string, args ...any) {
-	_ = m.judge.at(rule, Violation, t, format, args...) // the reader's next one ends the check
+	_ = m.judge.at(rule, Violation, t, format, args...) // the reader's next finding ends the check
 }
 
 func (m *meaning) verdict(row *tree) {
@@ -107,7 +107,7 @@ func (m *meaning) truncations(row *tree) {
 	truncations := row.get("partition_level_truncation_data")
 	m.partitions(truncations, "partition_id")
 	total, summable := row.get("messages_truncated").integer()
-	summable = summable && total >= 0 && len(truncations.list()) > 0 // else they are not both given
+	summable = summable && total >= 0 && len(truncations.list()) > 0 // both must be given
 	sum, over := int64(0), false
 	for _, part := range truncations.list() {
 		for _, name := range []string{"offset_truncated_to", "messages_truncated"} {
@@ -149,8 +149,7 @@ func (m *meaning) partitions(list *tree, name string) {
 	}
 }
 
-// self notes a link that names another cluster or link than the request. The contract's own examples
-// have such links.
+// self notes a self link to another cluster or link than the request. The contract's own examples have such links.
 func (m *meaning) self(self *tree) {
 	if !self.isSet() || self.kind != '"' {
 		return

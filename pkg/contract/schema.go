@@ -32,17 +32,17 @@ func load(spec []byte) ([]route, error) {
 	return routesOf(doc), nil
 }
 
-// contentOf returns the content of a media type, whatever parameters the contract gives the type.
+// contentOf returns the content of a media type, with or without parameters in the contract.
 func contentOf(content openapi3.Content, mediaType string) *openapi3.MediaType {
 	for name, media := range content {
 		if plain, _, err := mime.ParseMediaType(name); err == nil && plain == mediaType {
 			return media
 		}
 	}
-	return content.Get(mediaType) // by a wildcard
+	return content.Get(mediaType) // matches wildcards
 }
 
-// schemaOf returns the schema of a JSON body; nil if any body will do.
+// schemaOf returns the schema of a JSON body, or nil if any body is valid.
 func schemaOf(content openapi3.Content) *openapi3.Schema {
 	if media := contentOf(content, jsonType); media != nil && media.Schema != nil {
 		return media.Schema.Value
@@ -50,9 +50,9 @@ func schemaOf(content openapi3.Content) *openapi3.Schema {
 	return nil
 }
 
-// failed returns the schema of the answer to a request that failed. Beside the contract's error, real
-// servers answer with the cloud's list of errors, and with the page of the servlet container as JSON
-// (observed): judgeFailure knows them by their members.
+// failed returns the schema of the response to a failed request. Besides the contract's error, real servers send the
+// cloud's list of errors and the servlet container's page as JSON (observed). judgeFailure tells these by their
+// members.
 func failed(single *openapi3.Schema) *openapi3.Schema {
 	s := *single
 	s.AdditionalProperties = openapi3.AdditionalProperties{}
@@ -61,16 +61,16 @@ func failed(single *openapi3.Schema) *openapi3.Schema {
 	return &s
 }
 
-// declares tells whether a schema says anything of a member.
+// declares returns whether a schema declares a member.
 func declares(s *openapi3.Schema, name string) bool {
 	has := func(part *openapi3.SchemaRef) bool { return declares(part.Value, name) }
 	return s.Properties[name] != nil || s.AdditionalProperties != (openapi3.AdditionalProperties{}) ||
 		slices.ContainsFunc(slices.Concat(s.AllOf, s.OneOf, s.AnyOf), has)
 }
 
-// cut takes the elements of the list data out of a schema, so that they can be checked one at a time:
-// for 2.9 MB of empty elements the OpenAPI library takes 19 GB if it gets all of them at once. The row
-// is nil if there is no such list.
+// cut returns a schema without the element schema of the list data, and the element schema, so that rows can be
+// checked one at a time. For 2.9 MB of empty elements the OpenAPI library takes 19 GB if the elements are checked
+// together. The row is nil if the schema has no list.
 func cut(s *openapi3.Schema) (rest, row *openapi3.Schema) {
 	if s == nil {
 		return nil, nil
@@ -93,13 +93,12 @@ func cut(s *openapi3.Schema) (rest, row *openapi3.Schema) {
 	return s, nil
 }
 
-// olderRow is the form of pointers to the members that servers from before September 2024 leave out of
-// a row (observed).
+// olderRow matches pointers to the row members that servers from before September 2024 leave out (observed).
 var olderRow = regexp.MustCompile(`^/data/\d+/(messages_truncated|partition_level_truncation_data)$`)
 
 const notInteger = "it is not written as an integer, or does not fit its format"
 
-// schema checks a value. It returns errEnough if no more is to be read.
+// schema checks a value. It returns errEnough if reading can stop.
 func (j *judge) schema(t *tree, s *openapi3.Schema) error {
 	if s == nil {
 		return nil
@@ -113,7 +112,7 @@ func (j *judge) schema(t *tree, s *openapi3.Schema) error {
 	}
 	at := t.pointer()
 	var enough error
-	told := map[string]bool{} // parts of an allOf can say the same
+	told := map[string]bool{} // parts of an allOf can report the same
 	tell := func(rule string, severity Severity, wrong *openapi3.SchemaError, detail string) {
 		pointer := at
 		for _, part := range wrong.JSONPointer() {
@@ -152,8 +151,8 @@ func (j *judge) schema(t *tree, s *openapi3.Schema) error {
 	return enough
 }
 
-// parts returns what the OpenAPI library finds wrong with a value, with the parts of each allOf in its
-// place.
+// parts returns the single errors of the OpenAPI library for a value. The errors of an allOf's parts replace the
+// error of the allOf.
 func parts(err error) (all []*openapi3.SchemaError) {
 	var several openapi3.MultiError
 	var one *openapi3.SchemaError

@@ -15,8 +15,8 @@ import (
 // Option is a choice for Test.
 type Option func(*guard)
 
-// AllowReversal lets calls of the two reversals through Test that are not dry runs, for one link of one
-// cluster that is not on loopback. Without it, no reversal is sent there.
+// AllowReversal lets Test send both reversals for one link of one cluster beyond loopback. Without AllowReversal,
+// Test sends no reversal there except dry runs.
 func AllowReversal(clusterID, link string) Option {
 	return func(g *guard) {
 		AllowVerb(mirror.VerbReverseAndPause, clusterID, link)(g)
@@ -24,7 +24,7 @@ func AllowReversal(clusterID, link string) Option {
 	}
 }
 
-// AllowVerb does so for calls of one verb.
+// AllowVerb lets Test send one verb, as AllowReversal does.
 func AllowVerb(verb mirror.Verb, clusterID, link string) Option {
 	return func(g *guard) { g.allowed = append(g.allowed, allowance{verb, clusterID, link}) }
 }
@@ -32,22 +32,21 @@ func AllowVerb(verb mirror.Verb, clusterID, link string) Option {
 // Strictly makes the test fail on a Drift too.
 func Strictly() Option { return func(g *guard) { g.options.Strict = true } }
 
-// Test returns a transport, over base or http.DefaultTransport if that is nil, with which the test
-// fails on each Violation and logs every other Finding. Findings are told when the test ends, equal
-// ones on one line.
+// Test returns a transport for a test. The test fails on each Violation and logs every other Finding when the test
+// ends, equal findings on one line. The transport sends through base, or through http.DefaultTransport if base is
+// nil.
 //
-// It refuses to send anything but reads and dry runs of the contract's verbs to a host that is not
-// loopback, unless AllowReversal or AllowVerb says so: such a request fails, and the test with it,
-// before a byte is sent. Loopback is localhost and the loopback addresses. What listens there is not
-// known: a port that is forwarded, or a dialer or proxy of base's own, can lead to a real cluster.
+// Beyond loopback, the transport sends only reads and dry runs of the contract's verbs, unless AllowReversal or
+// AllowVerb allows more. Any other request fails before a byte is sent, and fails the test. Loopback is localhost and
+// the loopback addresses. A forwarded port, or a dialer or proxy in base, can still lead from loopback to a real
+// cluster.
 //
-// A test in which nothing of the contract was checked fails too, unless it is skipped: if every answer
-// had a status or a media type that the contract does not declare, for example, as the page of a
-// gateway has. An answer that refuses the credential as the contract declares it is checked, and gets
-// a Note: test the error of the call as well.
+// The test also fails if nothing of the contract was checked, unless the test is skipped. For example, every response
+// can be the page of a gateway, with a status or a media type that the contract does not declare. A refused
+// credential counts as checked and gets a Note, so test the error of the call as well.
 //
-// A Violation that is found after the test has ended is printed to standard error, and fails the next
-// test of the process that calls Test.
+// A Violation found after the end of the test is printed to standard error, and fails the next test in the process
+// that calls Test.
 func Test(t testing.TB, base http.RoundTripper, options ...Option) http.RoundTripper {
 	t.Helper()
 	g := &guard{results: resultsOf(t)}
@@ -63,30 +62,30 @@ func Test(t testing.TB, base http.RoundTripper, options ...Option) http.RoundTri
 	return g
 }
 
-// results are what was found in one test.
+// results are the findings of one test.
 type results struct {
 	t    testing.TB
 	name string
 
 	mu       sync.Mutex
-	findings []Finding       // of each kind the first, with the count of all
-	index    map[Finding]int // of a kind in findings
-	checked  bool            // something of the contract was
+	findings []Finding       // the first of each kind, with the count of all
+	index    map[Finding]int // of each kind in findings
+	checked  bool            // something was checked
 	others   map[string]int  // why requests were not checked
-	told     bool            // the test ends, and the findings were told
+	told     bool            // the test ends, and the findings are written
 }
 
-// running has the *results of each testing.TB that is running.
+// running holds the *results of each running testing.TB.
 var running sync.Map
 
-// late holds what was found after a test had ended.
+// late holds the violations found after the end of their test.
 var late struct {
 	sync.Mutex
 	lines []string
 }
 
-// resultsOf returns the results of the test, which are told when the test ends. What other tests have
-// left fails this one.
+// resultsOf returns the results of the test, which are written when the test ends. Late violations of other tests
+// fail this test.
 func resultsOf(t testing.TB) *results {
 	t.Helper()
 	late.Lock()
@@ -104,10 +103,10 @@ func resultsOf(t testing.TB) *results {
 			fresh.tell()
 		})
 	}
-	return value.(*results) // nothing else is in there
+	return value.(*results) // running holds only *results
 }
 
-// add takes a finding.
+// add adds a finding.
 func (r *results) add(f Finding) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -123,7 +122,7 @@ func (r *results) add(f Finding) {
 	r.findings = append(r.findings, f)
 }
 
-// count takes why a request was not checked; "" if it was.
+// count counts why a request was not checked; "" means checked.
 func (r *results) count(why string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -132,7 +131,7 @@ func (r *results) count(why string) {
 	}
 }
 
-// tell tells what was found.
+// tell writes the findings.
 func (r *results) tell() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -157,7 +156,7 @@ func (r *results) tell() {
 	r.t.Errorf("contract: nothing of the contract was checked: %s", strings.Join(others, "; "))
 }
 
-// line tells of a finding.
+// line writes a finding.
 func (r *results) line(f Finding) {
 	if f.Severity == Violation {
 		r.fail(fmt.Sprintf("contract: %v", f))
@@ -166,7 +165,7 @@ func (r *results) line(f Finding) {
 	}
 }
 
-// fail makes the test fail. If the test has ended, the next one that calls Test does.
+// fail fails the test. If the test has ended, fail fails the next test that calls Test.
 func (r *results) fail(line string) {
 	if try(r.t.Errorf, line) {
 		return
@@ -178,7 +177,7 @@ func (r *results) fail(line string) {
 	late.lines = append(late.lines, line)
 }
 
-// try calls a method of a test. A test that has ended panics: then try returns false.
+// try calls a method of a test, and returns false if the method panics because the test has ended.
 func try(say func(format string, args ...any), line string) (said bool) {
 	defer func() { _ = recover() }()
 	say("%s", line)

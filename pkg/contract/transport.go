@@ -12,42 +12,38 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
-// Options say how a Transport checks. The zero value of every field is ready to use.
+// Options are the options of a Transport. The zero value of every field is ready to use.
 type Options struct {
 	// Strict makes a Drift a Violation.
 	Strict bool
-	// MaxBody bounds what is kept of a body to be checked, in bytes, before and after its content
-	// encoding is taken off; 0 is 32 MiB. A longer body goes through untouched and gets a note in place
-	// of a check.
+	// MaxBody bounds the bytes of a body that are kept and checked, before and after decoding of the content
+	// encoding; 0 is 32 MiB. A longer body passes unchanged and gets a note instead of a check.
 	MaxBody int
 }
 
-// Transport is a RoundTripper that checks what goes through it. It changes no byte, and passes on
-// errors and traces as they are. It is safe for concurrent use.
+// Transport is an http.RoundTripper that checks requests and responses. It changes no byte, and passes on errors and
+// traces unchanged. It is safe for concurrent use.
 type Transport struct {
 	base    http.RoundTripper
 	out     outbox
 	options Options
 	routes  []route
 	sent    atomic.Int64 // requests
-	// ended is told of each request once: why nothing of the contract was checked, or "".
+	// ended is called once for each request: with why nothing was checked, or with "".
 	ended func(why string)
 }
 
-// NewTransport returns a Transport that sends through base, or through http.DefaultTransport if base
-// is nil, and calls found with each Finding.
+// NewTransport returns a Transport that calls found with each Finding. The Transport sends through base, or through
+// http.DefaultTransport if base is nil. A nil found is an error.
 //
-// What is found about the request and the answer's head is told before RoundTrip returns; what is
-// found about the answer's body when that was read to its end, or is closed. A request's body that was
-// not sent to its end when RoundTrip returns is checked together with the answer's body. A request
-// that failed is checked too, with a Status of 0.
+// Findings about the request and the head of the response come before RoundTrip returns. Findings about the
+// response's body come at the end of the body, or when the body is closed. If RoundTrip returns before the request's
+// body was sent to its end, both bodies are checked together. A failed request is checked too, with a Status of 0.
 //
-// The calls of found come one at a time. It may use the Transport itself: what is found meanwhile, in
-// any goroutine, is told when it has returned. At most 100 findings of each severity are told of a
-// request or an answer.
+// Calls of found come one at a time. The function found may use the Transport: meanwhile findings from any goroutine
+// wait until found returns. For each request and each response, found gets at most 100 findings of each severity.
 //
-// Requests for paths or methods that the contract does not have are not checked. It is an error if found
-// is nil.
+// Requests for paths or methods outside the contract are not checked.
 func NewTransport(base http.RoundTripper, found func(Finding), o Options) (*Transport, error) {
 	if found == nil {
 		return nil, errors.New("contract: there is nothing to call with the findings")
@@ -65,29 +61,29 @@ func NewTransport(base http.RoundTripper, found func(Finding), o Options) (*Tran
 	return &Transport{base: base, out: outbox{found: found}, options: o, routes: routes, ended: func(string) {}}, nil
 }
 
-// exchange is one request and its answer.
+// exchange is a request and its response.
 type exchange struct {
 	t          *Transport
 	operation  *openapi3.Operation
-	verb       string            // what the operation does to mirror topics; "" if it only reads
+	verb       string            // the verb of the operation; "" for a read
 	parameters map[string]string // of the path
 	request    *http.Request
-	about      Finding // what all findings have in common
+	about      Finding // the members that all findings share
 
 	mu   sync.Mutex
-	sent []*capture // the request's body, once for each time that it was sent
+	sent []*capture // the request's body, once for each sending
 
-	judged   bool     // what was sent
+	judged   bool     // whether the request's body was judged
 	sentBody bool     // a body was sent to its end
-	asked    []string // by name; nil if that is not known, or by pattern
+	asked    []string // the names in the request; nil if unknown or a pattern
 
-	answer openapi3.Content // that the contract declares
+	answer openapi3.Content // declared in the contract
 }
 
-// RoundTrip sends the request through the base, and checks it and its answer.
+// RoundTrip sends the request through the base, and checks the request and the response.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL == nil {
-		return t.base.RoundTrip(r) // which says so
+		return t.base.RoundTrip(r) // which returns an error
 	}
 	x := &exchange{t: t, request: r}
 	x.about = Finding{Method: methodOf(r), Path: r.URL.Path, Number: int(t.sent.Add(1))}
@@ -126,7 +122,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		x.judgeSent(status, true)
 		x.judgeAnswer(status, header, received, length)
 	}
-	if resp.Body == nil || resp.Body == http.NoBody { // as fakes have it
+	if resp.Body == nil || resp.Body == http.NoBody { // as from a fake
 		received.ended = true
 		end()
 		return resp, nil
@@ -135,14 +131,14 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// judge returns a judge of the request or of the answer.
+// judge returns a judge of the request or of the response.
 func (x *exchange) judge(request bool, status int) *judge {
 	about := x.about
 	about.Request, about.Status = request, status
 	return &judge{about: about, strict: x.t.options.Strict}
 }
 
-// tapped returns the request with a body that is kept as it is read, as often as it is sent.
+// tapped returns the request with a body that is captured at each sending.
 func (x *exchange) tapped(r *http.Request) *http.Request {
 	if r.Body == nil || r.Body == http.NoBody {
 		return r
@@ -161,7 +157,7 @@ func (x *exchange) tapped(r *http.Request) *http.Request {
 	return through
 }
 
-// tap keeps what is sent of a body of the request.
+// tap captures one sending of the request's body.
 func (x *exchange) tap(body io.ReadCloser) io.ReadCloser {
 	x.mu.Lock()
 	defer x.mu.Unlock()

@@ -10,23 +10,20 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
-
-	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
-// tree is a JSON value with everything that encoding/json would hide: duplicate members, and numbers as
-// they were written.
+// tree is a JSON value that keeps duplicate members, and numbers as written. The package encoding/json hides both.
 type tree struct {
 	kind     jsontext.Kind
-	text     string // of a string, or of a number as it was written
+	text     string // of a string, or of a number as written
 	parent   *tree
 	name     string // as a member
 	index    int    // as an element
 	children []*tree
-	cut      int // elements that were read and not kept
+	cut      int // the number of elements not kept
 }
 
-// pointer returns the JSON Pointer of the value, "" if there is no value.
+// pointer returns the JSON Pointer of the value, or "" for no value.
 func (t *tree) pointer() string {
 	var parts []string
 	for ; t != nil && t.parent != nil; t = t.parent {
@@ -48,8 +45,7 @@ func escaped(part string) string { return escapes.Replace(part) }
 
 var escapes = strings.NewReplacer("~", "~0", "/", "~1")
 
-// get returns the value at a path of member names; nil if there is no value. If an object has a member
-// twice, the last one counts.
+// get returns the value at a path of member names, or nil. Of duplicate members the last counts.
 func (t *tree) get(names ...string) *tree {
 	for _, name := range names {
 		if t == nil || t.kind != '{' {
@@ -74,10 +70,10 @@ func (t *tree) list() []*tree {
 	return t.children
 }
 
-// isSet tells whether there is a value other than null.
+// isSet returns whether there is a value other than null.
 func (t *tree) isSet() bool { return t != nil && t.kind != 'n' }
 
-// hasText tells whether there is a member that is text.
+// hasText returns whether there is a member with text.
 func (t *tree) hasText(name string) bool {
 	member := t.get(name)
 	return member != nil && member.kind == '"'
@@ -92,14 +88,14 @@ func (t *tree) integer() (int64, bool) {
 	return n, err == nil
 }
 
-// float returns the number as the OpenAPI library takes numbers.
+// float returns the number in the form of the OpenAPI library.
 func (t *tree) float() float64 {
 	n, _ := strconv.ParseFloat(t.text, 64)
 	return min(max(n, -math.MaxFloat64), math.MaxFloat64)
 }
 
-// isOdd tells whether the value is, or holds, a whole number that is not written as an integer of 64
-// bits: 1e3, 1.0, or a number that is too large.
+// isOdd returns whether the value is, or holds, a whole number that is not written as an integer of 64 bits: 1e3,
+// 1.0, or a number that is too large.
 func (t *tree) isOdd() bool {
 	if _, ok := t.integer(); t.kind == '0' && !ok {
 		return t.float() == math.Trunc(t.float())
@@ -107,11 +103,11 @@ func (t *tree) isOdd() bool {
 	return slices.ContainsFunc(t.children, (*tree).isOdd)
 }
 
-// oddMark is no integer, and no number that anybody sends.
+// oddMark is not an integer, and not a number that anybody sends.
 const oddMark = float64(0.123456789)
 
-// value returns the value as the OpenAPI library takes values. Elements that were not kept are
-// numbers, each another one. If odd numbers are to be found, oddMark stands in their place.
+// value returns the value in the form of the OpenAPI library. Elements not kept become distinct numbers. If findOdd
+// is set, oddMark replaces odd numbers.
 func (t *tree) value(findOdd bool) any {
 	switch t.kind {
 	case '{':
@@ -146,11 +142,11 @@ func (t *tree) value(findOdd bool) any {
 type reader struct {
 	dec   *jsontext.Decoder
 	judge *judge
-	// row, if set, gets each element of the list data, which is kept only if keepRows is set. An error
-	// ends the reading.
+	// row, if set, gets each element of the list data. The element is kept only if keepRows is set. An error ends the
+	// reading.
 	row      func(*tree) error
 	keepRows bool
-	// lenient takes text that is not UTF-8, as some servers do.
+	// lenient accepts text that is not UTF-8, as some servers do.
 	lenient bool
 }
 
@@ -159,12 +155,11 @@ var (
 	errMore   = errors.New("there are bytes after its end")
 )
 
-// maxDepth is how deep the decoder goes. A document that is deeper is one all the same.
+// maxDepth is the limit of the decoder. A deeper document is still JSON.
 const maxDepth = 10_000
 
-// read returns the document's root. The error errMore says that there is one document and more bytes.
-// Errors other than errMore, errEnough and errTooDeep say that there is no JSON document in UTF-8. The
-// root is then what was read of the document.
+// read returns the document's root. With errMore, more bytes follow the document. With any other error except
+// errEnough and errTooDeep, the body is not a JSON document in UTF-8. The root then holds the part that was read.
 func (r *reader) read(body []byte) (root *tree, err error) {
 	r.dec = jsontext.NewDecoder(
 		bytes.NewReader(body), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(r.lenient),
@@ -243,8 +238,3 @@ func (r *reader) array(t *tree) error {
 	_, err := r.dec.ReadToken()
 	return err
 }
-
-// pointerOf returns a pointer as it is told: a body can be thousands of levels deep.
-func pointerOf(pointer string) string { return text.Line(pointer, maxPointer) }
-
-const maxPointer = 1024 // bytes

@@ -19,10 +19,10 @@ import (
 
 const version = 1
 
-// opening is how each line begins, after the checksum.
+// opening is the beginning of each line after the checksum.
 var opening = []byte(` {"at":"`)
 
-// line is one line of the file, which has the checksum of its JSON in front.
+// line is one line of the file. The checksum of its JSON stands before the JSON.
 type line struct {
 	At          time.Time      `json:"at"`
 	Kind        kind           `json:"kind"`
@@ -43,7 +43,7 @@ const (
 	isFinished kind = "finished" // nothing more is sent
 )
 
-// members says for each kind of line whether it has a batch and a report.
+// members are whether each kind of line has a batch and a report.
 var members = map[kind][2]bool{
 	isPlan: {false, true}, isSending: {true, false}, isAnswered: {true, true}, isFound: {false, true}, isFinished: {},
 }
@@ -69,14 +69,14 @@ func decode(text []byte) (*line, error) {
 	return l, nil
 }
 
-// isBeginning returns whether text may be what is left of a first line: it begins as a line does, or with NULs.
+// isBeginning returns whether text may be the beginning of a first line. It begins like a line, or with NULs.
 func isBeginning(text []byte) bool {
 	sum, rest := text[:min(8, len(text))], text[min(8, len(text)):]
 	return len(bytes.Trim(sum, "\x000123456789abcdef")) == 0 &&
 		(bytes.HasPrefix(opening, rest) || bytes.HasPrefix(rest, opening) || rest[0] == 0)
 }
 
-// file is what a Job needs of an os.File.
+// file is the part of os.File that a Job uses.
 type file interface {
 	io.Reader
 	io.WriterAt
@@ -86,7 +86,7 @@ type file interface {
 	Close() error
 }
 
-// onlyRegular returns an error if there is no file at the path, or if the file is not regular, such as a pipe.
+// onlyRegular returns an error if the path has no file, or a file that is not regular, such as a pipe.
 func onlyRegular(path string) error {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -98,8 +98,8 @@ func onlyRegular(path string) error {
 	return err
 }
 
-// read takes in the lines of a file. It ends before a last line that is damaged: each line is synced before anything
-// else happens, so nothing was done after such a line was written.
+// read applies the lines of a file. A damaged last line is dropped. Each line is synced before anything else happens,
+// so nothing followed the damaged line.
 func (j *Job) read(text []byte) error {
 	n := 0
 	for one := range bytes.Lines(text) {
@@ -127,7 +127,7 @@ func (j *Job) read(text []byte) error {
 	return nil
 }
 
-// repair makes the end of a file that was read whole.
+// repair repairs the end of a file after read.
 func (j *Job) repair(text []byte) error {
 	var err error
 	if j.dropped != "" || j.size == 0 {
@@ -145,7 +145,7 @@ func (j *Job) repair(text []byte) error {
 	return nil
 }
 
-// inPlace returns an error if the file at the path is not the open one any more, or has another size.
+// inPlace returns an error if the file at the path is no longer the open file, or has another size.
 func (j *Job) inPlace(size int64) error {
 	open, err := j.file.Stat()
 	there, noPath := os.Stat(j.path)
@@ -158,7 +158,7 @@ func (j *Job) inPlace(size int64) error {
 	return nil
 }
 
-// write checks a line, puts it on disk, and takes it in. An error leaves the file as it was.
+// write checks a line, writes and syncs the line, and applies the line. An error leaves the file unchanged.
 func (j *Job) write(l *line) error {
 	l.At = time.Now().UTC()
 	if j.broken != nil {
@@ -192,7 +192,7 @@ func (j *Job) write(l *line) error {
 // batchID identifies a batch.
 func batchID(b *mirror.Batch) mirror.Send { return mirror.Send{Run: b.Run, Batch: b.Index} }
 
-// report returns what a line says of topics.
+// report returns the report in a line. A batch before its answer is a report of Unknown topics.
 func (l *line) report() *mirror.Report {
 	if l.Kind == isSending {
 		return mirror.UnknownReport(*l.Batch, l.At)
@@ -250,7 +250,7 @@ func topics(r *mirror.Report) (names []string) {
 	return names
 }
 
-// take takes in a line that was checked.
+// take applies a line that was checked.
 func (j *Job) take(l *line) {
 	j.sending = l.Kind == isSending
 	switch l.Kind {

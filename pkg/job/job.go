@@ -18,22 +18,23 @@ import (
 )
 
 var (
-	// ErrInUse says that another process, another Job of this process, or another Run of this Job has the file.
+	// ErrInUse means that another process, another Job of this process, or another Run of this Job uses the file.
 	ErrInUse = errors.New("the job is in use")
-	// ErrNoJob says that the file is not there, or that its first line was never written to its end. Create makes it.
+	// ErrNoJob means that the file is missing, or that its first line was never written to its end. Create makes the
+	// file.
 	ErrNoJob = errors.New("there is no job in the file")
-	// ErrAnotherJob says that the client is a client of another cluster than the job's.
+	// ErrAnotherJob means that the cluster of the client, or a line of the file, does not fit the plan of the job.
 	ErrAnotherJob = errors.New("another job")
-	// ErrFinished says that the job is finished. A finished job can be read and waited for, and sends nothing.
+	// ErrFinished means that the job is finished. A finished job can be read and waited for, but sends nothing.
 	ErrFinished = errors.New("the job is finished")
-	// ErrNewPlan says that this plan sends nothing more: it is too old, or the job was abandoned.
+	// ErrNewPlan means that the plan is too old, or that the job was abandoned. The job sends nothing more.
 	ErrNewPlan = errors.New("a new plan is needed")
 )
 
 // Options are the options of Create. The zero value of every field is ready to use.
 type Options struct {
-	// LeaveOutRefused leaves the topics that the dry run refused out of the job. Without it, a plan with refused topics
-	// is an error.
+	// LeaveOutRefused leaves out the topics that the dry run refused. Otherwise a plan with refused topics is an
+	// error.
 	LeaveOutRefused bool
 	// MaxMessages is the largest number of messages that TruncateAndRestore may cut off each topic.
 	MaxMessages int64
@@ -41,10 +42,11 @@ type Options struct {
 
 // A Job is one job and its file. Its methods are safe for concurrent use. They return copies.
 type Job struct {
-	// EvenIfChanged makes Run send although something differs from the plan. Topics that have stopped already are
-	// left out all the same. Set it before Run.
+	// EvenIfChanged makes Run send topics that differ from the plan. Topics that have already stopped are still left
+	// out. Set EvenIfChanged before Run.
 	EvenIfChanged bool
-	// MaxMessages is Options.MaxMessages, from the file. It may be set before Run. EvenIfChanged does not raise it.
+	// MaxMessages is Options.MaxMessages, from the file. Callers may set MaxMessages before Run. EvenIfChanged does
+	// not raise MaxMessages.
 	MaxMessages int64
 
 	path    string
@@ -56,11 +58,11 @@ type Job struct {
 	size   int64 // of the file
 	broken error // why nothing can be written any more
 
-	// What the lines say.
+	// The state after the lines of the file.
 	plan     *mirror.Report
 	sent     map[string]bool     // the topics of the job; true if a batch had the topic
-	reports  []*mirror.Report    // of all topics, of batches, and of topics that were found
-	batches  map[mirror.Send]int // the places in reports of the batches that were begun; -1 after the answer
+	reports  []*mirror.Report    // of all topics, of batches, and of found topics
+	batches  map[mirror.Send]int // the index in reports of each batch; -1 after the answer
 	sending  bool                // the last line is a batch
 	finished *line               // the end of the job
 }
@@ -69,12 +71,13 @@ func newJob(path string) *Job {
 	return &Job{path: path, sent: map[string]bool{}, batches: map[mirror.Send]int{}}
 }
 
-// Create makes the file of a new job, with mode 0600, and locks it. The plan is the report of a dry run: see
-// mirror.Client.Validate. The job is about the topics that the dry run accepted. If the plan was made by a pattern,
-// the job sends their names.
+// Create makes the file of a new job, with mode 0600, and locks the file. The plan is the report of a dry run: see
+// mirror.Client.Validate. The job has the topics that the dry run accepted. If the plan was made by a pattern, the
+// job sends the names of the topics.
 //
-// If the file is there, the error matches fs.ErrExist, unless it is empty or holds only the damaged beginning of a job.
-// A plan that is no dry run, is not whole, or has refused topics is an error, and makes no file.
+// If the file exists, the error matches fs.ErrExist, unless the file is empty or holds only the damaged beginning of
+// a job. A plan is an error if it is not a dry run, is not complete, or has refused topics. Create then makes no
+// file.
 func Create(path string, plan *mirror.Report, o Options) (*Job, error) {
 	err := usable(plan)
 	if err == nil && (!o.LeaveOutRefused || plan.Count(mirror.Accepted) == 0) {
@@ -86,7 +89,7 @@ func Create(path string, plan *mirror.Report, o Options) (*Job, error) {
 	return open(path, &line{Kind: isPlan, Version: version, MaxMessages: o.MaxMessages, Report: plan.Clone()})
 }
 
-// usable returns why a dry run is no plan. Refused topics are no reason.
+// usable returns why a report is not a plan, or nil. Refused topics do not matter.
 func usable(dry *mirror.Report) error {
 	if !dry.DryRun || len(dry.Attempts) == 0 {
 		return fmt.Errorf("%w: it is not the report of a dry run", mirror.ErrInvalidArgument)
@@ -99,16 +102,16 @@ func usable(dry *mirror.Report) error {
 	return rest.Err()
 }
 
-// Open opens the file of a job and locks it. While another process has the file open, or another Job of this process,
-// the error matches ErrInUse. If there is no job in the file, the error matches ErrNoJob, and fs.ErrNotExist if there
-// is no file.
+// Open opens the file of a job and locks the file. If another process, or another Job of this process, has the file
+// open, the error matches ErrInUse. If the file holds no job, the error matches ErrNoJob. If the file does not exist,
+// the error also matches fs.ErrNotExist.
 //
-// A last line that is damaged was never synced, as after a power loss. Open drops the line, and Dropped says so. Any
-// other damage is an error that names the line, and leaves the file as it is.
+// A damaged last line was never synced, as after a power loss. Open drops the line, and Dropped reports the line. Any
+// other damage is an error that names the line. The file then stays unchanged.
 func Open(path string) (*Job, error) { return open(path, nil) }
 
-// Read reads a job without locking its file, also while another process runs the job. What would write to the file
-// fails. If the other process has not yet written its last line to its end, Dropped says so.
+// Read reads a job without a lock, also while another process runs the job. Methods that write to the file fail. If
+// the other process has not finished its last line, Dropped reports the line.
 func Read(path string) (*Job, error) {
 	j := newJob(path)
 	err := onlyRegular(path)
@@ -125,7 +128,7 @@ func Read(path string) (*Job, error) {
 	return j, nil
 }
 
-// open opens the file of a job, or of a new one if there is a first line to be written.
+// open opens the file of a job, or makes a new file if first is not nil.
 func open(path string, first *line) (*Job, error) {
 	j, flags := newJob(path), os.O_RDWR
 	err := onlyRegular(path)
@@ -144,7 +147,7 @@ func open(path string, first *line) (*Job, error) {
 	return j, nil
 }
 
-// begin reads the open file, and makes it ready for the next line.
+// begin reads the open file and prepares the file for the next line.
 func (j *Job) begin(first *line) error {
 	lines, err := io.ReadAll(j.file)
 	if err != nil {
@@ -173,11 +176,11 @@ func (j *Job) fail(err error) error {
 	return fmt.Errorf("job %s: %w", j.path, err)
 }
 
-// Plan returns the plan as it was given to Create.
+// Plan returns the plan that was given to Create.
 func (j *Job) Plan() *mirror.Report { return j.plan.Clone() }
 
-// Hash returns 16 digits that stand for the plan: its cluster, link, verb and topics, in their order, and the numbers
-// of each topic. Who approves a plan approves its hash.
+// Hash returns 16 digits that identify the plan: its cluster, link and verb, its topics in order, and the numbers of
+// each topic. To approve a plan, approve its hash.
 func (j *Job) Hash() string {
 	plan := fmt.Appendf(nil, "%q %q %q\n", j.plan.ClusterID, j.plan.Link, j.plan.Verb)
 	for _, r := range j.plan.Results {
@@ -198,14 +201,14 @@ func (j *Job) Finished() bool {
 	return j.finished != nil
 }
 
-// Report returns what is known of every topic of the job, in the order of the plan. A topic that was not sent yet is
-// Untouched. A topic whose batch has no answer is Unknown. A topic that had stopped already when Run looked is Failed,
-// and its AlreadyStopped returns true.
+// Report returns the current results of all topics, in the order of the plan. A topic that was not sent yet is
+// Untouched. A topic whose batch has no answer is Unknown. A topic that Run found stopped is Failed, and its
+// AlreadyStopped returns true.
 func (j *Job) Report() *mirror.Report {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	// Merge takes time in proportion to both reports, and there are as many reports as batches. So the n-th results of
-	// all topics are put into one report before they are merged.
+	// Merge takes time in proportion to both reports, and there are as many reports as batches. The n-th results of
+	// all topics are collected in one report before merging.
 	var layers []*mirror.Report
 	count := map[string]int{}
 	for _, r := range j.reports {
@@ -227,8 +230,9 @@ func (j *Job) Report() *mirror.Report {
 	return whole
 }
 
-// Remaining returns the topics that Run would send: those that were not sent, and those that are Untouched by the
-// answer or by a settlement. TruncateAndRestore deletes records, so a topic is not sent twice even if it is Untouched.
+// Remaining returns the topics that Run would send. These are the topics that were not sent, and topics that are
+// Untouched after the answer or a settlement. TruncateAndRestore deletes records, so a topic is never sent twice,
+// even if Untouched.
 func (j *Job) Remaining() []string {
 	report := j.Report()
 	j.mu.Lock()
@@ -241,23 +245,22 @@ func (j *Job) Remaining() []string {
 	})
 }
 
-// Run sends the topics that remain. It looks first, at one list of the mirror topics and at the dry run of what
-// remains:
+// Run sends the remaining topics. Before sending, Run looks at one list of the mirror topics and at a new dry run:
 //
-//   - A topic whose mirror has stopped already is not sent, and Wait waits for it.
-//   - A topic differs from the plan if the cluster would refuse it now, if more than MaxMessages would be cut off it, or
-//     if its status began after the plan was made, by the clock of that cluster: somebody has changed it. For a failover,
-//     a status that a lost source brings is no difference. If a topic differs, nothing is sent, and the error is a
+//   - A topic whose mirror has already stopped is not sent, and Wait waits for the topic.
+//   - A topic differs from the plan if the cluster would refuse the topic now, if the topic would lose more than
+//     MaxMessages, or if the topic's status began after the plan was made, by the clock of the cluster. For a failover,
+//     a status caused by a lost source is no difference. If a topic differs, nothing is sent, and the error is a
 //     *ChangedError. See EvenIfChanged.
 //
-// Before each batch the file has a line on disk, and after each batch a line with its report. Recorders of the client
-// are called around these: Sending before the line, Answered after it. The topics that a batch refused are not sent
-// again by the same job: they need a new plan.
+// Before each batch the file gets a line on disk, and after each batch a line with the report. Recorders of the
+// client are called outside of these lines: Sending before the first, Answered after the second. The same job does
+// not send the topics that a batch refused again: these topics need a new plan.
 //
-// Until the first batch is sent, a plan is good for a day, and for an hour if the verb is TruncateAndRestore. After
+// Until the first batch is sent, a plan is valid for a day, or for an hour if the verb is TruncateAndRestore. After
 // that the error matches ErrNewPlan.
 //
-// Run returns the report of the whole job. The error is nil only if all topics were accepted or had stopped already.
+// Run returns the report of the whole job. The error is nil only if all topics were accepted or had already stopped.
 func (j *Job) Run(ctx context.Context, client *mirror.Client) (*mirror.Report, error) {
 	if !j.running.TryLock() {
 		return j.Report(), j.fail(ErrInUse)
@@ -269,7 +272,7 @@ func (j *Job) Run(ctx context.Context, client *mirror.Client) (*mirror.Report, e
 	sent, err := j.send(ctx, client, j.Remaining())
 	report := j.Report()
 	if sent != nil {
-		err = errors.Join(err, report.Merge(sent)) // an answer that could not be written down is known here
+		err = errors.Join(err, report.Merge(sent)) // sent has answers that could not be written
 	}
 	open := func(r mirror.Result) bool { return r.Outcome != mirror.Accepted && !j.hadStopped(r) }
 	if err == nil && slices.ContainsFunc(report.Results, open) {
@@ -278,7 +281,7 @@ func (j *Job) Run(ctx context.Context, client *mirror.Client) (*mirror.Report, e
 	return report, err
 }
 
-// mayRun returns why nothing may be sent.
+// mayRun returns why nothing may be sent, or nil.
 func (j *Job) mayRun(client *mirror.Client) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -301,7 +304,7 @@ func (j *Job) mayRun(client *mirror.Client) error {
 	return nil
 }
 
-// send looks at the topics, and sends those that have not stopped. The report is nil if nothing was sent.
+// send looks at the topics, and sends the topics that have not stopped. The report is nil if nothing was sent.
 func (j *Job) send(ctx context.Context, client *mirror.Client, names []string) (*mirror.Report, error) {
 	if len(names) == 0 {
 		return nil, nil
@@ -337,9 +340,9 @@ func (r *recorder) Answered(_ context.Context, b mirror.Batch, report *mirror.Re
 	return j.fail(j.record(&line{Kind: isAnswered, Batch: &b, Report: report}))
 }
 
-// Wait waits with wait.Done until all topics that were accepted, are unknown or had stopped already are done. It
-// writes down what was settled. The error is nil only if every topic of the job is done: then the job is finished. Wait
-// for a finished job only looks at the clusters.
+// Wait waits with wait.Done until all topics that were accepted, are Unknown or had already stopped are done. Wait
+// writes settled topics to the file. The error is nil only if every topic of the job is done: the job is then
+// finished. On a finished job, Wait only looks at the clusters.
 func (j *Job) Wait(ctx context.Context, o wait.Options) (*wait.Progress, error) {
 	known := j.Report()
 	progress, err := wait.Done(ctx, known, o)
@@ -350,7 +353,7 @@ func (j *Job) Wait(ctx context.Context, o wait.Options) (*wait.Progress, error) 
 	return progress, errors.Join(err, bad)
 }
 
-// Settle settles topics as mirror.Report.Settle does, and writes that down.
+// Settle settles topics like mirror.Report.Settle, and writes the result to the file.
 func (j *Job) Settle(to mirror.Outcome, why string, topics ...string) error {
 	known := j.Report()
 	now := known.Clone()
@@ -360,7 +363,7 @@ func (j *Job) Settle(to mirror.Outcome, why string, topics ...string) error {
 	return j.recordFound(known, now)
 }
 
-// recordFound writes down the results that were settled since they were known.
+// recordFound writes the results that were settled or done since the report known.
 func (j *Job) recordFound(known, now *mirror.Report) error {
 	before := map[string]mirror.Result{}
 	for _, r := range known.Results {
@@ -375,8 +378,8 @@ func (j *Job) recordFound(known, now *mirror.Report) error {
 	return j.fail(j.record(&line{Kind: isFound, Report: j.reportOf(results)}))
 }
 
-// Finish finishes the job: it sends nothing more. A topic that is unknown or remains to be sent is an error. See
-// Abandon. A job that is finished already stays so.
+// Finish finishes the job, which then sends nothing more. A topic that is Unknown or remains to be sent is an error:
+// see Abandon. On a finished job, Finish does nothing.
 func (j *Job) Finish() error {
 	if j.Finished() {
 		return nil
@@ -389,7 +392,7 @@ func (j *Job) Finish() error {
 	return j.Abandon("")
 }
 
-// Abandon finishes the job whatever is left of it. The file keeps why. While Run sends, the error matches ErrInUse.
+// Abandon finishes the job with any topics left. The file keeps why. While Run sends, the error matches ErrInUse.
 func (j *Job) Abandon(why string) error {
 	if !j.running.TryLock() {
 		return j.fail(ErrInUse)
@@ -398,7 +401,7 @@ func (j *Job) Abandon(why string) error {
 	return j.fail(j.record(&line{Kind: isFinished, Why: why}))
 }
 
-// Close unlocks and closes the file. Nothing can be written any more.
+// Close unlocks and closes the file. After Close, methods that write to the file fail.
 func (j *Job) Close() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()

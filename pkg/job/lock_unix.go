@@ -10,8 +10,8 @@ import (
 	"syscall"
 )
 
-// lockedFile is a file whose lock ends before the file is closed. A child process that was just forked holds the
-// open file too, and with it a lock that was not ended.
+// lockedFile is a file that is unlocked before closing. A child process that was just forked shares the open file and
+// its lock.
 type lockedFile struct{ *os.File }
 
 func (f lockedFile) Close() error {
@@ -37,7 +37,7 @@ func openLocked(path string, flags int) (file, error) {
 	return lockedFile{f}, nil
 }
 
-// syncFolder puts the name of a new file on disk, where the file system allows it.
+// syncFolder syncs the name of a new file to disk, if the file system allows this.
 func syncFolder(path string) error {
 	d, err := os.Open(path) //nolint:gosec // the path is the caller's
 	if err == nil {
@@ -46,8 +46,8 @@ func syncFolder(path string) error {
 	return folderError(err)
 }
 
-// folderError drops the errors of file systems that sync no folder (EINVAL on CIFS), and of folders that may not be
-// listed. A disk that fails is an error.
+// folderError drops errors of file systems that sync no folder (EINVAL on CIFS), and of folders that may not be
+// listed. Any other error, as of a failing disk, stays.
 func folderError(err error) error {
 	if errors.Is(err, syscall.EINVAL) || errors.Is(err, fs.ErrPermission) {
 		return nil

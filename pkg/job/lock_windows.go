@@ -6,7 +6,8 @@ import (
 	"syscall"
 )
 
-// openLocked opens a file that others may read and not write. The lock ends with the process. Windows syncs no folder.
+// openLocked opens a file for writing that others may only read. The lock ends with the process. Windows syncs no
+// folder.
 func openLocked(path string, flags int) (file, error) {
 	const errorSharingViolation syscall.Errno = 32
 	name, err := syscall.UTF16PtrFromString(path)

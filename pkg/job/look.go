@@ -11,7 +11,7 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
 )
 
-// A ChangedError says that topics differ from the plan, and that nothing was sent. It matches ErrChanged.
+// A ChangedError means that topics differ from the plan and that nothing was sent. It matches ErrChanged.
 type ChangedError struct{ Changes []Change }
 
 // A Change is how a topic differs from the plan.
@@ -25,14 +25,15 @@ func (e *ChangedError) Error() string {
 	for _, c := range e.Changes {
 		topics = append(topics, fmt.Sprintf("%s (%s)", c.Topic, c.How))
 	}
-	return fmt.Sprintf("nothing was sent, for %s changed since the plan: %s", text.Count(len(topics), "topic"), text.Some(topics, 5))
+	return fmt.Sprintf("nothing was sent, for %s changed since the plan: %s",
+		text.Count(len(topics), "topic"), text.Some(topics, 5))
 }
 
 // Is returns whether the target is ErrChanged.
 func (e *ChangedError) Is(target error) bool { return target == ErrChanged }
 
-// look reads one list and makes the dry run again. It writes down which topics had stopped already, and returns the dry
-// run of the others, or a *ChangedError.
+// look reads one list and repeats the dry run. It records the topics that had already stopped, and returns the dry
+// run of the other topics, or a *ChangedError.
 func (j *Job) look(ctx context.Context, client *mirror.Client, names []string) (*mirror.Report, error) {
 	list, err := client.Mirrors(ctx, j.plan.Link, names...)
 	if err != nil {
@@ -70,13 +71,13 @@ func (j *Job) look(ctx context.Context, client *mirror.Client, names []string) (
 	return dry, nil
 }
 
-// hadStopped returns whether a topic was refused because it is already where the verb leads.
+// hadStopped returns whether a topic was refused because the verb's goal was already reached.
 func (j *Job) hadStopped(r mirror.Result) bool {
 	goal, _ := j.plan.Verb.Goal()
 	return goal == mirror.StatusStopped && r.AlreadyStopped()
 }
 
-// differs returns how a topic differs from the plan by its new dry run and its row, or "".
+// differs returns how a topic differs from the plan, from its new dry run and its row, or "".
 func (j *Job) differs(r mirror.Result, m mirror.Mirror) string {
 	verb := j.plan.Verb
 	cut := (&mirror.Report{Results: []mirror.Result{r}}).Truncation()
@@ -93,13 +94,13 @@ func (j *Job) differs(r mirror.Result, m mirror.Mirror) string {
 	return ""
 }
 
-// sourceLost are the statuses that the loss of the source brings. They may begin between plan and failover.
+// sourceLost are the statuses caused by the loss of the source. They may begin between plan and failover.
 var sourceLost = []mirror.Status{
 	mirror.StatusSourceUnavailable, mirror.StatusLinkFailed, mirror.StatusLinkPaused, mirror.StatusFailed,
 }
 
-// plannedAt returns when the plan was begun, by the clock of its cluster, or by the clock of the process that made it
-// if no response had a Date.
+// plannedAt returns the start of the plan by the clock of its cluster, or by the clock of the process that made the
+// plan if no response had a Date.
 func (j *Job) plannedAt() time.Time {
 	for _, a := range j.plan.Attempts {
 		if a.HTTPStatus == 200 && !a.Date.IsZero() {

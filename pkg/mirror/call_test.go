@@ -491,7 +491,7 @@ func TestRecorder_SeveralAreNested(t *testing.T) {
 				clear(b.Topics)
 				return nil
 			},
-			func(_ context.Context, b mirror.Batch, r *mirror.Report) error {
+			func(_ context.Context, _ mirror.Batch, r *mirror.Report) error {
 				told = append(told, name+" answered "+strings.Join(r.Topics(mirror.Accepted), ""))
 				clear(r.Results[0].Lags)
 				clear(r.Results[0].Sends)

@@ -98,6 +98,7 @@ func union[E any, K comparable](a, b []E, key func(E) K) []E {
 
 // mergeResults merges two Results of a topic.
 func mergeResults(a, b Result) Result {
+	byHand := a.Outcome == Unknown && len(a.Sends) == 0 || b.Outcome == Unknown && len(b.Sends) == 0
 	for _, s := range a.Sends {
 		i := slices.IndexFunc(b.Sends, func(o Send) bool { return o.Run == s.Run && o.Batch == s.Batch })
 		if i < 0 {
@@ -111,6 +112,9 @@ func mergeResults(a, b Result) Result {
 	m.Outcome = Accepted
 	if a.Outcome != Accepted && b.Outcome != Accepted {
 		m.Outcome = outcomeOf(b.Sends, a.refused() || b.refused())
+		if byHand { // no request is named that a settlement could cover
+			m.Outcome = Unknown
+		}
 	}
 	if b.Outcome != m.Outcome && a.Outcome == m.Outcome { // a has the reason for the merged outcome
 		m.Why = a.Why

@@ -2,8 +2,8 @@ package mirrortest
 
 import "slices"
 
-// alter changes the selected topics that it can and may, and answers with a row for each. The
-// pair's mu is held.
+// alter changes the selected topics that allow the verb, and answers with a row for each topic. The pair's mu is
+// held.
 func (c *Cluster) alter(q query, fault *Fault) (a response, applied []string) {
 	var rows [][]byte
 	topics := slices.Clone(q.topics)
@@ -27,7 +27,7 @@ func (c *Cluster) alter(q query, fault *Fault) (a response, applied []string) {
 	return list("KafkaAlterMirrorsDataList", c.url("links", q.link, "mirrors"), rows), applied
 }
 
-// row is the answer's row for a topic as it is before anything is done to it. The pair's mu is held.
+// row returns the row about a topic, with the state before the change. The pair's mu is held.
 func (c *Cluster) row(q query, name string) members {
 	row := object("AlterMirrorsData", c.url("links", q.link, "mirrors", name), "crn:///kafka="+c.ID, members{
 		"mirror_topic_name": name, "error_code": nil, "error_message": nil, "mirror_lags": []lagRow{},
@@ -50,13 +50,13 @@ func (c *Cluster) row(q query, name string) members {
 	return row
 }
 
-// truncation puts into the row of a topic what is cut off the topic to restore it.
+// truncation adds to the row of a topic how much a restore cuts off the topic.
 func (t *topic) truncation(row members, partitions bool) {
 	cuts, total := []members{}, int64(0)
 	for i, p := range t.other.now().partitions {
 		cut := int64(0)
 		if i < len(t.ahead) {
-			cut = t.ahead[i]
+			cut = t.ahead[i].Lag
 		}
 		total += cut
 		cuts = append(cuts, members{

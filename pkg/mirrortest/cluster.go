@@ -15,11 +15,11 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
 )
 
-// Cluster is one of a pair's clusters.
+// Cluster is one of the two clusters of a Pair.
 type Cluster struct {
 	// ID is the cluster's id.
 	ID string
-	// Endpoint is the URL that it is served at.
+	// Endpoint is the URL of the cluster's REST API.
 	Endpoint string
 
 	pair    *Pair
@@ -27,7 +27,7 @@ type Cluster struct {
 	network *memory // nil on loopback
 	address string
 
-	clock time.Duration // by how much it is ahead
+	clock time.Duration // ahead of the process's clock
 
 	// Under the pair's mu.
 	topics  map[string]*topic
@@ -35,14 +35,14 @@ type Cluster struct {
 	onList  func([]Mirror) []Mirror
 	onLink  func(*Link)
 	faults  []*armed
-	tokens  map[string]string // bearer token to the identity pool it needs
+	tokens  map[string]string // bearer token to its identity pool
 	limits  limiter
 	draw    *rand.Rand
 	dead    bool
 	silent  bool         // dead, and connections are accepted
 	stopped func() error // stops the endpoint; nil if there is none
 
-	busy chan struct{} // held by the one request that is worked at
+	busy chan struct{} // held by the request at work
 }
 
 // newCluster makes the local (0) or remote (1) cluster of a pair.
@@ -55,8 +55,7 @@ func newCluster(p *Pair, i int, id string) *Cluster {
 	}
 }
 
-// Config returns a Config that is ready to use with the cluster: its endpoint, id and API key, and what
-// else the Options ask for.
+// Config returns a complete Config for the cluster: endpoint, id, API key, and whatever else the Options require.
 func (c *Cluster) Config() mirror.Config {
 	cfg := mirror.Config{
 		Endpoint:   c.Endpoint,
@@ -71,7 +70,7 @@ func (c *Cluster) Config() mirror.Config {
 	return cfg
 }
 
-// transport says how a client reaches the cluster: over which network, and which certificate it trusts.
+// transport returns a transport with the network and the trusted certificate of the cluster.
 func (c *Cluster) transport() http.RoundTripper {
 	t := mirror.NewTransport()
 	if c.network != nil {
@@ -83,45 +82,44 @@ func (c *Cluster) transport() http.RoundTripper {
 	return t
 }
 
-// APIKey returns the API key and secret that may do everything on this cluster, and only there.
+// APIKey returns the API key and secret that have all rights on this cluster only.
 func (c *Cluster) APIKey() (key, secret string) { return c.ID + "-key", c.ID + "-secret" }
 
-// Forbidden returns a credential that the cluster knows and that has no rights: it gets a
-// 403 with 40301.
+// Forbidden returns a credential without rights. The cluster knows the credential, and answers 403 with 40301.
 func (c *Cluster) Forbidden() mirror.Credential {
 	_, secret := c.APIKey()
 	return mirror.APIKey("forbidden-key", secret)
 }
 
-// AcceptToken makes the cluster accept a bearer token, from now on. With an identity pool that is
-// not "", the request must name that pool too.
+// AcceptToken makes the cluster accept a bearer token from now on. If identityPool is not "", the request must also
+// name the pool.
 func (c *Cluster) AcceptToken(token, identityPool string) {
 	c.pair.mu.Lock()
 	defer c.pair.mu.Unlock()
 	c.tokens[token] = identityPool
 }
 
-// RevokeToken makes the cluster refuse a bearer token, from now on.
+// RevokeToken makes the cluster refuse a bearer token from now on.
 func (c *Cluster) RevokeToken(token string) {
 	c.pair.mu.Lock()
 	defer c.pair.mu.Unlock()
 	delete(c.tokens, token)
 }
 
-// Death is how a cluster that has died is seen by its clients.
+// Death is the behaviour of a dead cluster toward its clients.
 type Death uint8
 
 // The ways to die.
 const (
 	// Refuses means that connections are refused.
 	Refuses Death = iota
-	// Swallows means that connections are accepted, and that no request is answered.
+	// Swallows means that connections are accepted, but no request is answered.
 	Swallows
 )
 
-// Die makes the cluster stop answering, as if its region were lost. The mirrors of its topics on the other
-// cluster show no lag from now on (observed), and their status does not change by itself. Die must not be
-// called by a function that the Pair calls.
+// Die makes the cluster stop answering, as if its region were lost. From now on the mirrors of its topics on the
+// other cluster show no lag (observed). Their status does not change by itself. A function that the Pair calls must
+// not call Die.
 func (c *Cluster) Die(how Death) error {
 	c.setDead(true, how == Swallows)
 	if how == Swallows {
@@ -130,7 +128,7 @@ func (c *Cluster) Die(how Death) error {
 	return c.stop()
 }
 
-// Revive makes a cluster that has died answer again, at the same Endpoint.
+// Revive makes a dead cluster answer again, at the same Endpoint.
 func (c *Cluster) Revive() error {
 	c.setDead(false, false)
 	return errors.Join(c.stop(), c.serve())
@@ -148,7 +146,7 @@ func (c *Cluster) isSilent() bool {
 	return c.silent
 }
 
-// stop stops the cluster's endpoint, if it has one, and waits until nothing of it is running.
+// stop stops the cluster's endpoint and waits until nothing is running.
 func (c *Cluster) stop() error {
 	c.pair.mu.Lock()
 	stop := c.stopped
@@ -160,12 +158,12 @@ func (c *Cluster) stop() error {
 	return stop()
 }
 
-// listen listens at the address that the cluster has had, or at a new one.
+// listen listens at the cluster's address, or at a new address for the first time.
 func (c *Cluster) listen() (net.Listener, error) {
 	if c.pair.opts.InMemory {
 		return c.network.listen(c.address), nil
 	}
-	return net.Listen("tcp", cmp.Or(c.address, "127.0.0.1:0")) //nolint:noctx // it does not wait
+	return net.Listen("tcp", cmp.Or(c.address, "127.0.0.1:0")) //nolint:noctx // Listen does not wait
 }
 
 // serve starts the cluster's endpoint.
@@ -188,13 +186,13 @@ func (c *Cluster) serve() error {
 	var running sync.WaitGroup
 	server := &http.Server{
 		Handler:           c,
-		ErrorLog:          slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), // such as a client without TLS
+		ErrorLog:          slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), // for example about a client without TLS
 		ReadHeaderTimeout: time.Minute,
 		ConnState: func(_ net.Conn, s http.ConnState) {
 			switch s {
 			case http.StateNew:
 				running.Add(1)
-			case http.StateClosed, http.StateHijacked: // who hijacks closes it
+			case http.StateClosed, http.StateHijacked: // the hijacker closes the connection
 				running.Done()
 			}
 		},

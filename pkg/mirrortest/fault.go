@@ -6,61 +6,60 @@ import (
 	"time"
 )
 
-// Fault makes something go wrong with a request. It acts once, on the next request that it fits,
-// unless Nth, Every or For say otherwise. If several faults fit, the one injected first acts.
-// A fault does not fit requests that are refused for their credential, or rejected by the rate limiter of
-// Options.Rate.
+// Fault makes something go wrong with a request. A fault acts once, on the next matching request, unless Nth, Every
+// or For is set. If several faults match, the first injected fault acts. A fault does not match requests with a
+// refused credential, or requests that the rate limiter of Options.Rate rejects.
 type Fault struct {
-	// Nth is which of the fitting requests the fault acts on, from now; 0 and 1 are the next.
+	// Nth is the number of the matching request that the fault acts on; 0 and 1 are the next.
 	Nth int
-	// Every makes the fault act on each fitting request, from the Nth on.
+	// Every makes the fault act on each matching request from the Nth on.
 	Every bool
-	// For is Every for this long from now.
+	// For makes the fault act on each matching request for this long from now.
 	For time.Duration
-	// Topic makes the fault fit only requests that select this topic, or list or read it; "" fits all.
+	// Topic makes the fault match only requests that select, list or read this topic; "" matches all requests.
 	Topic string
-	// Reads makes the fault fit requests that read, in place of those that change something.
+	// Reads makes the fault match requests that read, instead of requests that change something.
 	Reads bool
-	// AfterApply makes the fault act after the change was applied, and so on no dry run. Otherwise nothing is
-	// applied: for a Row, a Refuse and a LeaveOut to the fault's Topic, for any other Action to all topics.
+	// AfterApply makes the fault act after the change is applied. The fault then matches no dry run. Without
+	// AfterApply, a Row, a Refuse or a LeaveOut prevents the change of the fault's Topic, and any other Action
+	// prevents the change of all topics.
 	AfterApply bool
-	// Do is what goes wrong; the zero Action is Cut(0).
+	// Do is the action of the fault; the zero Action is Cut(0).
 	Do Action
 }
 
-// Action is what a Fault does in place of the proper answer. It is made by the functions that
-// return one.
+// Action replaces the proper answer. Functions such as Cut and Answer return an Action.
 type Action struct {
-	// One of these is set, or else the action is Cut(0).
+	// At most one of these is set. If none is set, the action is Cut(0).
 	respond func(w http.ResponseWriter, r *http.Request, proper response)
-	row     func(proper members) []byte // the row in place of the proper one; nil for none
+	row     func(proper members) []byte // returns the new row, or nil for no row
 	late    time.Duration
 	cache   *cache
 
-	status int // of what respond answers, for the record
+	status int // the status that respond sends, for the record
 }
 
-// proper tells whether the answer is proper, but for single rows and its age.
+// proper returns whether the answer is proper except for single rows and its age.
 func (a *Action) proper() bool { return a.row != nil || a.late > 0 || a.cache != nil }
 
-// Cut ends the connection in an orderly way after the first n bytes of the proper answer, its head
-// counted in; Cut(0) loses the answer whole.
+// Cut ends the connection in an orderly way after the first n bytes of the proper answer, head included. Cut(0) loses
+// the whole answer.
 func Cut(n int) Action {
 	return Action{respond: func(w http.ResponseWriter, _ *http.Request, a response) { a.cut(w, n, false) }}
 }
 
-// Reset is like Cut and resets the connection. On a network in memory and with TLS the two are the same.
+// Reset is like Cut, but resets the connection. On a network in memory and with TLS, Reset equals Cut.
 func Reset(n int) Action {
 	return Action{respond: func(w http.ResponseWriter, _ *http.Request, a response) { a.cut(w, n, true) }}
 }
 
-// Handle has f answer in place of the cluster, in whatever way: hang until the request's context ends,
-// write single bytes, hijack the connection. proper writes the answer that f takes the place of.
+// Handle lets f answer instead of the cluster. The function f may hang until the request's context ends, write single
+// bytes, or hijack the connection. The handler proper writes the proper answer.
 func Handle(f func(w http.ResponseWriter, r *http.Request, proper http.Handler)) Action {
 	return Action{respond: func(w http.ResponseWriter, r *http.Request, a response) { f(w, r, a) }}
 }
 
-// Answer answers with a status, a body, and headers given as name, value, name, value.
+// Answer sends a status, a body, and headers in the form name, value, name, value.
 func Answer(status int, body string, header ...string) Action {
 	a := response{status: status, header: http.Header{}, body: []byte(body)}
 	for i := 0; i+1 < len(header); i += 2 {
@@ -69,7 +68,7 @@ func Answer(status int, body string, header ...string) Action {
 	return instead(a)
 }
 
-// Error answers with a status and a body of Kafka's error shape.
+// Error sends a status and a body in Kafka's error form.
 func Error(status, code int, message string) Action {
 	return instead(*failure(status, code, "%s", message))
 }
@@ -79,11 +78,10 @@ func instead(a response) Action {
 	return Action{respond: respond, status: a.status}
 }
 
-// RateLimited answers as the rate limiter does when it rejects a request, with its header DoSFilter:
-// unavailable.
+// RateLimited rejects the request like the rate limiter, with the header DoSFilter: unavailable.
 func RateLimited() Action { return limited(true) }
 
-// RateLimitedWithoutHeader is like RateLimited after a proxy has dropped the limiter's header.
+// RateLimitedWithoutHeader is RateLimited behind a proxy that drops the limiter's header.
 func RateLimitedWithoutHeader() Action { return limited(false) }
 
 func limited(header bool) Action {
@@ -91,8 +89,7 @@ func limited(header bool) Action {
 	return Action{respond: respond, status: http.StatusTooManyRequests}
 }
 
-// WithHeader adds a header to an answer that was made by Answer, Error, RateLimited or
-// RateLimitedWithoutHeader.
+// WithHeader adds a header to an answer made by Answer, Error, RateLimited or RateLimitedWithoutHeader.
 func WithHeader(a Action, name, value string) Action {
 	respond := a.respond
 	a.respond = func(w http.ResponseWriter, r *http.Request, proper response) {
@@ -102,10 +99,10 @@ func WithHeader(a Action, name, value string) Action {
 	return a
 }
 
-// Row puts a row of JSON in the place of the Fault's Topic, which must be set.
+// Row replaces the row of the Fault's Topic, which must be set, with the given JSON.
 func Row(json string) Action { return Action{row: func(members) []byte { return []byte(json) }} }
 
-// Refuse has the row of the Fault's Topic, which must be set, say that a change was refused.
+// Refuse makes the row of the Fault's Topic, which must be set, report a refused change.
 func Refuse(code int, message string) Action {
 	return Action{row: func(proper members) []byte {
 		refusal{code, message}.put(proper)
@@ -113,22 +110,19 @@ func Refuse(code int, message string) Action {
 	}}
 }
 
-// LeaveOut leaves the row of the Fault's Topic, which must be set, out of the answer.
+// LeaveOut removes the row of the Fault's Topic, which must be set, from the answer.
 func LeaveOut() Action { return Action{row: func(members) []byte { return nil }} }
 
-// Late has a request that reads mirror topics be answered by a replica that is late: the answer has the
-// Date of now, and its rows are as they were that long ago.
+// Late makes a late replica answer a read of mirror topics: the answer has the Date of now, and the rows of the given
+// time ago.
 func Late(by time.Duration) Action { return Action{late: by} }
 
-// Cache puts a cache between the client and the cluster, for requests that read. The cache passes the first
-// request for a URL on, and then repeats the answer, with its old Date and an Age that grows. A request with
-// Cache-Control: no-cache is passed on, and the cache keeps the new answer.
+// Cache puts a cache between the client and the cluster, for requests that read. The cache forwards the first request
+// for a URL. For later requests the cache repeats the answer, with its old Date and a growing Age. A request with
+// Cache-Control: no-cache is forwarded, and the cache keeps the new answer.
 func Cache() Action { return Action{cache: &cache{answers: map[string]kept{}}} }
 
-// StubbornCache is a Cache that does not honour Cache-Control: no-cache.
-func StubbornCache() Action { return Action{cache: &cache{answers: map[string]kept{}, stubborn: true}} }
-
-// encode returns the row about a topic, as the fault that acts on the answer has it; nil leaves the row out.
+// encode returns the row about a topic after the fault acted on the row; nil leaves the row out.
 func (f *Fault) encode(topic string, row members) []byte {
 	if f == nil || f.Topic != topic || f.Do.row == nil {
 		return mustJSON(row)
@@ -136,7 +130,7 @@ func (f *Fault) encode(topic string, row members) []byte {
 	return f.Do.row(row)
 }
 
-// Inject adds a fault to those that wait for their request.
+// Inject adds a fault, which waits for a matching request.
 func (c *Cluster) Inject(f Fault) {
 	c.pair.mu.Lock()
 	defer c.pair.mu.Unlock()
@@ -147,15 +141,14 @@ func (c *Cluster) Inject(f Fault) {
 	c.faults = append(c.faults, &a)
 }
 
-// armed is a fault that waits for its request.
+// armed is a fault that waits for a matching request.
 type armed struct {
 	Fault
-	left  int       // fitting requests, this one included, until the fault acts
-	until time.Time // zero for ever
+	left  int       // matching requests up to and including the request that the fault acts on
+	until time.Time // the zero time means forever
 }
 
-// trigger counts a request against the faults, and returns the one that acts on it, if any. The
-// pair's mu is held.
+// trigger counts a request against the faults and returns the fault that acts, or nil. The pair's mu is held.
 func (c *Cluster) trigger(q query, reads bool) *Fault {
 	var acts *Fault
 	now := time.Now()
@@ -171,7 +164,7 @@ func (c *Cluster) trigger(q query, reads bool) *Fault {
 			return false
 		}
 		if acts != nil {
-			return false // the later one waits for its turn
+			return false // the later fault waits for its turn
 		}
 		acts = &a.Fault
 		return !a.Every

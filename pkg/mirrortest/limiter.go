@@ -8,19 +8,19 @@ import (
 	"time"
 )
 
-// Rate is the rate limiter in front of each cluster: Jetty's DoSFilter, as rest-utils registers it
-// (observed). It counts the requests of the last second, those that it rejected included, so a client
-// that keeps trying is kept out. Requests without a valid credential are not counted (assumed). The
-// limiter for each tenant, which rest-utils has too, is left out, and so is the mode that throttles.
+// Rate is the rate limiter of each cluster: Jetty's DoSFilter, as rest-utils registers the filter (observed). The
+// limiter counts the requests of the last second, including rejected requests, so a client that keeps trying stays
+// blocked. Requests without a valid credential are not counted (assumed). The limiter for each tenant in rest-utils
+// is left out, and so is the mode that throttles.
 type Rate struct {
-	// PerClient is how many requests a second each client address may send; 0 is any number.
+	// PerClient is the number of requests a second from each client address; 0 is any number.
 	PerClient int
-	// PerServer is how many a second all clients may send together; 0 is any number. What is over
-	// PerClient does not count here.
+	// PerServer is the number of requests a second from all clients together; 0 is any number. Requests over
+	// PerClient do not count here.
 	PerServer int
 	// Mode is what becomes of the others; the zero value is RateReject.
 	Mode RateMode
-	// NoHeader leaves the header DoSFilter out, as a proxy on the way may.
+	// NoHeader removes the header DoSFilter, as a proxy may.
 	NoHeader bool
 }
 
@@ -41,7 +41,7 @@ const (
 	limiterDelay  = 100 * time.Millisecond
 )
 
-// limiter is the state behind a Rate.
+// limiter is the state of a Rate.
 type limiter struct {
 	rate    Rate
 	clients map[string]*window // by address
@@ -52,9 +52,9 @@ func newLimiter(r Rate) limiter {
 	return limiter{rate: r, clients: map[string]*window{}, server: newWindow(r.PerServer)}
 }
 
-// over counts a request, and tells whether it is over a limit. The pair's mu is held.
+// over counts a request and returns whether the request is over a limit. The pair's mu is held.
 func (l *limiter) over(r *http.Request, now time.Time) bool {
-	address, _, _ := net.SplitHostPort(r.RemoteAddr) // "" is a client too
+	address, _, _ := net.SplitHostPort(r.RemoteAddr) // without an address, "" is the client
 	if l.clients[address] == nil {
 		w := newWindow(l.rate.PerClient)
 		l.clients[address] = &w
@@ -70,15 +70,15 @@ func (l *limiter) delay(h http.Header) {
 	time.Sleep(limiterDelay)
 }
 
-// window is the requests of the last second, as far as a limit counts them.
+// window holds the latest requests, at most as many as the limit.
 type window struct {
 	arrivals []time.Time // as many as the limit, in a ring
-	next     int         // the place of the oldest
+	next     int         // the index of the oldest
 }
 
 func newWindow(limit int) window { return window{arrivals: make([]time.Time, limit)} }
 
-// over counts a request at the given time, and tells whether it is over the limit.
+// over counts a request at the given time and returns whether the request is over the limit.
 func (w *window) over(now time.Time) bool {
 	if len(w.arrivals) == 0 {
 		return false
@@ -89,8 +89,8 @@ func (w *window) over(now time.Time) bool {
 	return !oldest.IsZero() && now.Sub(oldest) < limiterWindow
 }
 
-// rejected is what the rate limiter answers: Jetty's error page, as JSON where only that is accepted
-// and else as HTML, with the limiter's own header and no Retry-After (observed).
+// rejected returns the rate limiter's answer: Jetty's error page with the limiter's own header and without
+// Retry-After (observed). The page is JSON if the client accepts only JSON, else HTML.
 func rejected(r *http.Request, header bool) response {
 	const status = http.StatusTooManyRequests
 	a := response{status: status, header: http.Header{}}

@@ -10,15 +10,15 @@ import (
 	"syscall"
 )
 
-// memory is a network in memory. Its connections block on channels only, so that a
-// testing/synctest bubble sees through them. Its addresses are on loopback, at ports where nothing
-// is expected to listen, in case something dials them without it.
+// memory is a network in memory. Its connections block only on channels, so a testing/synctest bubble works. Its
+// addresses are on loopback at ports where probably nothing listens, in case a client dials an address without the
+// network.
 type memory struct {
 	mu        sync.Mutex
 	listeners map[string]*memoryListener
 }
 
-// listen listens at an address; "" is the next one that is free.
+// listen listens at an address; "" is the next free address.
 func (m *memory) listen(address string) net.Listener {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -80,7 +80,7 @@ func (l *memoryListener) Close() error {
 
 func (l *memoryListener) Addr() net.Addr { return memoryAddr(l.address) }
 
-// makeCertificate makes the certificate of the pair's endpoints: that of the standard library's tests.
+// makeCertificate sets the certificate of the pair's endpoints: the certificate of net/http/httptest.
 func (p *Pair) makeCertificate() {
 	s := httptest.NewTLSServer(nil)
 	defer s.Close()

@@ -11,46 +11,46 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
 )
 
-// Request is a request that a cluster has seen, and what the cluster did about it.
+// Request is a request that a cluster received, and the effect of the request.
 type Request struct {
-	// Cluster is the id of the cluster that saw it.
+	// Cluster is the id of the cluster.
 	Cluster string
-	// At is when.
+	// At is the time of the request.
 	At time.Time
-	// Method and URI are as they stood on the wire.
+	// Method and URI are the method and the URI on the wire.
 	Method, URI string
-	// Header has the credential taken out.
+	// Header has the headers without the credential.
 	Header http.Header
-	// Body is the body, as far as 16 MiB.
+	// Body is the first 16 MiB of the body.
 	Body string
-	// Verb is the verb that it was for; "" if it did not get as far as that.
+	// Verb is the verb of the request; "" for a read or a request that was rejected earlier.
 	Verb mirror.Verb
-	// ValidateOnly says that it was a dry run.
+	// ValidateOnly is true for a dry run.
 	ValidateOnly bool
-	// Topics are those that it selected, if it got as far as that.
+	// Topics are the selected topics, unless the request was rejected earlier.
 	Topics []string
-	// Applied are those that were changed.
+	// Applied are the changed topics.
 	Applied []string
-	// HTTPStatus is that of the answer, proper or injected; 0 if the answer was lost on the way, or is a
-	// handler's.
+	// HTTPStatus is the status of the answer, proper or injected. It is 0 if the answer was lost, or was written by a
+	// Handle function.
 	HTTPStatus int
 }
 
-// Requests returns the requests that both clusters have seen, in the order in which they came. A request that
-// a Cache answers is among them. One that came to a cluster after Die is not.
+// Requests returns the requests to both clusters, in order of arrival. Requests answered by a Cache are included.
+// Requests to a cluster after Die are not.
 func (p *Pair) Requests() []Request {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Clone(p.requests)
 }
 
-// Applied returns how often a topic was changed on this cluster, by any verb.
+// Applied returns how often any verb changed a topic on this cluster.
 func (c *Cluster) Applied(name string) int {
 	return c.count(name, func(t *topic) map[mirror.Verb]int { return t.applied })
 }
 
-// Sent returns how many requests to change a topic, dry runs not counted, got as far as the topic on this
-// cluster. More than there were calls means that one was sent again.
+// Sent returns how many requests to change a topic reached the topic on this cluster. Dry runs do not count. If the
+// number is above the number of calls, a request was repeated.
 func (c *Cluster) Sent(name string) int {
 	return c.count(name, func(t *topic) map[mirror.Verb]int { return t.sent })
 }
@@ -66,8 +66,8 @@ func (c *Cluster) count(name string, of func(*topic) map[mirror.Verb]int) (n int
 	return n
 }
 
-// AssertSentOnce fails the test if the same verb came to the cluster more than once for any topic. Where a
-// test does a thing twice on purpose, Sent has the number.
+// AssertSentOnce fails the test if the cluster received the same verb more than once for any topic. For a test that
+// repeats a call on purpose, see Sent.
 func (c *Cluster) AssertSentOnce(t testing.TB) {
 	t.Helper()
 	c.pair.mu.Lock()
@@ -81,8 +81,8 @@ func (c *Cluster) AssertSentOnce(t testing.TB) {
 	}
 }
 
-// AssertReport fails the test if the report says anything that is not so. The report must be about
-// all that the cluster was asked to do.
+// AssertReport fails the test if the report says anything false. The report must be about all changes that were
+// requested from the cluster.
 func (c *Cluster) AssertReport(t testing.TB, r *mirror.Report) {
 	t.Helper()
 	if err := c.CheckReport(r); err != nil {
@@ -90,7 +90,7 @@ func (c *Cluster) AssertReport(t testing.TB, r *mirror.Report) {
 	}
 }
 
-// CheckReport is AssertReport for those without a test: it returns what is not so, or nil.
+// CheckReport is AssertReport without a test: it returns the false statements, or nil.
 func (c *Cluster) CheckReport(r *mirror.Report) error {
 	c.pair.mu.Lock()
 	defer c.pair.mu.Unlock()

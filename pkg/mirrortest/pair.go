@@ -15,56 +15,54 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
 )
 
-// Options say what a Pair is like. The zero value of every field is ready to use.
+// Options configure a Pair. The zero value of every field is ready to use.
 type Options struct {
-	// Link is the name of the cluster link, the same on both clusters; "" is dr-link. More links are those
-	// that Topics name.
+	// Link is the name of the cluster link on both clusters; "" is dr-link. Topics can name more links.
 	Link string
-	// Topics are the mirror topics on the local cluster; nil is topic-1 and topic-2. Topics without
-	// partitions get three, with lags drawn from Seed.
+	// Topics are the mirror topics on the local cluster; nil is topic-1 and topic-2. A topic without partitions gets
+	// three, with lags drawn from Seed.
 	Topics []Topic
-	// Seed is for what is drawn.
+	// Seed seeds all random draws.
 	Seed uint64
-	// Takes is how long a topic is in PENDING_* statuses after a change was accepted; 0 is not at all.
+	// Takes is how long a topic stays in PENDING_* statuses after an accepted change; 0 skips them.
 	Takes time.Duration
 	// Rate is the rate limiter of each cluster; the zero Rate limits nothing.
 	Rate Rate
-	// Latency is added to every response, drawn from Seed between the first duration and the second.
-	// PerTopic is how long a cluster works on each topic that it is asked for, one after another across
-	// all requests.
+	// Latency is added to every response, drawn from Seed between the first duration and the second. PerTopic is how
+	// long a cluster works on each topic of a request. A cluster works on one topic at a time across all requests.
 	Latency  [2]time.Duration
 	PerTopic time.Duration
 	// Groups are the consumer groups of the local and of the remote cluster.
 	Groups [2][]Group
-	// Clocks say by how much the clock of the local and of the remote cluster differs from this process's.
+	// Clocks are the differences between the clocks of the local and the remote cluster and the clock of this
+	// process.
 	Clocks [2]time.Duration
-	// NoDate leaves the header Date out of all answers.
+	// NoDate removes the header Date from all answers.
 	NoDate bool
-	// Shuffle makes the rows of an answer come in another order than they were asked for, drawn from
-	// Seed, as they do from real servers (observed).
+	// Shuffle puts the rows of an answer in an order drawn from Seed. Real servers also change the order (observed).
 	Shuffle bool
-	// NoTruncationData leaves messages_truncated and partition_level_truncation_data out of the rows,
-	// as servers from before September 2024 do (observed).
+	// NoTruncationData removes messages_truncated and partition_level_truncation_data from the rows, as servers from
+	// before September 2024 do (observed).
 	NoTruncationData bool
-	// NoCredential makes the clusters ask for no credential, and Config return NoCredential.
+	// NoCredential makes the clusters require no credential, and Config return NoCredential.
 	NoCredential bool
-	// PathPrefix is what the API's paths begin with; "" is /kafka and "/" is none, as in mirror.Config.
+	// PathPrefix is the beginning of the API's paths; "" is /kafka and "/" is none, as in mirror.Config.
 	PathPrefix string
-	// TLS makes the endpoints speak https, with a certificate that only Config's Transport trusts. It does not go
-	// with InMemory.
+	// TLS makes the endpoints use https, with a certificate that only Config's Transport trusts. TLS and InMemory
+	// exclude each other.
 	TLS bool
-	// InMemory puts the endpoints on a network in memory in place of loopback.
+	// InMemory puts the endpoints on a network in memory instead of loopback.
 	InMemory bool
 }
 
-// Topic is a mirror topic as it is at first.
+// Topic is the initial state of a mirror topic.
 type Topic struct {
 	Name string
-	// Link is the name of the topic's link; "" is that of the Options.
+	// Link is the name of the topic's link; "" is Options.Link.
 	Link string
-	// Status is the mirror's; "" is ACTIVE.
+	// Status is the mirror's status; "" is ACTIVE.
 	Status mirror.Status
-	// Remote is the status of the topic on the remote cluster; "" if it is not a mirror.
+	// Remote is the status of the topic on the remote cluster; "" means not a mirror.
 	Remote mirror.Status
 	// Age is how long the topic has had its statuses; 0 is three days.
 	Age time.Duration
@@ -72,31 +70,31 @@ type Topic struct {
 	Partitions []Partition
 }
 
-// Partition is how far one partition of a mirror topic is behind its source.
+// Partition is the position of one partition of a mirror topic relative to its source.
 type Partition struct {
-	// Lag is in messages.
+	// Lag is the lag in messages.
 	Lag int64
-	// LastSourceFetchOffset is -1 if nothing has been fetched yet. With Lag 0 the partition is empty, and stays
-	// at -1 for good.
+	// LastSourceFetchOffset is -1 if nothing has been fetched yet. If Lag is 0 too, the partition is empty, and the
+	// offset stays -1.
 	LastSourceFetchOffset int64
 }
 
-// Pair is two linked clusters. The local one holds the mirror topics at first.
+// Pair is two linked clusters. The local cluster holds the mirror topics at first.
 type Pair struct {
 	Local, Remote *Cluster
 
 	links []string
 	opts  Options
 
-	mu       sync.Mutex // for all state, of both clusters
+	mu       sync.Mutex // guards all state of both clusters
 	requests []Request
 
 	certificate tls.Certificate // with Options.TLS
 	roots       *x509.CertPool
 }
 
-// NewPair starts a pair for the length of a test. At its end the pair is closed, and the test fails
-// if something was left running.
+// NewPair starts a pair for a test. At the end of the test the pair is closed, and the test fails if anything is left
+// running.
 func NewPair(t testing.TB, o Options) *Pair {
 	t.Helper()
 	p, err := Start(o)
@@ -111,8 +109,8 @@ func NewPair(t testing.TB, o Options) *Pair {
 	return p
 }
 
-// Start starts a pair, which the caller must Close. It fails if the Options are wrong or loopback
-// cannot be listened on.
+// Start starts a pair, which the caller must Close. Wrong Options are an error, and so is a failure to listen on
+// loopback.
 func Start(o Options) (*Pair, error) {
 	o.Link = cmp.Or(o.Link, "dr-link")
 	if o.Topics == nil {
@@ -167,12 +165,12 @@ func (p *Pair) add(t Topic, draw *rand.Rand) {
 	there := newTopic(p.Remote, t, t.Remote, slices.Repeat([]Partition{{LastSourceFetchOffset: -1}}, len(t.Partitions)))
 	here.other, there.other = there, here
 	there.oldSource = true
-	here.oldSource = t.Remote == mirror.StatusStopped // it is not known which one was the mirror last
+	here.oldSource = t.Remote == mirror.StatusStopped // either may have been the mirror last
 	p.Local.topics[t.Name], p.Remote.topics[t.Name] = here, there
 }
 
-// Close stops both clusters, ends what hangs, and waits until nothing of the pair is running. The
-// oracle still answers afterwards. Closing it again does nothing.
+// Close stops both clusters, ends hanging requests, and waits until nothing of the pair is running. The oracle still
+// answers afterwards. A second Close does nothing.
 func (p *Pair) Close() error { return errors.Join(p.Local.stop(), p.Remote.stop()) }
 
 // Link returns the name of the cluster link.

@@ -8,23 +8,23 @@ import (
 	"time"
 )
 
-// OnList has f see and change what the cluster says in every list of its mirror topics, from now on: rows
-// that are stale, foreign or missing. It is called with a copy, one list at a time, and must not call the
-// Pair. In a row that f adds, Link "" is the link of the list, and Source "" is Topic. Nil ends it.
+// OnList lets f change every list of the cluster's mirror topics from now on, for example to make rows stale, foreign
+// or missing. The function f gets a copy, one list at a time, and must not call the Pair. In a row added by f, Link
+// "" is the link of the list, and Source "" is Topic. A nil f ends the effect.
 func (c *Cluster) OnList(f func([]Mirror) []Mirror) {
 	c.pair.mu.Lock()
 	defer c.pair.mu.Unlock()
 	c.onList = f
 }
 
-// OnLink has f change what the cluster says of its side of each link, from now on. Nil ends it.
+// OnLink lets f change the cluster's side of each link from now on. A nil f ends the effect.
 func (c *Cluster) OnLink(f func(*Link)) {
 	c.pair.mu.Lock()
 	defer c.pair.mu.Unlock()
 	c.onLink = f
 }
 
-// now is the time by the cluster's own clock.
+// now returns the time of the cluster's own clock.
 func (c *Cluster) now() time.Time { return time.Now().Add(c.clock) }
 
 // tell answers a request that reads. The pair's mu is held.
@@ -77,7 +77,7 @@ func (c *Cluster) tell(q query, fault *Fault) response {
 	return list("KafkaMirrorDataList", c.url("links", q.link, "mirrors"), rows)
 }
 
-// mirror is a mirror topic as it was at a time.
+// mirror returns a mirror topic at a time.
 func (c *Cluster) mirror(t *topic, at time.Time) Mirror {
 	s := t.at(at)
 	return Mirror{
@@ -98,7 +98,7 @@ func (c *Cluster) mirrorRow(m Mirror) members {
 	return row
 }
 
-// link is the cluster's side of a link.
+// link returns the cluster's side of a link.
 func (c *Cluster) link(name string) Link {
 	l := Link{
 		Name: name, ID: "id-of-" + name, RemoteClusterID: c.peer.ID, State: "ACTIVE",

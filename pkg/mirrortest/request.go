@@ -13,24 +13,24 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
 )
 
-// query is a request that could be read.
+// query is a valid request.
 type query struct {
 	link   string
 	topics []string // selected or read, in the order of the answer
 
-	// Of a request that changes something.
+	// For a request that changes something.
 	verb         mirror.Verb
 	validateOnly bool
-	partitions   bool // whether to say what is cut off each partition
+	partitions   bool // whether to report the truncation of each partition
 
-	// Of a request that reads.
+	// For a request that reads.
 	reads          string // one of the constants
 	group          string
-	reasons, tasks bool // whether to say them
+	reasons, tasks bool // whether to include these
 	status         mirror.Status
 }
 
-// What a request reads.
+// The values of reads.
 const (
 	readLink    = ""
 	readConfigs = "/configs"
@@ -39,17 +39,17 @@ const (
 	readGroup   = "group"
 )
 
-// paths fits the path of each operation after the prefix: the cluster, and then the link, what of the link
-// is read, the mirror topic and the verb, or the consumer group.
+// paths matches the path of each operation after the prefix. The groups are the cluster, the link, the part of the
+// link to read, the mirror topic, the verb, and the consumer group.
 var paths = regexp.MustCompile(`^/v3/clusters/([^/]+)/(?:` +
 	`links/([^/]+)(?:(|/configs|/mirrors)|/mirrors/([^/]+)|/mirrors:([a-z-]+))|consumer-groups/([^/]+))$`)
 
-// prefix is the beginning of all paths.
+// prefix returns the beginning of all paths.
 func (c *Cluster) prefix() string {
 	return strings.TrimSuffix(cmp.Or(c.pair.opts.PathPrefix, "/kafka"), "/")
 }
 
-// read makes out what the request asks for, or why it is refused. The pair's mu is held.
+// read parses the request, or returns why the request is refused. The pair's mu is held.
 func (c *Cluster) read(r *http.Request, body []byte) (query, *response) {
 	path, ours := strings.CutPrefix(r.URL.EscapedPath(), c.prefix())
 	parts := paths.FindStringSubmatch(path)
@@ -57,7 +57,7 @@ func (c *Cluster) read(r *http.Request, body []byte) (query, *response) {
 		return query{}, failure(http.StatusNotFound, 404, "HTTP 404 Not Found")
 	}
 	for i := range parts {
-		parts[i], _ = url.PathUnescape(parts[i]) // what does not unescape is not a URL
+		parts[i], _ = url.PathUnescape(parts[i]) // net/http has checked the escapes
 	}
 	q := query{link: parts[2], reads: parts[3], verb: mirror.Verb(parts[5]), group: parts[6]}
 	_, known := transitions[q.verb]
@@ -88,7 +88,7 @@ func (c *Cluster) read(r *http.Request, body []byte) (query, *response) {
 	return q, nil
 }
 
-// readChange reads the flags and the body of a request that changes something.
+// readChange parses the flags and the body of a request that changes something.
 func (c *Cluster) readChange(r *http.Request, body []byte, q query) (query, *response) {
 	for name, flag := range map[string]*bool{
 		"validate_only": &q.validateOnly, "include_partition_level_truncation_data": &q.partitions,

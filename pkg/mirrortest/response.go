@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// response is one before it is on the wire.
+// response is a response before sending.
 type response struct {
 	status int
 	header http.Header
@@ -18,9 +18,9 @@ type response struct {
 	over   bool // over the rate limiter's limit, and let through
 }
 
-// ServeHTTP puts the answer on the wire.
+// ServeHTTP sends the response.
 func (a response) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
-	w.Header()["Content-Type"] = nil // not guessed from the body
+	w.Header()["Content-Type"] = nil // no guess from the body
 	for name, values := range a.header {
 		w.Header()[name] = append(w.Header()[name], values...)
 	}
@@ -28,21 +28,21 @@ func (a response) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write(a.body) // the client may have gone
 }
 
-// send puts the answer on the wire, as the action has it.
-func (a response) send(w http.ResponseWriter, r *http.Request, do *Action) {
+// send sends the response as changed by the fault.
+func (a response) send(w http.ResponseWriter, r *http.Request, f *Fault) {
 	switch {
-	case do == nil || do.row != nil || do.late > 0:
+	case f == nil || f.Do.row != nil || f.Do.late > 0:
 		a.ServeHTTP(w, r)
-	case do.cache != nil:
-		do.cache.pass(w, r, a)
-	case do.respond != nil:
-		do.respond(w, r, a)
+	case f.Do.cache != nil:
+		f.Do.cache.pass(w, r, a)
+	case f.Do.respond != nil:
+		f.Do.respond(w, r, a)
 	default:
 		a.cut(w, 0, false)
 	}
 }
 
-// cut sends the first n bytes of the answer, and ends the connection.
+// cut sends the first n bytes of the response and ends the connection.
 func (a response) cut(w http.ResponseWriter, n int, reset bool) {
 	var wire bytes.Buffer
 	answer := http.Response{
@@ -62,26 +62,24 @@ func (a response) cut(w http.ResponseWriter, n int, reset bool) {
 	_ = conn.Close()
 }
 
-// cache is the memory of a cache.
+// cache is the state of a cache.
 type cache struct {
-	stubborn bool
-
 	mu      sync.Mutex
 	answers map[string]kept // by URI
 }
 
-// kept is an answer that a cache repeats.
+// kept is a cached response.
 type kept struct {
 	response
 	date  []string
 	since time.Time
 }
 
-// pass answers a request with the answer of the cluster, or with an older one.
+// pass sends the response of the cluster, or an older response.
 func (k *cache) pass(w http.ResponseWriter, r *http.Request, a response) {
 	k.mu.Lock()
 	old, hit := k.answers[r.RequestURI]
-	if hit && (k.stubborn || r.Header.Get("Cache-Control") != "no-cache") {
+	if hit && r.Header.Get("Cache-Control") != "no-cache" {
 		w.Header()["Date"] = old.date
 		w.Header().Set("Age", strconv.Itoa(int(time.Since(old.since).Seconds())))
 		a = old.response

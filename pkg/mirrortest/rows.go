@@ -15,9 +15,9 @@ import (
 type Mirror struct {
 	Link, Topic, Source string
 	Status              mirror.Status
-	// Since is when the status began, by the cluster's own clock.
+	// Since is the beginning of the status, by the cluster's own clock.
 	Since time.Time
-	// Error is the name of what is wrong; "" is NO_ERROR.
+	// Error is the name of the error; "" is NO_ERROR.
 	Error      string
 	Partitions []Partition
 	Reasons    []Reason
@@ -29,18 +29,18 @@ type Reason struct {
 	Message string `json:"error_message"`
 }
 
-// Link is what a cluster says of its side of a link.
+// Link is a cluster's side of a link.
 type Link struct {
 	Name, ID, RemoteClusterID string
 	State                     string
-	// Error is the name of what is wrong; "" is NO_ERROR.
+	// Error is the name of the error; "" is NO_ERROR.
 	Error, ErrorMessage string
 	Tasks               []Task
-	// Configs are by name; "" is null, as real servers have it (observed).
+	// Configs are keyed by name; "" is null, as on real servers (observed).
 	Configs map[string]string
 }
 
-// Task is something that a link does.
+// Task is a task of a link.
 type Task struct {
 	Name   string   `json:"task_name"`
 	State  string   `json:"state"`
@@ -50,17 +50,17 @@ type Task struct {
 // Group is a consumer group.
 type Group struct {
 	ID string
-	// State is such as STABLE or EMPTY. In any state but EMPTY and DEAD the group is active.
+	// State is for example STABLE or EMPTY. In any state but EMPTY and DEAD the group is active.
 	State string
-	// Topics are those that the group consumes. As long as it is active, it holds up a promote and a
-	// truncate-and-restore of them on its cluster.
+	// Topics are the topics that the group consumes. An active group holds up a promote and a truncate-and-restore of
+	// these topics on its cluster.
 	Topics []string
 }
 
 func (g Group) active() bool { return g.State != "EMPTY" && g.State != "DEAD" }
 
-// members are those of an object of JSON. The rows are maps, and not the generated types, so that the
-// contract can be generated anew without this package.
+// members are the members of a JSON object. The rows are maps and not generated types, so the contract can be
+// generated anew without this package.
 type members map[string]any
 
 type lagRow struct {
@@ -69,7 +69,7 @@ type lagRow struct {
 	LastSourceFetchOffset int64 `json:"last_source_fetch_offset"`
 }
 
-// lagRows are the rows of partitions. A mirror of a source that has died shows no lag (observed).
+// lagRows returns the rows of partitions. A mirror of a dead source shows no lag (observed).
 func (c *Cluster) lagRows(s mirror.Status, partitions []Partition) []lagRow {
 	rows := []lagRow{}
 	for i, p := range partitions {
@@ -81,7 +81,7 @@ func (c *Cluster) lagRows(s mirror.Status, partitions []Partition) []lagRow {
 	return rows
 }
 
-// url is the URL of a resource on the cluster, whose path has these parts.
+// url returns the URL of a resource on the cluster with these parts of the path.
 func (c *Cluster) url(parts ...string) string {
 	all := c.Endpoint + c.prefix() + "/v3/clusters/" + url.PathEscape(c.ID)
 	for _, part := range parts {
@@ -90,7 +90,7 @@ func (c *Cluster) url(parts ...string) string {
 	return all
 }
 
-// object has the members that each object of the API has. Name is the name of the resource; "" leaves it out.
+// object adds the members of every object of the API. The name is the name of the resource; "" leaves the name out.
 func object(kind, self, name string, own members) members {
 	metadata := members{"self": self}
 	if name != "" {
@@ -100,13 +100,13 @@ func object(kind, self, name string, own members) members {
 	return own
 }
 
-// list is an answer with rows. They are joined by hand, for a row that was injected need not be JSON.
+// list returns an answer with rows. The rows are joined by hand, because an injected row may not be JSON.
 func list(kind, self string, rows [][]byte) response {
 	return jsonAnswer(http.StatusOK, fmt.Appendf(nil, `{"kind":%q,"metadata":{"self":%q},"data":[%s]}`,
 		kind, self, bytes.Join(rows, []byte(","))))
 }
 
-// failure is an answer of Kafka's error shape.
+// failure returns an answer in Kafka's error form.
 func failure(status, code int, format string, args ...any) *response {
 	a := jsonAnswer(status, mustJSON(members{"error_code": code, "message": fmt.Sprintf(format, args...)}))
 	return &a

@@ -11,11 +11,11 @@ import (
 
 const maxBody = 16 << 20
 
-// ServeHTTP answers one request, as the real server would as far as that is known.
+// ServeHTTP answers one request like the real server, as far as known.
 func (c *Cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody))
 	if err != nil {
-		panic(http.ErrAbortHandler) // the client broke off: there is no request
+		panic(http.ErrAbortHandler) // the client broke off
 	}
 	if c.isSilent() {
 		<-r.Context().Done()
@@ -26,20 +26,15 @@ func (c *Cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.limits.delay(w.Header())
 	}
 	c.takeTime(topics)
-	var do *Action
-	if fault != nil {
-		do = &fault.Do
-	}
 	w.Header().Set("Date", c.now().UTC().Format(http.TimeFormat))
 	if c.pair.opts.NoDate {
 		w.Header()["Date"] = nil
 	}
-	r.Body = io.NopCloser(bytes.NewReader(body)) // for a handler that was injected
-	a.send(w, r, do)
+	r.Body = io.NopCloser(bytes.NewReader(body)) // for a Handle function
+	a.send(w, r, fault)
 }
 
-// answer does what the request asks for, with the fault that acts on it, and records the request. All of it
-// happens at one moment, as far as anybody can see.
+// answer carries out the request with the fault that acts, and records the request, all under the pair's mu.
 func (c *Cluster) answer(r *http.Request, body []byte) (a response, fault *Fault, topics int) {
 	c.pair.mu.Lock()
 	defer c.pair.mu.Unlock()
@@ -76,8 +71,7 @@ func (c *Cluster) answer(r *http.Request, body []byte) (a response, fault *Fault
 	return a, fault, len(q.topics)
 }
 
-// takeTime lets the time pass that Options say an answer about so many topics takes. What it changed
-// is changed already.
+// takeTime sleeps for the time that the Options add to an answer about so many topics. The change is already applied.
 func (c *Cluster) takeTime(topics int) {
 	o := c.pair.opts
 	if work := time.Duration(topics) * o.PerTopic; work > 0 {
@@ -91,9 +85,7 @@ func (c *Cluster) takeTime(topics int) {
 		latency += time.Duration(c.draw.Int64N(int64(spread)))
 		c.pair.mu.Unlock()
 	}
-	if latency > 0 {
-		time.Sleep(latency)
-	}
+	time.Sleep(latency)
 }
 
 func redacted(h http.Header) http.Header {
@@ -105,7 +97,7 @@ func redacted(h http.Header) http.Header {
 	return h
 }
 
-// authenticate checks the credential; nil lets the request in.
+// authenticate checks the credential; nil means valid.
 func (c *Cluster) authenticate(h http.Header) *response {
 	scheme, value, _ := strings.Cut(h.Get("Authorization"), " ")
 	switch {

@@ -21,16 +21,16 @@ type topic struct {
 	waits   bool            // whether active consumer groups hold up the change
 	reasons []Reason
 
-	// oldSource says that the topic on the other cluster was a mirror of this one when it was stopped.
+	// oldSource is true if the topic on the other cluster was a mirror of this topic when the mirror stopped.
 	oldSource bool
-	// ahead is, for each partition of a former source, how many messages it has that its former mirror
-	// never got; nil for none.
-	ahead []int64
+	// ahead are the partitions of a former source, with the lag of its former mirror: the messages that the mirror
+	// never got.
+	ahead []Partition
 
 	sent, applied map[mirror.Verb]int
 }
 
-// state is how a topic looks from a moment on.
+// state is the state of a topic from a moment on.
 type state struct {
 	from       time.Time
 	status     mirror.Status // "" if the topic never was a mirror
@@ -47,12 +47,12 @@ func newTopic(c *Cluster, t Topic, s mirror.Status, partitions []Partition) *top
 	}
 }
 
-// now carries out the changes that are due, and returns the present state.
+// now applies the due changes and returns the present state.
 func (t *topic) now() state {
 	for len(t.next) > 0 {
 		wait := time.Until(t.due)
 		if len(t.heldBy()) > 0 {
-			t.due = t.due.Add(max(0, -wait)) // when what holds it up goes, the change goes on at once
+			t.due = t.due.Add(max(0, -wait)) // the change continues as soon as nothing holds it up
 			break
 		}
 		if wait > 0 {
@@ -75,7 +75,7 @@ func (t *topic) at(when time.Time) state {
 	return t.states[0]
 }
 
-// heldBy returns why the change that is under way does not go on.
+// heldBy returns why the pending change does not continue.
 func (t *topic) heldBy() []Reason {
 	reasons := slices.Clone(t.reasons)
 	if t.waits && len(t.next) > 0 {
@@ -88,7 +88,7 @@ func (t *topic) heldBy() []Reason {
 	return reasons
 }
 
-// change adds a state to those that the topic has had.
+// change adds a state to the topic's states.
 func (t *topic) change(from time.Time, do func(*state)) {
 	s := t.states[len(t.states)-1]
 	s.from = from
@@ -96,7 +96,7 @@ func (t *topic) change(from time.Time, do func(*state)) {
 	t.states = append(t.states, s)
 }
 
-// become gives the topic a status. A mirror that becomes ACTIVE fetches up to where its source is.
+// become gives the topic a status. A mirror that becomes ACTIVE fetches all messages of its source.
 func (t *topic) become(status mirror.Status, at time.Time) {
 	t.change(at, func(s *state) {
 		s.status, s.since = status, at
@@ -111,7 +111,7 @@ func (t *topic) become(status mirror.Status, at time.Time) {
 	})
 }
 
-// goThrough begins with the first of the statuses, and comes to the last one after the given time.
+// goThrough starts with the first status, and reaches the last status after the given time.
 func (t *topic) goThrough(statuses []mirror.Status, takes time.Duration) {
 	now := time.Now()
 	t.become(statuses[0], now)
@@ -120,22 +120,22 @@ func (t *topic) goThrough(statuses []mirror.Status, takes time.Duration) {
 	t.due = now.Add(t.every)
 }
 
-// transition is what a verb does to a topic.
+// transition is the effect of a verb on a topic.
 type transition struct {
-	// from are the statuses that the verb starts from; "" is that of a topic that never was a mirror.
+	// from are the statuses that the verb starts from; "" is a topic that never was a mirror.
 	from []mirror.Status
-	// restores says that the topic must be an old source, and the one on the other cluster be stopped.
+	// restores means that the topic must be an old source, and the topic on the other cluster must be stopped.
 	restores bool
-	// waits says that a consumer group that is active on the cluster holds the change up.
+	// waits means that an active consumer group on the cluster holds up the change.
 	waits bool
-	// here and there are the statuses that the topic, and the one on the other cluster, go through. The
-	// other one stays as it is if there are none.
+	// here and there are the statuses that the topic, and the topic on the other cluster, go through. Without there,
+	// the other topic does not change.
 	here, there []mirror.Status
-	// also is what else the verb does; nil for nothing.
+	// also is a further effect of the verb, or nil.
 	also func(here, there *topic)
 }
 
-// stops tells whether the verb stops the mirror.
+// stops returns whether the verb stops the mirror.
 func (t transition) stops() bool { return t.here[0] == mirror.StatusPendingStopped }
 
 var (
@@ -143,7 +143,7 @@ var (
 	stopping  = []mirror.Status{mirror.StatusPendingStopped, mirror.StatusStopped}
 )
 
-// transitions is what is known of the verbs, and assumed: see the package documentation.
+// transitions holds the known and the assumed effects of the verbs: see the package documentation.
 var transitions = map[mirror.Verb]transition{
 	mirror.VerbReverseAndPause: {
 		from: mirroring, here: stopping, there: []mirror.Status{mirror.StatusPendingMirror, mirror.StatusPaused},
@@ -160,7 +160,7 @@ var transitions = map[mirror.Verb]transition{
 			mirror.StatusSourceUnavailable),
 		here: stopping,
 		also: func(here, there *topic) {
-			here.oldSource, there.oldSource, there.ahead = false, true, lags(here.now().partitions)
+			here.oldSource, there.oldSource, there.ahead = false, true, here.now().partitions
 		},
 	},
 	mirror.VerbPause:  {from: mirroring, here: []mirror.Status{mirror.StatusPaused}},
@@ -172,15 +172,7 @@ var transitions = map[mirror.Verb]transition{
 	},
 }
 
-func lags(partitions []Partition) []int64 {
-	all := make([]int64, len(partitions))
-	for i, p := range partitions {
-		all[i] = p.Lag
-	}
-	return all
-}
-
-// refusal is why a verb cannot be done to one topic.
+// refusal is why a topic does not allow a verb.
 type refusal struct {
 	code    int
 	message string
@@ -188,7 +180,7 @@ type refusal struct {
 
 func (r refusal) put(row members) { row["error_code"], row["error_message"] = r.code, r.message }
 
-// refuse returns why a verb cannot be done to a topic now; nil if it can. The pair's mu is held.
+// refuse returns why a topic does not allow a verb now, or nil. The pair's mu is held.
 func (c *Cluster) refuse(verb mirror.Verb, link, name string) *refusal {
 	t, how := c.topics[name], transitions[verb]
 	if t == nil {
@@ -211,7 +203,7 @@ func (c *Cluster) refuse(verb mirror.Verb, link, name string) *refusal {
 	return &refusal{400, fmt.Sprintf("Topic '%s' does not allow %s while its mirror is %s", name, verb, s)}
 }
 
-// apply does what the verb does. The pair's mu is held.
+// apply applies the verb. The pair's mu is held.
 func (c *Cluster) apply(verb mirror.Verb, name string) {
 	here, how := c.topics[name], transitions[verb]
 	here.applied[verb]++
@@ -227,8 +219,8 @@ func (c *Cluster) apply(verb mirror.Verb, name string) {
 	}
 }
 
-// names returns the topics of a link that are or were mirrors on the cluster, sorted: those that a pattern
-// can select. The pair's mu is held.
+// names returns the topics of a link that are or were mirrors on the cluster, sorted. A pattern selects from these
+// topics. The pair's mu is held.
 func (c *Cluster) names(link string) []string {
 	names := []string{}
 	for name, t := range c.topics {
@@ -240,30 +232,29 @@ func (c *Cluster) names(link string) []string {
 	return names
 }
 
-// Status returns the mirror status that a topic has now; "" if it is not a mirror, or not there.
+// Status returns the current mirror status of a topic; "" for a topic that is missing or not a mirror.
 func (c *Cluster) Status(name string) (s mirror.Status) {
 	c.change(name, func(t *topic) { s = t.now().status })
 	return s
 }
 
-// SetStatus gives a mirror topic a status, as if something had happened to it by itself. Changes that were
-// under way are dropped.
+// SetStatus gives a mirror topic a status, as if the status had changed by itself. Pending changes are dropped.
 func (c *Cluster) SetStatus(name string, s mirror.Status) {
 	c.change(name, func(t *topic) { t.goThrough([]mirror.Status{s}, 0) })
 }
 
-// SetError gives a mirror topic the name of what is wrong with it; "" is NO_ERROR.
+// SetError gives a mirror topic the name of an error; "" is NO_ERROR.
 func (c *Cluster) SetError(name, code string) {
 	c.change(name, func(t *topic) { t.change(time.Now(), func(s *state) { s.err = code }) })
 }
 
-// SetReasons gives a mirror topic the reasons why a change of it does not succeed. As long as it has any, its
+// SetReasons gives a mirror topic the reasons why a change does not succeed. While there are reasons, the topic's
 // status does not change by itself.
 func (c *Cluster) SetReasons(name string, reasons ...Reason) {
 	c.change(name, func(t *topic) { t.reasons = slices.Clone(reasons) })
 }
 
-// SetPartitions sets how far a topic's partitions are behind.
+// SetPartitions sets the partitions of a topic with their lags.
 func (c *Cluster) SetPartitions(name string, partitions ...Partition) {
 	partitions = slices.Clone(partitions)
 	c.change(name, func(t *topic) { t.change(time.Now(), func(s *state) { s.partitions = partitions }) })
@@ -274,12 +265,12 @@ func (c *Cluster) SetGroup(g Group) {
 	c.pair.mu.Lock()
 	defer c.pair.mu.Unlock()
 	for _, t := range c.topics {
-		t.now() // those that the group held up until now
+		t.now() // changes that the group held up until now
 	}
 	c.groups = append(slices.DeleteFunc(c.groups, func(old Group) bool { return old.ID == g.ID }), g)
 }
 
-// change calls do with a topic that has its present state, if the topic is there.
+// change calls do with the topic in its present state, if the topic exists.
 func (c *Cluster) change(name string, do func(*topic)) {
 	c.pair.mu.Lock()
 	defer c.pair.mu.Unlock()

@@ -16,7 +16,7 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/wait"
 )
 
-// applying is a job that is applied or waited for.
+// applying is the job of apply or wait.
 type applying struct {
 	looking
 	*job.Job
@@ -55,7 +55,7 @@ func (a *app) waitCommand() *cobra.Command {
 	})
 }
 
-// command makes a command that does something with an open job and its clusters.
+// command makes a command that runs on an open job and its clusters.
 func (j *applying) command(use, short string, run func(context.Context) error) *cobra.Command {
 	c := command(use, short, cobra.ExactArgs(1), func(ctx context.Context, args []string) (err error) {
 		j.path = args[0]
@@ -75,7 +75,7 @@ func (j *applying) command(use, short string, run func(context.Context) error) *
 	return c
 }
 
-// open opens a job to write to it.
+// open opens a job for writing.
 func (a *app) open(path string) (*job.Job, error) {
 	j, err := job.Open(path)
 	if errors.Is(err, job.ErrInUse) {
@@ -106,7 +106,8 @@ func (j *applying) apply(ctx context.Context) error {
 	return j.wait(ctx)
 }
 
-// send looks at the clusters, asks a person, and sends what remains. After an error nothing was sent.
+// send looks at the clusters, asks a person, and sends the remaining topics. If send returns an error, nothing was
+// sent.
 func (j *applying) send(ctx context.Context, remaining []string) error {
 	j.warn(j.verb)
 	if err := j.mayAsk(); err != nil {
@@ -117,7 +118,7 @@ func (j *applying) send(ctx context.Context, remaining []string) error {
 	}
 	list, err := j.this.Mirrors(ctx, j.link, remaining...)
 	if err == nil && len(j.InTheWay) == 0 {
-		err = j.caughtUp(ctx, list.Topics(j.verb.From()...)) // others have stopped already, or the job sees why not
+		err = j.caughtUp(ctx, list.Topics(j.verb.From()...)) // the job reports the other topics
 	}
 	if err != nil {
 		return err
@@ -149,7 +150,7 @@ func (j *applying) send(ctx context.Context, remaining []string) error {
 	return nil
 }
 
-// mayAsk returns what is missing before the clusters are looked at.
+// mayAsk returns why the command cannot go on, before a look at the clusters.
 func (j *applying) mayAsk() error {
 	restores := j.verb == mirror.VerbTruncateAndRestore
 	switch {
@@ -166,13 +167,13 @@ func (j *applying) mayAsk() error {
 	return nil
 }
 
-// ask asks a person for the link's name.
+// ask asks a person for the name of the link.
 func (j *applying) ask(ctx context.Context, n int) error {
 	j.tell.ask(fmt.Sprintf("%s of %s on %s. Type the link's name, %s, to go on: ",
 		short(j.verb), text.Count(n, "topic"), j.this.ClusterID(), j.link))
 	line := make(chan string, 1)
 	go func() {
-		typed, _ := bufio.NewReader(j.in).ReadString('\n') // what came before an error counts
+		typed, _ := bufio.NewReader(j.in).ReadString('\n') // the text before an error counts
 		line <- strings.TrimRight(typed, "\r\n")
 	}()
 	select {
@@ -186,10 +187,10 @@ func (j *applying) ask(ctx context.Context, n int) error {
 	return nil
 }
 
-// another returns the name of a job that follows another one.
+// another returns the name of a follow-up job.
 func another(path string) string { return strings.TrimSuffix(path, ".job") + "-2.job" }
 
-// writeChanges writes what differs from the plan. Topics that differ in the same way are one line.
+// writeChanges writes the differences from the plan. Topics with the same difference are one line.
 func (j *applying) writeChanges(changed *job.ChangedError) {
 	j.doc.Changes = changed.Changes
 	var g groups
@@ -206,13 +207,13 @@ func (j *applying) writeChanges(changed *job.ChangedError) {
 	})
 }
 
-// Sending tells of a batch. With Answered it makes a Recorder of applying.
+// Sending reports a batch. Sending and Answered make applying a Recorder.
 func (j *applying) Sending(_ context.Context, b mirror.Batch) error {
 	j.tell.now("sending batch %d of %d, %s", b.Index+1, b.Of, text.Count(len(b.Topics), "topic"))
 	return nil
 }
 
-// Answered tells of the answer to a batch.
+// Answered reports the response to a batch.
 func (j *applying) Answered(_ context.Context, b mirror.Batch, r *mirror.Report) error {
 	j.answered = true
 	j.tell.now("batch %d of %d%s", b.Index+1, b.Of,
@@ -220,7 +221,7 @@ func (j *applying) Answered(_ context.Context, b mirror.Batch, r *mirror.Report)
 	return nil
 }
 
-// counts says how many topics there are of each kind of which there are some.
+// counts lists the nonzero numbers of topics of each kind.
 func counts[K any](count func(K) int, kinds ...K) (s string) {
 	for _, k := range kinds {
 		if n := count(k); n > 0 {
@@ -230,7 +231,7 @@ func counts[K any](count func(K) int, kinds ...K) (s string) {
 	return s
 }
 
-// wait waits until what was sent is done.
+// wait waits until the sent topics are done.
 func (j *applying) wait(ctx context.Context) error {
 	progress, err := j.Wait(ctx, wait.Options{
 		This: j.this.Client, Other: j.other.Client, Interval: j.interval, Patience: j.patience,
@@ -259,7 +260,7 @@ func (j *applying) wait(ctx context.Context) error {
 	return c
 }
 
-// firstReason says why the first topic does not move of which that is known.
+// firstReason returns the first known reason why a topic does not move.
 func firstReason(p *wait.Progress) string {
 	for i := range p.Waited {
 		if t := &p.Waited[i]; len(t.Reasons) > 0 {
@@ -269,7 +270,7 @@ func firstReason(p *wait.Progress) string {
 	return ""
 }
 
-// settleDone writes down which topics are done, so that nobody waits for them again.
+// settleDone records the done topics in the job, so that a later wait skips these topics.
 func (j *applying) settleDone(p *wait.Progress) error {
 	seen := map[string]bool{}
 	for _, name := range p.Topics(wait.StageDone) {

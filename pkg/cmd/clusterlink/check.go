@@ -17,12 +17,12 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/wait"
 )
 
-// checked is what check finds.
+// checked is the result of check.
 type checked struct {
 	Ready      bool          `json:"ready"`
 	InTheWay   []string      `json:"in_the_way"`
 	WorthALook []string      `json:"worth_a_look"`
-	Offsets    []string      `json:"offsets"` // how each cluster synchronizes them
+	Offsets    []string      `json:"offsets"` // the offset sync of each cluster
 	Gate       *wait.Lagging `json:"gate,omitempty"`
 }
 
@@ -34,7 +34,7 @@ func (k *checked) look(format string, args ...any) {
 	k.WorthALook = append(k.WorthALook, fmt.Sprintf(format, args...))
 }
 
-// gate are the flags of the lag gate.
+// gate holds the flags of the lag gate.
 type gate struct {
 	maxLag       int64
 	timeout      time.Duration
@@ -66,7 +66,7 @@ func (a *app) checkCommand() *cobra.Command {
 	return c
 }
 
-// looking is a look at what a verb needs.
+// looking is a look at the requirements of a verb.
 type looking struct {
 	*app
 	gate
@@ -118,14 +118,14 @@ func (k *looking) check(ctx context.Context, id string, topics, groups []string)
 	return nil
 }
 
-// reverses tells whether the verb changes both clusters.
+// reverses returns whether the verb changes both clusters.
 func reverses(v mirror.Verb) bool {
 	_, other := v.Goal()
 	return other != ""
 }
 
-// links compares the two sides of the link. An other cluster that does not answer and is not needed is left out of what
-// follows.
+// links compares the two sides of the link. If the other cluster is not needed and does not answer, later steps skip
+// the other cluster.
 func (k *looking) links(ctx context.Context) error {
 	k.tell.now("looking at both sides of the link")
 	own, err := k.this.Link(ctx, k.link)
@@ -149,7 +149,7 @@ func (k *looking) links(ctx context.Context) error {
 	return nil
 }
 
-// offsets says how a cluster synchronizes consumer offsets.
+// offsets describes the consumer offset sync of a cluster.
 func offsets(l *mirror.LinkInfo) string {
 	task := "not known"
 	for _, t := range l.Tasks {
@@ -161,7 +161,7 @@ func offsets(l *mirror.LinkInfo) string {
 		l.ClusterID, offsetSync(l), task, cmp.Or(l.OffsetSyncFilter, "not known"))
 }
 
-// group notes the state of a consumer group on both clusters. An active group on the cluster of the mirrors blocks a
+// group checks the state of a consumer group on both clusters. An active group on the cluster of the mirrors blocks a
 // promote and a restore (reported by users).
 func (k *looking) group(ctx context.Context, id string) {
 	for _, c := range []cluster{k.this, k.other} {
@@ -185,7 +185,8 @@ func (k *looking) group(ctx context.Context, id string) {
 	}
 }
 
-// topics notes the topics that the verb does not start from, and returns those that it starts from. No topics are all.
+// topics checks the statuses of the topics, and returns the topics that the verb starts from. Without topics, all
+// topics of the link count.
 func (k *looking) topics(ctx context.Context, topics []string) (starting []string, err error) {
 	list, err := k.this.Mirrors(ctx, k.link, topics...)
 	if err != nil {
@@ -214,7 +215,8 @@ func (k *looking) topics(ctx context.Context, topics []string) (starting []strin
 	return starting, nil
 }
 
-// caughtUp waits until the topics have caught up, if the verb needs that. The error is that of a context that was ended.
+// caughtUp waits until the topics have caught up, if the verb requires a low lag. The error is the error of the
+// context.
 func (k *looking) caughtUp(ctx context.Context, topics []string) error {
 	k.Ready = len(k.InTheWay) == 0
 	if !reverses(k.verb) && k.verb != mirror.VerbPromote || len(topics) == 0 {
@@ -247,7 +249,7 @@ func (k *looking) caughtUp(ctx context.Context, topics []string) error {
 	return ctx.Err()
 }
 
-// troubles says which clusters cannot be read, and why.
+// troubles returns which clusters cannot be read, and why.
 func troubles(clusters []wait.ClusterProgress) (s string) {
 	for _, c := range clusters {
 		if c.Error != "" {

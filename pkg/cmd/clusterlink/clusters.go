@@ -11,10 +11,10 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
 )
 
-// cluster is the cluster that one set of variables is about.
+// cluster is the cluster in one set of variables.
 type cluster struct {
-	*mirror.Client       // nil if err is not
-	err            error // what is wrong with the variables
+	*mirror.Client       // nil if err is set
+	err            error // the error in the variables
 }
 
 func (a *app) cluster(prefix string) (c cluster) {
@@ -34,8 +34,8 @@ func (a *app) cluster(prefix string) (c cluster) {
 	return c
 }
 
-// clusters returns the cluster with the id and the one at the other end of the link. Without an id the first set of
-// variables says which is which. The other cluster's variables may be wrong.
+// clusters returns the cluster with the id and the cluster at the other end of the link. Without an id, the first set
+// of variables is for this cluster. The other cluster's variables may be wrong.
 func (a *app) clusters(id string) (this, other cluster, err error) {
 	this, other = a.cluster(a.envPrefix), a.cluster(a.otherPrefix)
 	if id != "" && this.ClusterID() != id {
@@ -60,7 +60,7 @@ func (c cluster) String() string {
 	return "one set is about " + text.Quote(c.ClusterID())
 }
 
-// pair is clusters for a verb, which may need both.
+// pair returns the clusters for a verb, which may need both.
 func (a *app) pair(v mirror.Verb, id string) (this, other cluster, err error) {
 	this, other, err = a.clusters(id)
 	if err == nil && reverses(v) && other.err != nil {
@@ -69,7 +69,7 @@ func (a *app) pair(v mirror.Verb, id string) (this, other cluster, err error) {
 	return this, other, err
 }
 
-// link reads the cluster's side of a link. A cluster that is not needed is asked once, and has 10 s to answer.
+// link reads the cluster's side of a link. A cluster that is not needed gets one request and 10 s.
 func (c cluster) link(ctx context.Context, link string, needed bool) (mirror.LinkInfo, error) {
 	switch {
 	case c.err != nil:

@@ -1,11 +1,11 @@
-// Command clusterlink changes the mirror topics of a Confluent cluster link, and waits until each change is done. What it
-// does, packages mirror, wait and job do; it adds the command line.
+// Command clusterlink changes the mirror topics of a Confluent cluster link, and waits until each change is done. The
+// command is a command line for the packages mirror, wait and job.
 //
 //	clusterlink check reverse-and-pause dr-link
 //	clusterlink plan reverse-and-pause dr-link --all --job friday.job
 //	clusterlink apply friday.job
 //
-// Run it with -h for the commands, the variables that say which clusters there are, and the exit codes.
+// Run clusterlink -h for the commands, the variables that name the clusters, and the exit codes.
 package main
 
 import (
@@ -70,7 +70,7 @@ func main() {
 	if hangUp := syscall.Signal(1); !signal.Ignored(hangUp) { // nohup
 		signals = append(signals, hangUp)
 	}
-	signal.Ignore(syscall.Signal(13)) // SIGPIPE: whoever reads the output may leave, and the job goes on
+	signal.Ignore(syscall.Signal(13)) // SIGPIPE: the job goes on without a reader
 	ctx, stop := signal.NotifyContext(context.Background(), signals...)
 	a := &app{in: os.Stdin, out: os.Stdout, asks: term.IsTerminal(int(os.Stdin.Fd()))}
 	a.tell = teller{w: os.Stderr, moves: term.IsTerminal(int(os.Stderr.Fd())), columns: func() int {
@@ -115,7 +115,7 @@ type document struct {
 	Next     []string       `json:"next,omitempty"`
 }
 
-// coded is an error that says how the process exits. A nil error means that the output says why.
+// coded is an error with an exit code. If the error is nil, the output has the reason.
 type coded struct {
 	code int
 	error
@@ -123,7 +123,7 @@ type coded struct {
 
 func (c coded) Unwrap() error { return c.error }
 
-// command makes a command that has its flags to come.
+// command makes a command without flags.
 func command(use, short string, args cobra.PositionalArgs, run func(context.Context, []string) error) *cobra.Command {
 	return &cobra.Command{Use: use, Short: short, Args: args,
 		RunE: func(c *cobra.Command, args []string) error { return run(c.Context(), args) }}
@@ -133,7 +133,7 @@ func clusterFlag(c *cobra.Command, id *string) {
 	c.Flags().StringVar(id, "cluster", "", "the id of the cluster to act on, if not that of KAFKA_CLUSTER_ID")
 }
 
-// unchanged says that nothing was changed, because of err. An error that has a code keeps it.
+// unchanged marks err: nothing was changed. An error with a code keeps the code.
 func unchanged(err error) error {
 	var c coded
 	switch {
@@ -148,7 +148,7 @@ func unchanged(err error) error {
 	return coded{exitUnchanged, err}
 }
 
-// run runs the command, and returns its exit code.
+// run runs the command and returns the exit code.
 func (a *app) run(ctx context.Context, args []string) int {
 	root := &cobra.Command{Use: "clusterlink", Short: "Change mirror topics, and wait until it is done", Long: about,
 		SilenceErrors: true, SilenceUsage: true,
@@ -207,10 +207,10 @@ func (a *app) write(fill func(*text.Table)) {
 	_, _ = t.WriteTo(&a.text) // memory
 }
 
-// The most lines of output for people, and how many of them are the last ones.
+// maxLines bounds the lines of output for people; lastLines of these come from the end.
 const maxLines, lastLines = 50, 8
 
-// shortened leaves lines out of the middle of a long text.
+// shortened cuts lines from the middle of a long text.
 func shortened(output string) string {
 	lines := strings.SplitAfter(output, "\n")
 	if len(lines) <= maxLines {
@@ -221,7 +221,7 @@ func shortened(output string) string {
 		strings.Join(first, ""), len(lines)-len(first)-len(last), strings.Join(last, ""))
 }
 
-// next adds a line to type.
+// next adds a command to type next.
 func (a *app) next(words ...string) {
 	if a.envPrefix != "" {
 		words = append(words, "--env-prefix", a.envPrefix)
@@ -234,7 +234,7 @@ func (a *app) next(words ...string) {
 
 var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./:=@%+,-]+$`)
 
-// shellWords returns words as a shell reads them.
+// shellWords quotes words for a shell.
 func shellWords(words ...string) string {
 	quoted := slices.Clone(words)
 	for i, w := range words {

@@ -18,7 +18,7 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
 )
 
-// planning are the flags of plan.
+// planning holds the flags of plan.
 type planning struct {
 	selection
 	cluster, job string
@@ -93,10 +93,10 @@ func (a *app) plan(ctx context.Context, v mirror.Verb, link string, p *planning)
 	return j.Close()
 }
 
-// short is the name of a verb as the vendor's CLI has it.
+// short returns the name of a verb in the vendor's CLI.
 func short(v mirror.Verb) string { return strings.TrimSuffix(string(v), "-mirror") }
 
-// nextApply adds the line that does the job.
+// nextApply adds the command that applies the job.
 func (a *app) nextApply(j *job.Job, path string) {
 	words := []string{"apply", path}
 	if plan := j.Plan(); plan.Verb == mirror.VerbTruncateAndRestore {
@@ -108,7 +108,7 @@ func (a *app) nextApply(j *job.Job, path string) {
 	a.next(words...)
 }
 
-// warnings are told before a verb is called that cannot be undone.
+// warnings are printed before a verb that cannot be undone.
 var warnings = map[mirror.Verb]string{
 	mirror.VerbPromote:            "only truncate-and-restore or a new mirror brings it back",
 	mirror.VerbFailover:           "only truncate-and-restore or a new mirror brings it back; what was not fetched yet is lost",
@@ -121,7 +121,7 @@ func (a *app) warn(v mirror.Verb) {
 	}
 }
 
-// mostShown is how many topics plan shows with the numbers of messages that would be cut off them.
+// mostShown is the number of topics in plan's list of truncations.
 const mostShown = 20
 
 // writePlan writes the report of a dry run.
@@ -150,7 +150,7 @@ func (a *app) writePlan(r *mirror.Report) {
 	})
 }
 
-// cut is how many messages would be cut off a topic; -1 if it is not known.
+// cut returns the number of messages that a topic would lose, or -1 if the number is not known.
 func cut(r *mirror.Result) int64 {
 	rows := int64(-1)
 	for _, p := range r.Truncations {
@@ -159,7 +159,7 @@ func cut(r *mirror.Result) int64 {
 	return max(r.MessagesTruncated, rows)
 }
 
-// mostCut is the largest number of messages that would be cut off a topic of a plan.
+// mostCut returns the largest number of messages that a topic of a plan would lose.
 func mostCut(r *mirror.Report) (most int64) {
 	for i := range r.Results {
 		if r.Results[i].Outcome == mirror.Accepted {

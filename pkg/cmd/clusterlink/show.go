@@ -47,7 +47,7 @@ func (a *app) settleCommand() *cobra.Command {
 	return c
 }
 
-// show writes what a job is about, and how it is.
+// show writes the plan and the state of a job.
 func (a *app) show(j *job.Job, path string) error {
 	plan := j.Plan()
 	a.doc.Hash = j.Hash()
@@ -60,7 +60,7 @@ func (a *app) show(j *job.Job, path string) error {
 	return a.told(j, path, nil)
 }
 
-// report returns the report of a job. When a job is finished its topics were seen done.
+// report returns the report of a job. The accepted topics of a finished job are done.
 func report(j *job.Job) *mirror.Report {
 	r := j.Report()
 	for i := range r.Results {
@@ -71,7 +71,8 @@ func report(j *job.Job) *mirror.Report {
 	return r
 }
 
-// told writes how a job is, and what to type next. It returns the exit code. The progress is nil if there was no wait.
+// told writes the state of a job and the next commands, and returns the exit code. The progress is nil without a
+// wait.
 func (a *app) told(j *job.Job, path string, p *wait.Progress) coded {
 	r := report(j)
 	a.doc.Report = r
@@ -111,7 +112,7 @@ func (a *app) told(j *job.Job, path string, p *wait.Progress) coded {
 // left counts the topics of a job that are not done.
 type left struct{ waits, unknown, refused, unsent int }
 
-// verdict returns the exit code for a job, and what is left of it.
+// verdict returns the exit code for a job and the counts of the topics left.
 func verdict(r *mirror.Report) (code int, l left) {
 	done := 0
 	for i := range r.Results {

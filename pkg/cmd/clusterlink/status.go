@@ -14,7 +14,7 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
 )
 
-// side is what one cluster says of a link.
+// side is one cluster's side of a link.
 type side struct {
 	ClusterID string           `json:"cluster_id"`
 	Error     string           `json:"error,omitempty"`
@@ -60,10 +60,10 @@ func (a *app) status(ctx context.Context, id, link string, topics []string) erro
 	return nil
 }
 
-// mostAsked bounds how many topics are asked for their reasons: the rate limiter counts requests.
+// mostAsked bounds the requests for reasons of single topics: the rate limiter counts requests.
 const mostAsked = 20
 
-// readSide reads what one cluster says, with the reasons of the topics.
+// readSide reads one cluster's side of a link, with the reasons of the topics.
 func (a *app) readSide(ctx context.Context, c cluster, link string, topics []string, needed bool) (*side, error) {
 	s := &side{ClusterID: c.ClusterID()}
 	a.tell.now("reading both clusters")
@@ -90,7 +90,7 @@ func (a *app) readSide(ctx context.Context, c cluster, link string, topics []str
 	return s, nil
 }
 
-// writeSides writes what the clusters say side by side.
+// writeSides writes the sides of a link next to each other.
 func (a *app) writeSides(sides []*side) {
 	a.write(func(t *text.Table) {
 		row := func(name string, cell func(*side) string) {
@@ -137,7 +137,7 @@ func (a *app) writeSides(sides []*side) {
 	})
 }
 
-// lagText is the lag of mirrors with a status. That of a stopped mirror is left over from before.
+// lagText returns the lag of mirrors with a status. The lag of a stopped mirror is out of date.
 func lagText(s mirror.Status, lag int64) string {
 	if s == mirror.StatusStopped || lag == 0 {
 		return ""
@@ -145,7 +145,7 @@ func lagText(s mirror.Status, lag int64) string {
 	return fmt.Sprintf(", lag %d", lag)
 }
 
-// offsetSync says whether consumer offsets are synchronized, and how often.
+// offsetSync returns whether consumer offsets are synchronized, and how often.
 func offsetSync(l *mirror.LinkInfo) string {
 	switch {
 	case l.OffsetSync == "":
@@ -156,7 +156,7 @@ func offsetSync(l *mirror.LinkInfo) string {
 	return "on, every " + cmp.Or(l.OffsetSyncInterval, "?") + " ms"
 }
 
-// tasks names the tasks of a link by their states, and says why some are in error.
+// tasks lists the tasks of a link by state, with the errors of each task.
 func tasks(l *mirror.LinkInfo) string {
 	var g groups
 	for _, t := range l.Tasks {
@@ -171,7 +171,7 @@ func tasks(l *mirror.LinkInfo) string {
 	return strings.Join(g.keys, "; ")
 }
 
-// writeTopics writes what the clusters say of topics. Topics of which they say the same are one line.
+// writeTopics writes the state of topics on each side. Topics with the same state are one line.
 func (a *app) writeTopics(topics []string, sides []*side) {
 	rows := make([]map[string]*mirror.Mirror, len(sides))
 	for i, s := range sides {
@@ -215,7 +215,7 @@ func (a *app) writeTopics(topics []string, sides []*side) {
 	})
 }
 
-// groups are names of which the same is said, in the order in which it was first said.
+// groups are names with the same text, in order of first appearance.
 type groups struct {
 	keys  []string
 	names map[string][]string
@@ -231,7 +231,7 @@ func (g *groups) add(key, name string) {
 	g.names[key] = append(g.names[key], name)
 }
 
-// without puts … in place of a topic's name, where the name stands alone in a text.
+// without replaces a topic's name by …, where the name stands alone in a text.
 func without(s, topic string) string {
 	if !strings.Contains(s, topic) {
 		return s
@@ -239,5 +239,5 @@ func without(s, topic string) string {
 	return regexp.MustCompile(`(^|[^\w.-])`+regexp.QuoteMeta(topic)+`([^\w.-]|\.?$)`).ReplaceAllString(s, "${1}…${2}")
 }
 
-// some names the first of a group.
+// some names the first members of a group.
 func (g *groups) some(key string) string { return text.Fit(g.names[key], 40) }

@@ -11,24 +11,24 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
-// teller tells people on standard error what goes on. On a terminal the line of what goes on moves: it is written over
-// each second. Elsewhere it is written when it has changed, and once a minute.
+// teller reports progress to people on standard error. On a terminal the progress line is rewritten each second.
+// Elsewhere the line is written after each change, and once a minute.
 type teller struct {
 	w       io.Writer
 	moves   bool
 	columns func() int // of the terminal
 
 	mu      sync.Mutex
-	doing   string // what goes on; "" is nothing
+	doing   string // the present work; "" is none
 	since   time.Time
 	written time.Time // when doing was last written
 	stop    chan struct{}
 }
 
-// print writes. That nobody reads it is no reason to end.
+// print writes a text. A write error is no reason to end.
 func (t *teller) print(format string, args ...any) { _, _ = fmt.Fprintf(t.w, format, args...) }
 
-// say writes a line that stays.
+// say writes a line that stays on the terminal.
 func (t *teller) say(format string, args ...any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -37,13 +37,13 @@ func (t *teller) say(format string, args ...any) {
 	t.move(t.doing)
 }
 
-// ask writes the beginning of a line that a person ends.
+// ask writes a question without a line break.
 func (t *teller) ask(question string) {
 	t.done()
 	t.print("%s", text.Line(question, text.MaxCell))
 }
 
-// now says what goes on from now.
+// now sets the progress line.
 func (t *teller) now(format string, args ...any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -62,7 +62,7 @@ func (t *teller) now(format string, args ...any) {
 	t.move(line)
 }
 
-// done says that nothing goes on.
+// done removes the progress line.
 func (t *teller) done() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -73,7 +73,7 @@ func (t *teller) done() {
 	}
 }
 
-// tick writes what goes on again and again.
+// tick repeats the progress line.
 func (t *teller) tick(stop <-chan struct{}) {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
@@ -96,7 +96,7 @@ func (t *teller) tick(stop <-chan struct{}) {
 	}
 }
 
-// move writes over the moving line of a terminal; "" takes it away.
+// move rewrites the progress line of a terminal; "" clears the line.
 func (t *teller) move(line string) {
 	if !t.moves || t.doing == "" {
 		return
@@ -110,7 +110,7 @@ func (t *teller) move(line string) {
 	t.print("\r%s\x1b[K", line)
 }
 
-// limiterLog is the Logger of the clients: it tells of waits.
+// limiterLog is the Logger of the clients. It reports waits.
 type limiterLog struct{ *teller }
 
 func (limiterLog) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelWarn }

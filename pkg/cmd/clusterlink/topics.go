@@ -15,7 +15,7 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
 )
 
-// selection says which topics a command is about.
+// selection holds the topics of a command.
 type selection struct {
 	names            []string // arguments
 	from, of         string
@@ -32,7 +32,7 @@ func (s *selection) topicFlags(c *cobra.Command) {
 	f.StringArrayVar(&s.excluded, "exclude", nil, "leave out a topic, or with * at its end all that begin so; may be repeated")
 }
 
-// needsNames tells whether the verb's topics are named one by one.
+// needsNames returns whether the verb's topics must be named one by one.
 func needsNames(v mirror.Verb) bool {
 	return v == mirror.VerbResume || v == mirror.VerbTruncateAndRestore
 }
@@ -86,7 +86,7 @@ func (s *selection) listed(ctx context.Context, a *app, c *mirror.Client, v mirr
 	return which.Match(list.Topics(v.From()...))
 }
 
-// named returns the topics that were named: as arguments, in a file, in a job.
+// named returns the topics from arguments, a file and a job.
 func (s *selection) named(a *app) ([]string, error) {
 	names := slices.Clone(s.names)
 	if s.from != "" {
@@ -114,7 +114,7 @@ func (s *selection) named(a *app) ([]string, error) {
 	return append(names, more...), unchanged(err)
 }
 
-// topicsOf returns topics of a job: FILE, or FILE:done, FILE:refused, FILE:remaining.
+// topicsOf returns topics of a job, from FILE, FILE:done, FILE:refused or FILE:remaining.
 func topicsOf(of string) ([]string, error) {
 	path, which := of, ""
 	for _, w := range []string{"done", "refused", "remaining"} {
@@ -143,7 +143,7 @@ func topicsOf(of string) ([]string, error) {
 	return names, nil
 }
 
-// isRefused tells whether the server refused the topic, for another reason than that it had stopped already.
+// isRefused returns whether the server refused the topic for any reason except an earlier stop.
 func isRefused(r *mirror.Result) bool { return r.Outcome == mirror.Failed && !r.AlreadyStopped() }
 
 func topicsWhere(r *mirror.Report, is func(*mirror.Result) bool) (names []string) {

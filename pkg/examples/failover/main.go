@@ -1,4 +1,4 @@
-// Failover is a program to copy: a planned failover that may be interrupted or killed, and run again.
+// Failover is a program to copy: a planned failover. The program may be killed and run again.
 //
 //	failover friday.job dr-link orders payments
 //

@@ -1,4 +1,4 @@
-// Firstcall is a program to copy: a dry run of a reversal, and its table. It changes nothing.
+// Firstcall is a program to copy. The program prints the table of a dry run of a reversal, and changes nothing.
 //
 //	firstcall dr-link orders payments
 //

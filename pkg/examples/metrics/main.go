@@ -1,5 +1,6 @@
-// Metrics is a program to copy: the mirror topics of a link as metrics for Prometheus, read anew for each scrape. Watch
-// the statuses too: if the source is lost, the lag can be 0. mirror.ConfigFromEnv says how to name the cluster.
+// Metrics is a program to copy. It serves the mirror topics of a link as metrics for Prometheus, and reads them anew
+// for each scrape. Watch the statuses too: after the loss of the source, the lag can be 0. See mirror.ConfigFromEnv
+// for the cluster.
 //
 //	metrics localhost:9090 dr-link
 package main

@@ -1,6 +1,6 @@
-// Mtls is a program to copy: a client's certificate says who calls, and a CA of one's own says who answers. It makes a
-// dry run, which is the way to try a certificate: a server may refuse one only after it has read the request, and a
-// call that changes topics is then unknown.
+// Mtls is a program to copy. A client certificate identifies the caller, and a private CA identifies the server. The
+// program makes a dry run, which is the way to try a certificate. A server may refuse a certificate only after
+// reading the request. The outcome of a call that changes topics is then unknown.
 //
 //	mtls client.pem client.key ca.pem dr-link orders payments
 //
@@ -41,7 +41,7 @@ func main() {
 	}
 }
 
-// mutual reads the certificate anew for each connection, so one that was renewed needs no restart.
+// mutual reads the certificate for each connection, so a renewed certificate needs no restart.
 func mutual(certFile, keyFile, caFile string) (*http.Transport, error) {
 	pem, err := os.ReadFile(caFile) //nolint:gosec // the caller names the file
 	roots := x509.NewCertPool()

@@ -1,8 +1,8 @@
-// Unplanned is a program to copy. After the source is lost, the first form makes the mirror topics writable. When the
-// old cluster is back, the second form makes its topics mirrors; the way back is then a planned failover.
+// Unplanned is a program to copy. After the loss of the source, the first form makes the mirror topics writable. When
+// the old cluster is back, the second form makes its topics mirrors. The way back is then a planned failover.
 //
-//	unplanned -link dr-link                            on the cluster that survived; all topics, or those that are named
-//	unplanned -link dr-link -restore 1000 orders ...   on the old cluster; it deletes at most 1000 messages of each
+//	unplanned -link dr-link                            on the surviving cluster; all topics, or the named topics
+//	unplanned -link dr-link -restore 1000 orders ...   on the old cluster; deletes at most 1000 messages of each topic
 package main
 
 import (
@@ -41,7 +41,7 @@ func run(ctx context.Context, client *mirror.Client, link string, limit int64, t
 		}
 		fmt.Println("lag, if the source still answers:", listing.Lag()) // a lost source can show no lag
 		if len(topics) == 0 {
-			topics = listing.Topics() // those that have not stopped, so the program may be run again
+			topics = listing.Topics() // topics that have not stopped, so the program may be run again
 		}
 		report, _ = client.Failover(ctx, link, mirror.Topics(topics...))
 	} else {

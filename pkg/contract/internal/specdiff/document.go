@@ -34,7 +34,7 @@ func fetch(ctx context.Context, spec string) ([]byte, error) {
 		defer cancel()
 		r, err := http.NewRequestWithContext(ctx, http.MethodGet, spec, nil)
 		if err != nil {
-			return nil, errors.New("the document's URL cannot be parsed") // the error quotes it, with its secrets
+			return nil, errors.New("the document's URL cannot be parsed") // the error quotes the URL with its secrets
 		}
 		resp, err := http.DefaultClient.Do(r)
 		if inURL := (*url.Error)(nil); errors.As(err, &inURL) {
@@ -59,7 +59,7 @@ func fetch(ctx context.Context, spec string) ([]byte, error) {
 	return text, err
 }
 
-// load reads an OpenAPI 3 document that is whole: it refers to no other.
+// load parses a self-contained OpenAPI 3 document.
 func load(text []byte) (*openapi3.T, error) {
 	doc, err := openapi3.NewLoader().LoadFromData(text)
 	if err != nil {
@@ -71,7 +71,7 @@ func load(text []byte) (*openapi3.T, error) {
 	return doc, nil
 }
 
-// normal returns a document with nothing but what its operations use, in the form that is compared.
+// normal returns a document in the form for comparison, with only the components that the operations use.
 func normal(doc *openapi3.T) (*openapi3.T, error) {
 	text, err := json.Marshal(doc)
 	if err == nil {
@@ -99,11 +99,11 @@ func normal(doc *openapi3.T) (*openapi3.T, error) {
 	})
 }
 
-// reference is a reference to a component, or to a part of it.
+// reference matches a reference to a component or to a part of a component.
 var reference = regexp.MustCompile(`"#/components/([A-Za-z]+)/([^"/]+)`)
 
-// onlyUsed leaves out of a document the components that its operations do not use, but for the
-// credentials, which are used by name.
+// onlyUsed removes the components that the operations of a document do not use. The credentials stay, because
+// operations use credentials by name.
 func onlyUsed(text []byte) ([]byte, error) {
 	var doc map[string]json.RawMessage
 	var components map[string]map[string]json.RawMessage
@@ -138,9 +138,8 @@ func onlyUsed(text []byte) ([]byte, error) {
 	return json.Marshal(doc)
 }
 
-// isPartOfItself tells whether a schema can be reached from itself without going through a member or an
-// element, so that no value has an end of checks. Above is true for those that it is a part of, and false for those
-// that were looked at.
+// isPartOfItself returns whether a schema contains itself without a member or an element in between, so that a check
+// of a value never ends. In above, true marks the schemas around s, and false marks the finished schemas.
 func isPartOfItself(s *openapi3.Schema, above map[*openapi3.Schema]bool) bool {
 	if is, seen := above[s]; seen {
 		return is
@@ -157,7 +156,7 @@ func isPartOfItself(s *openapi3.Schema, above map[*openapi3.Schema]bool) bool {
 	return false
 }
 
-// plainMediaTypes takes the parameters off media types, such as a charset, which JSON does not have.
+// plainMediaTypes removes parameters of media types, such as a charset. JSON has no parameters.
 func plainMediaTypes(doc *openapi3.T) {
 	plain := func(c openapi3.Content) {
 		for name, media := range c {
@@ -179,8 +178,7 @@ func plainMediaTypes(doc *openapi3.T) {
 	}
 }
 
-// unwrapNull makes one schema of a choice between a schema and null, in which OpenAPI 3.1 can say
-// nullable too.
+// unwrapNull replaces a choice between a schema and null with a nullable schema. OpenAPI 3.1 allows both forms.
 func unwrapNull(s *openapi3.Schema) {
 	choice := s.OneOf
 	if len(choice) == 0 {
@@ -206,9 +204,9 @@ func unwrapNull(s *openapi3.Schema) {
 
 var parameterName = regexp.MustCompile(`\{([^{}]*)\}`)
 
-// align returns both documents with the operations that both have, and nothing but these: at the same
-// path, whatever its parameters are called there and which part of it the server's URL has, with all
-// parameters at the operation, and with the credentials that hold for it.
+// align returns both documents with only the operations that both have. Each operation has the contract's path and
+// names of path parameters, all parameters of its path, and the credentials that apply. A part of the path may be in
+// the server's URL.
 func align(contract, other *openapi3.T) (ours, theirs *openapi3.T, changes []change) {
 	ours = &openapi3.T{
 		OpenAPI: contract.OpenAPI, Info: contract.Info, Components: contract.Components, Paths: &openapi3.Paths{},
@@ -216,7 +214,7 @@ func align(contract, other *openapi3.T) (ours, theirs *openapi3.T, changes []cha
 	theirs = &openapi3.T{
 		OpenAPI: other.OpenAPI, Info: contract.Info, Components: other.Components, Paths: &openapi3.Paths{},
 	}
-	moved, seen := map[string]int{}, map[*openapi3.Operation]bool{}
+	moved, seen := map[string]bool{}, map[*openapi3.Operation]bool{}
 	for _, path := range contract.Paths.Keys() {
 		for method, own := range contract.Paths.Value(path).Operations() {
 			there, op := locate(other, path, method)
@@ -232,7 +230,7 @@ func align(contract, other *openapi3.T) (ours, theirs *openapi3.T, changes []cha
 				text := fmt.Sprintf("there, under another prefix: %q in place of %q", op.prefix, "/kafka")
 				changes = append(changes, change{ID: "guard-prefix", Text: text, Level: breaks, Path: path})
 			} else if parameterName.ReplaceAllString(there, "{}") != parameterName.ReplaceAllString(path, "{}") {
-				moved[path]++
+				moved[path] = true
 			}
 		}
 	}
@@ -257,11 +255,10 @@ func align(contract, other *openapi3.T) (ours, theirs *openapi3.T, changes []cha
 type located struct {
 	operation *openapi3.Operation
 	item      *openapi3.PathItem
-	doc       *openapi3.T
-	prefix    string // before /v3, with what the server's URL has of it
+	prefix    string // before /v3, with the path of the server's URL
 }
 
-// locate finds the operation that the contract has at a path: preferably under the same prefix.
+// locate finds the contract's operation in a document, if possible under the same prefix.
 func locate(doc *openapi3.T, path, method string) (there string, best *located) {
 	want := parameterName.ReplaceAllString(strings.TrimPrefix(path, "/kafka"), "{}")
 	for _, candidate := range doc.Paths.Keys() {
@@ -273,14 +270,14 @@ func locate(doc *openapi3.T, path, method string) (there string, best *located) 
 		for _, base := range basePaths(doc, item, op) {
 			prefix, found := strings.CutSuffix(parameterName.ReplaceAllString(base+candidate, "{}"), want)
 			if found && (best == nil || best.prefix != "/kafka") {
-				there, best = candidate, &located{op, item, doc, prefix}
+				there, best = candidate, &located{op, item, prefix}
 			}
 		}
 	}
 	return there, best
 }
 
-// basePaths returns the paths of the servers that hold for an operation.
+// basePaths returns the paths of the servers of an operation.
 func basePaths(doc *openapi3.T, item *openapi3.PathItem, op *openapi3.Operation) []string {
 	servers := doc.Servers
 	if len(item.Servers) > 0 {
@@ -303,12 +300,11 @@ func basePaths(doc *openapi3.T, item *openapi3.PathItem, op *openapi3.Operation)
 	return paths
 }
 
-// parameters returns the operation's parameters, those that its path has for all operations included,
-// with the names that the contract has for those in the path.
+// parameters returns the parameters of the operation and of its path. Path parameters get the contract's names.
 func (l *located) parameters(path, there string) openapi3.Parameters {
 	names := map[string]string{}
 	ours, theirs := parameterName.FindAllStringSubmatch(path, -1), parameterName.FindAllStringSubmatch(there, -1)
-	for i := range min(len(ours), len(theirs)) { // the last ones are those of the operation
+	for i := range min(len(ours), len(theirs)) { // aligned at the end of the paths
 		names[theirs[len(theirs)-1-i][1]] = ours[len(ours)-1-i][1]
 	}
 	all := append(openapi3.Parameters{}, l.operation.Parameters...)
@@ -327,8 +323,8 @@ func (l *located) parameters(path, there string) openapi3.Parameters {
 	return all
 }
 
-// add adds an operation to a document, with these parameters, and with the credentials of the whole
-// document if it has none of its own.
+// add adds an operation to a document, with the given parameters. An operation without credentials gets the
+// credentials of the whole document.
 func add(
 	doc *openapi3.T, path, method string, op *openapi3.Operation,
 	parameters openapi3.Parameters, security openapi3.SecurityRequirements,

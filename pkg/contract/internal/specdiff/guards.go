@@ -10,8 +10,8 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// guards finds what this library depends on and no comparison counts as breaking, and what the
-// library's own requests do not show. The documents have the same operations.
+// guards finds changes that break the library, although a comparison does not count these as breaking and the
+// library's requests do not show them. The documents have the same operations.
 func guards(ours, theirs *openapi3.T) []change {
 	found := map[change]bool{}
 	for _, path := range ours.Paths.Keys() {
@@ -25,16 +25,14 @@ func guards(ours, theirs *openapi3.T) []change {
 			g.bodies(own, op)
 		}
 	}
-	return slices.SortedFunc(maps.Keys(found), func(a, b change) int {
-		return strings.Compare(a.ID+a.Text+a.Path, b.ID+b.Text+b.Path)
-	})
+	return sorted(found)
 }
 
-// guard notes changes of one operation.
+// guard collects changes of one operation.
 type guard struct {
 	path  string
 	found map[change]bool
-	seen  map[[2]*openapi3.Schema]bool // pairs of schemas that were compared within one body
+	seen  map[[2]*openapi3.Schema]bool // the compared pairs of schemas in one body
 }
 
 func (g guard) check(ok bool, id, text string) {
@@ -43,8 +41,7 @@ func (g guard) check(ok bool, id, text string) {
 	}
 }
 
-// answers holds the other operation to the answers that the library tells apart. It takes 200 for the
-// answer to a request that was accepted, and no other.
+// answers checks the responses that the library distinguishes. Only a 200 means an accepted request.
 func (g guard) answers(own, op *openapi3.Operation) {
 	g.check(op.Responses.Value("200") != nil, "guard-answer", "the answer 200 is not declared by itself any more")
 	for status := range op.Responses.Map() {
@@ -76,8 +73,8 @@ func (g guard) answers(own, op *openapi3.Operation) {
 	}
 }
 
-// security guards the two credentials that the library sends, each of which must do alone, whatever its
-// scheme is called. None at all means that none is needed.
+// security checks that each of the library's two credentials is enough alone, under any scheme name. An operation
+// without credentials accepts both.
 func (g guard) security(op *openapi3.Operation, schemes openapi3.SecuritySchemes) {
 	if len(*op.Security) == 0 {
 		return
@@ -103,13 +100,12 @@ func (g guard) security(op *openapi3.Operation, schemes openapi3.SecuritySchemes
 	}
 }
 
-// parameters guards how the values of parameters are written, and what a server takes where there is
-// none.
+// parameters checks the style of the values of parameters, and the server's defaults.
 func (g guard) parameters(own, op *openapi3.Operation) {
 	for _, ref := range own.Parameters {
 		theirs := op.Parameters.GetByInAndName(ref.Value.In, ref.Value.Name)
 		if theirs == nil {
-			continue // the comparison says so
+			continue // the comparison reports this
 		}
 		was, errWas := ref.Value.SerializationMethod()
 		is, errIs := theirs.SerializationMethod()
@@ -123,8 +119,7 @@ func (g guard) parameters(own, op *openapi3.Operation) {
 	}
 }
 
-// newParameters guards against a parameter that the library does not know and that has an effect when
-// it is left out.
+// newParameters finds a new parameter with a default that has an effect.
 func (g guard) newParameters(own, op *openapi3.Operation) {
 	for _, ref := range op.Parameters {
 		p := ref.Value
@@ -152,8 +147,8 @@ func (g guard) bodies(own, op *openapi3.Operation) {
 	}
 }
 
-// schema guards what a comparison of schemas leaves out, in them and in everything that is in both. The
-// member is where they are in what.
+// schema checks the parts of two schemas that a comparison leaves out, recursively. The member is the place of the
+// schemas in the text what.
 func (g guard) schema(what, member string, own, theirs *openapi3.Schema, request bool) {
 	pair := [2]*openapi3.Schema{own, theirs}
 	if g.seen[pair] || !request && member != "" && !isRead(g.path, strings.TrimSuffix(member[1:], "/items")) {
@@ -164,7 +159,7 @@ func (g guard) schema(what, member string, own, theirs *openapi3.Schema, request
 	g.check(encodingOf(own) == encodingOf(theirs), "guard-encoding",
 		fmt.Sprintf("%s is text in another encoding: %s", where, encodingOf(theirs)))
 	if request {
-		same := reflect.DeepEqual(own.Default, theirs.Default) || theirs.Default == false // which is what absence means
+		same := reflect.DeepEqual(own.Default, theirs.Default) || theirs.Default == false // as if absent
 		g.check(same, "guard-default", fmt.Sprintf("a server takes %v where %s is left out", theirs.Default, where))
 	} else {
 		g.check(own.WriteOnly || !theirs.WriteOnly, "guard-write-only", where+" is not answered any more")
@@ -193,7 +188,7 @@ func (g guard) schema(what, member string, own, theirs *openapi3.Schema, request
 	}
 }
 
-// encodingOf returns how bytes are written as text; "" if it is text.
+// encodingOf returns the encoding of bytes in a text, or "" for plain text.
 func encodingOf(s *openapi3.Schema) string {
 	if s.ContentEncoding == "" && (s.Format == "byte" || s.Format == "binary") {
 		return s.Format
@@ -205,7 +200,7 @@ func isClosed(s *openapi3.Schema) bool {
 	return s.AdditionalProperties.Has != nil && !*s.AdditionalProperties.Has
 }
 
-// properties returns the members of a schema, those of its parts included.
+// properties returns the members of a schema and of the parts in its allOf.
 func properties(s *openapi3.Schema) map[string]*openapi3.Schema {
 	all := map[string]*openapi3.Schema{}
 	for _, part := range s.AllOf {

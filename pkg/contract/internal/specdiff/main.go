@@ -1,13 +1,12 @@
-// Specdiff compares another OpenAPI document with the contract and says, in plain words, what it would
-// mean for the library: what is breaking, what is harmless, and what is known already. It looks at the
-// operations of the contract, and says which verbs for mirror topics the other document has beside them.
+// Specdiff compares another OpenAPI document with the contract. It lists, in plain words, which differences break the
+// library, which are harmless, and which are known. It looks at the operations of the contract, and names the other
+// document's additional verbs for mirror topics.
 //
-// What the library sends and reads decides, for every operation: its own requests and credentials are
-// held to the other document, and a member of an answer that it does not read is harmless.
+// The verdict depends on the library's own requests and reads. Specdiff checks the library's requests and credentials
+// against the other document. A change of a response member that the library does not read is harmless.
 //
-// The last line that it prints says which it was, and so does its exit code: 0 if the documents are
-// the same or their differences harmless, 1 if something is breaking, and 2 if they could not be
-// compared.
+// The last line has the verdict. The exit code is 0 if the documents are the same or all differences are harmless, 1
+// if a difference is breaking, and 2 if the documents could not be compared.
 package main
 
 import (
@@ -18,6 +17,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -41,13 +41,13 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	context.AfterFunc(ctx, stop) // so that a second interrupt ends what does not look at the context
+	context.AfterFunc(ctx, stop) // the second interrupt ends the process
 	code := compare(ctx, os.Stdout, os.Args[1:])
 	stop()
 	os.Exit(code)
 }
 
-// compare does what the arguments say, and returns the exit code.
+// compare runs the command with the arguments and returns the exit code.
 func compare(ctx context.Context, w io.Writer, args []string) int {
 	flags := flag.NewFlagSet("specdiff", flag.ContinueOnError)
 	flags.SetOutput(w)
@@ -72,11 +72,11 @@ func compare(ctx context.Context, w io.Writer, args []string) int {
 	case breaking:
 		code, verdict = exitBreaking, "BREAKING"
 	}
-	_, _ = fmt.Fprintf(w, "specdiff: %s (exit code %d)\n", verdict, code) // the code says it too
+	_, _ = fmt.Fprintf(w, "specdiff: %s (exit code %d)\n", verdict, code) // the exit code has the verdict too
 	return code
 }
 
-// change is one difference, as oasdiff reports it or a guard finds it.
+// change is one difference, from oasdiff or from a guard.
 type change struct {
 	ID    string `json:"id"`
 	Text  string `json:"text"`
@@ -89,6 +89,12 @@ const (
 	harmless = 1
 	breaks   = 3
 )
+
+func sorted(found map[change]bool) []change {
+	return slices.SortedFunc(maps.Keys(found), func(a, b change) int {
+		return strings.Compare(a.ID+a.Text+a.Path, b.ID+b.Text+b.Path)
+	})
+}
 
 func run(ctx context.Context, w io.Writer, oasdiff []string, spec string) (breaking bool, err error) {
 	text, err := fetch(ctx, spec)
@@ -124,7 +130,7 @@ func run(ctx context.Context, w io.Writer, oasdiff []string, spec string) (break
 	return report(w, append(changes, reported...)), nil
 }
 
-// nameValues adds to each change that restricts a member of an answer to some values what these are.
+// nameValues adds the values to each change that restricts a response member to some values.
 func nameValues(changes []change, theirs *openapi3.T) {
 	for i, c := range changes {
 		if c.ID != "response-property-became-enum" {
@@ -144,7 +150,7 @@ func nameValues(changes []change, theirs *openapi3.T) {
 	}
 }
 
-// memberOf returns what is at a place in a schema; nil if nothing is.
+// memberOf returns the schema at a place in a schema, or nil.
 func memberOf(s *openapi3.Schema, place string) *openapi3.Schema {
 	for _, part := range strings.Split(place, "/") {
 		switch property := properties(s)[part]; {
@@ -159,7 +165,7 @@ func memberOf(s *openapi3.Schema, place string) *openapi3.Schema {
 	return s
 }
 
-// diff has oasdiff compare two documents, both in the newest form of OpenAPI.
+// diff compares two documents with oasdiff, both upgraded to the newest version of OpenAPI.
 func diff(ctx context.Context, oasdiff []string, ours, theirs *openapi3.T) (changes []change, err error) {
 	dir, err := os.MkdirTemp("", "specdiff")
 	if err != nil {

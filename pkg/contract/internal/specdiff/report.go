@@ -9,8 +9,8 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
-// report writes the changes, the worst first, and tells whether any is breaking. A change that many
-// operations share is there once.
+// report writes the changes, the worst first, and returns whether any change is breaking. A change in many operations
+// is written once.
 func report(w io.Writer, changes []change) (breaking bool) {
 	var b strings.Builder
 	counts := map[string]int{}
@@ -46,6 +46,6 @@ func report(w io.Writer, changes []change) (breaking bool) {
 	}
 	fmt.Fprintf(&b, "%d breaking, %d harmless, %d known differences\n",
 		counts["BREAKING"], counts["harmless"], counts["known"])
-	_, _ = io.WriteString(w, b.String()) // the exit code says it too
+	_, _ = io.WriteString(w, b.String()) // the exit code has the verdict too
 	return counts["BREAKING"] > 0
 }

@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -26,17 +24,17 @@ type sent struct {
 	parameters map[string]string
 }
 
-// verbs are those of the library.
+// verbs are the verbs of the library.
 var verbs = []mirror.Verb{
 	mirror.VerbReverseAndPause, mirror.VerbReverseAndStart, mirror.VerbPromote, mirror.VerbFailover,
 	mirror.VerbPause, mirror.VerbResume, mirror.VerbTruncateAndRestore,
 }
 
-// libraryRequests returns what the library sends: each verb, dry and real, by name and by pattern, and
+// libraryRequests returns the requests of the library: each verb, as a dry run and real, by name and by pattern, and
 // each read.
 func libraryRequests(ctx context.Context) ([]sent, error) {
 	const cluster, link = "lkc-1", "link-1"
-	topic := "Topic_1.a-Z" + strings.Repeat("t", 238) // as long as a name can be, with each kind of character
+	topic := "Topic_1.a-Z" + strings.Repeat("t", 238) // the longest name, with each kind of character
 	var all []sent
 	path := ""
 	errRecorded := errors.New("recorded, and not sent")
@@ -104,7 +102,7 @@ type record func(*http.Request) error
 
 func (r record) RoundTrip(req *http.Request) (*http.Response, error) { return nil, r(req) }
 
-// unfitRequests finds the requests of the library that are not valid any more.
+// unfitRequests finds the library's requests that the other document does not allow.
 func unfitRequests(ctx context.Context, theirs *openapi3.T) ([]change, error) {
 	requests, err := libraryRequests(ctx)
 	if err != nil {
@@ -114,7 +112,7 @@ func unfitRequests(ctx context.Context, theirs *openapi3.T) ([]change, error) {
 	for _, s := range requests {
 		item := theirs.Paths.Value(s.path)
 		if item == nil || item.GetOperation(s.request.Method) == nil {
-			continue // it is gone
+			continue // the operation is gone
 		}
 		s.request.Body = io.NopCloser(bytes.NewReader(s.body))
 		err := openapi3filter.ValidateRequest(ctx, &openapi3filter.RequestValidationInput{
@@ -132,12 +130,10 @@ func unfitRequests(ctx context.Context, theirs *openapi3.T) ([]change, error) {
 			found[change{ID: "guard-request", Text: text, Level: breaks, Path: s.path}] = true
 		}
 	}
-	return slices.SortedFunc(
-		maps.Keys(found), func(a, b change) int { return strings.Compare(a.Path+a.Text, b.Path+b.Text) },
-	), nil
+	return sorted(found), nil
 }
 
-// reasonOf says in a few words why a request is not valid.
+// reasonOf returns a short reason why a request is not valid.
 func reasonOf(err error) string {
 	var request *openapi3filter.RequestError
 	var schema *openapi3.SchemaError
@@ -148,7 +144,7 @@ func reasonOf(err error) string {
 	switch {
 	case errors.As(err, &schema):
 		reason := schema.Reason
-		if _, after, isMore := strings.Cut(reason, "\n"); isMore { // of OpenAPI 3.1, below a line without news
+		if _, after, isMore := strings.Cut(reason, "\n"); isMore { // OpenAPI 3.1 has the reason on the second line
 			reason = after
 		}
 		return fmt.Sprintf("%s: %s: %s", where, schema.SchemaField, reason)

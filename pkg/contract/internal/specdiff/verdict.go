@@ -9,10 +9,9 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
 )
 
-// severities says which changes break the library where oasdiff would say otherwise, in the form of
-// its --severity-levels file, which has no room for comments. A type that the server takes more widely
-// than before is harmless on the wire, and another Go type in the generated code. The library reads
-// text of any length.
+// severities corrects oasdiff's levels for this library. The file has the form of --severity-levels, which allows no
+// comments. If the server accepts a wider type than before, the change is harmless on the wire but changes a Go type
+// in the generated code. The library reads text of any length.
 //
 //go:embed severities.txt
 var severities []byte
@@ -20,11 +19,11 @@ var severities []byte
 //go:embed known-differences.txt
 var knownDifferences string
 
-// knownDifference is a difference from the vendor's whole specification that was looked at.
+// knownDifference is a reviewed difference from the vendor's whole specification.
 type knownDifference struct {
 	id     string // of the change
-	text   string // a part of what is said of it
-	reason string // why it does not matter
+	text   string // a part of the change's text
+	reason string // why the difference does not matter
 }
 
 // known returns the reviewed list.
@@ -38,9 +37,8 @@ func known() []knownDifference {
 	return all
 }
 
-// reads are the members of the answers that the library reads, by how the last part of the operation's
-// path begins. The names of verbs begin with "mirrors:". Of an operation that is not here it may read
-// everything.
+// reads are the response members that the library reads, keyed by the beginning of the last part of the operation's
+// path. The names of verbs begin with "mirrors:". Of any other operation the library may read every member.
 var reads = map[string][]string{
 	"mirrors:": {
 		"data/items/mirror_topic_name", "data/items/error_code", "data/items/error_message",
@@ -72,15 +70,15 @@ var reads = map[string][]string{
 	"{consumer_group_id}": {"consumer_group_id", "state"},
 }
 
-// readAlone are the operations of which members are read one by one. Of the others a row is read as a
-// whole, which fails if a member has another type.
+// readAlone are the operations whose members are read separately. Of other operations a whole row is decoded, and
+// decoding fails if a member has another type.
 var readAlone = map[string]bool{"configs": true, "{consumer_group_id}": true}
 
-// ofErrors are the members that the library reads of every error. It reads the cloud's too, and does
-// without them.
+// ofErrors are the members that the library reads of every error. It also reads the cloud's errors, but does not need
+// their members.
 var ofErrors = []string{"error_code", "message"}
 
-// neededValues are the values that the library waits for or compares with.
+// neededValues are the values that the library compares with.
 var neededValues = map[string][]string{
 	"mirror_status": {string(mirror.StatusActive), string(mirror.StatusPaused), string(mirror.StatusStopped)},
 	"link_state":    {"ACTIVE"},
@@ -96,7 +94,7 @@ func operationOf(path string) string {
 	return last
 }
 
-// isRead tells whether the library reads a member of an answer, or something in it.
+// isRead returns whether the library reads a response member or a part of the member.
 func isRead(path, member string) bool {
 	members, isKnown := reads[operationOf(path)]
 	for _, read := range append(ofErrors, members...) {
@@ -107,10 +105,10 @@ func isRead(path, member string) bool {
 	return !isKnown
 }
 
-// quoted is a name in a text of oasdiff.
+// quoted matches a name in a text of oasdiff.
 var quoted = regexp.MustCompile("`([^`]*)`")
 
-// isUnread tells whether a change is about a member of an answer that the library does not read.
+// isUnread returns whether a change is about a response member that the library does not read.
 func isUnread(c change) bool {
 	isRead := func(name []string) bool { return isRead(c.Path, name[1]) }
 	return ofMember.MatchString(c.ID) && !slices.ContainsFunc(quoted.FindAllStringSubmatch(c.Text, -1), isRead) &&
@@ -118,20 +116,20 @@ func isUnread(c change) bool {
 }
 
 var (
-	// ofMember are changes of a member of an answer.
+	// ofMember matches changes of a response member.
 	ofMember = regexp.MustCompile(`^response-(required-|optional-|write-only-)*property-`)
-	// ofType are changes after which a row cannot be read as a whole.
+	// ofType matches changes that make a whole row unreadable.
 	ofType = regexp.MustCompile(`type|-(all|any|one)-of`)
-	// measured are changes of what a request must be like: the requests that the library sends are held
-	// to the other document, which says more than the change does.
+	// measured matches changes of the rules for requests. Specdiff checks the library's requests against the other
+	// document, which is more exact than the change.
 	measured = regexp.MustCompile(`^request-(body|parameter|property)-.*(set|increased|decreased|became-enum|` +
 		`became-required|pattern-added|pattern-changed|enum-value-removed)$`)
-	// ofCredentials are changes of which guard.security knows more.
+	// ofCredentials matches changes that guard.security decides better.
 	ofCredentials = regexp.MustCompile(`^api-(global-)?security-`)
 )
 
-// verdictOf says what a change means for the library, and why if that is not the change's level. A known
-// difference is looked up first.
+// verdictOf returns the meaning of a change for the library, and the reason unless the level decides. Known
+// differences come first.
 func verdictOf(c change) (verdict, reason string) {
 	for _, d := range known() {
 		if d.id == c.ID && strings.Contains(c.Text, d.text) {
