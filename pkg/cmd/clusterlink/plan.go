@@ -38,14 +38,14 @@ func (a *app) planCommand() *cobra.Command {
 		})
 	clusterFlag(c, &p.cluster)
 	p.topicFlags(c)
-	c.Flags().StringVar(&p.job, "job", "", "the file of the job, which must not be there")
+	c.Flags().StringVar(&p.job, "job", "", "the file of the new job, which must not exist")
 	c.Flags().BoolVar(&p.leaveOut, "leave-out-refused", false, "leave the topics that the dry run refuses out of the job")
 	return c
 }
 
 func (a *app) plan(ctx context.Context, v mirror.Verb, link string, p *planning) error {
 	if _, err := os.Lstat(p.job); p.job != "" && err == nil {
-		return fmt.Errorf("--job: the file %s is there already", p.job)
+		return fmt.Errorf("--job: the file %s already exists", p.job)
 	}
 	this, _, err := a.clusters(p.cluster)
 	if err != nil {

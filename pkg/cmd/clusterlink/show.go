@@ -13,7 +13,7 @@ import (
 )
 
 func (a *app) showCommand() *cobra.Command {
-	return command("show JOB", "Show what is known of a job, also while another process runs it", cobra.ExactArgs(1),
+	return command("show JOB", "Show a job, also while another process runs the job", cobra.ExactArgs(1),
 		func(_ context.Context, args []string) error {
 			j, err := job.Read(args[0])
 			if err != nil {
@@ -25,7 +25,7 @@ func (a *app) showCommand() *cobra.Command {
 
 func (a *app) settleCommand() *cobra.Command {
 	var as, why string
-	c := command("settle JOB TOPIC...", "Write down what a person found out of topics of unknown outcome",
+	c := command("settle JOB TOPIC...", "Record what a person found out about topics with an unknown outcome",
 		cobra.MinimumNArgs(2), func(_ context.Context, args []string) error {
 			to, known := map[string]mirror.Outcome{"done": mirror.Accepted, "untouched": mirror.Untouched}[as]
 			if !known {
