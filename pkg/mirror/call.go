@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
@@ -24,16 +23,16 @@ type call struct {
 	selection Selection
 	dryRun    bool
 	bad       argumentError
-	check     func(*Result) // notes what is odd about an answer for a topic; nil is nothing
+	check     func(*Result) // adds notes to a topic's Result; nil adds none
 
 	client  *Client
 	report  *Report
 	secrets wire.Secrets
 	run     string
-	errs    map[string]error // the live errors, by their texts
+	errs    map[string]error // the live errors by their texts
 }
 
-// do checks a call, sends it batch after batch, and accounts for what became of it.
+// do checks a call and sends its batches. The report accounts for every topic.
 func (c *Client) do(ctx context.Context, k *call) (*Report, error) {
 	if c.checkMade(&k.bad); len(k.bad.problems) > 0 && c.ClusterID() == "" {
 		c = &Client{sender: wire.Sender{Logger: slog.New(slog.DiscardHandler)}}
@@ -46,7 +45,7 @@ func (c *Client) do(ctx context.Context, k *call) (*Report, error) {
 		Verb: k.verb, ClusterID: c.clusterID, Link: k.link, DryRun: k.dryRun, Pattern: k.selection.expression,
 		Results: make([]Result, 0, len(k.selection.names)),
 	}
-	seen := make(map[string]bool, len(k.selection.names)) // a call with a name twice is refused, but it has a report
+	seen := make(map[string]bool, len(k.selection.names)) // a call with a repeated name is refused with a report
 	for _, name := range k.selection.names {
 		if !seen[name] {
 			seen[name] = true
@@ -54,7 +53,7 @@ func (c *Client) do(ctx context.Context, k *call) (*Report, error) {
 		}
 	}
 	if err := k.bad.err(); err != nil {
-		k.leaveOut(0, err)
+		k.leaveOut(k.report.Results, err)
 	} else {
 		k.run = rand.Text()
 		k.sendAll(ctx)
@@ -75,13 +74,13 @@ func (c *Client) do(ctx context.Context, k *call) (*Report, error) {
 	return k.report, err
 }
 
-// sendAll sends the batches in order, until one ends the run.
+// sendAll sends the batches in order. An error or an Unknown topic ends the run.
 func (k *call) sendAll(ctx context.Context) {
 	first := Batch{ClusterID: k.report.ClusterID, Link: k.link, Verb: k.verb, Run: k.run, Pattern: k.report.Pattern}
 	from := 0
 	for _, b := range k.selection.batches(first, k.client.batchSize) {
 		if ctx.Err() != nil {
-			k.leaveOut(from, wire.Ended(ctx, "nothing was sent", nil))
+			k.leaveOut(k.report.Results[from:], wire.Ended(ctx, "nothing was sent", nil))
 			return
 		}
 		batch := k.newBatch(b, from)
@@ -97,38 +96,38 @@ func (k *call) sendAll(ctx context.Context) {
 				if ctx.Err() != nil && !errors.Is(stop, ctx.Err()) {
 					why = wire.Join(why, wire.Ended(ctx, "the context has ended", nil))
 				}
-				k.leaveOut(from, why)
+				k.leaveOut(k.report.Results[from:], why)
 			}
 			return
 		}
 	}
 }
 
-// leaveOut says of the topics from the given place on why they were not sent.
-func (k *call) leaveOut(from int, why error) {
-	for i := range k.report.Results[from:] {
-		k.report.Results[from+i].Why = k.text(why)
+// leaveOut says why topics were not sent. Without topics the reason is a problem of the run.
+func (k *call) leaveOut(results []Result, why error) {
+	for i := range results {
+		results[i].Why = k.text(why)
 	}
-	if len(k.report.Results) == 0 {
-		k.problem(why)
+	if len(results) == 0 {
+		k.problem(k.text(why))
 	}
 }
 
-// text returns the text of an error for the report, and keeps the error for the error of the call.
+// text returns the text of an error for the report. The call's error keeps the error itself.
 func (k *call) text(err error) string {
 	k.errs[err.Error()] = err
 	return err.Error()
 }
 
-// problem notes an error of the run.
-func (k *call) problem(err error) {
-	if s := k.text(err); !slices.Contains(k.report.Problems, s) {
-		k.report.Problems = append(k.report.Problems, s)
+// problem adds a problem of the run.
+func (k *call) problem(p string) {
+	if !slices.Contains(k.report.Problems, p) {
+		k.report.Problems = append(k.report.Problems, p)
 	}
 }
 
-// record sends a batch between the recorders' lines: the outermost speaks first and last. It returns why no further
-// batch should be sent, or nil.
+// record sends a batch between the recorders' lines. The outermost recorder speaks first and last. record returns why
+// no further batch should be sent, or nil.
 func (k *call) record(ctx context.Context, recorders []Recorder, b *batch) error {
 	if len(recorders) == 0 {
 		return b.send(ctx)
@@ -136,13 +135,9 @@ func (k *call) record(ctx context.Context, recorders []Recorder, b *batch) error
 	told := b.Batch
 	told.Topics = slices.Clone(told.Topics)
 	if err := recorders[0].Sending(ctx, told); err != nil {
-		err = wire.Because(fmt.Sprintf("not sent: the recorder refused batch %d of %d", b.Index+1, b.Of), wire.Foreign(err))
-		for i := range b.results {
-			b.results[i].Why = k.text(err)
-		}
-		if b.Pattern != "" {
-			k.problem(err)
-		}
+		where := fmt.Sprintf("not sent: the recorder refused batch %d of %d", b.Index+1, b.Of)
+		err = wire.Because(where, wire.Foreign(err))
+		k.leaveOut(b.results, err)
 		return err
 	}
 	stop := k.record(ctx, recorders[1:], b)
@@ -150,26 +145,26 @@ func (k *call) record(ctx context.Context, recorders []Recorder, b *batch) error
 	defer cancel()
 	if err := recorders[0].Answered(last, told, b.report()); err != nil {
 		err = wire.Because(fmt.Sprintf("the recorder failed after batch %d of %d", b.Index+1, b.Of), wire.Foreign(err))
-		k.problem(err)
+		k.problem(k.text(err))
 		stop = wire.Join(stop, err)
 	}
 	return stop
 }
 
-// batch is one request's share of a call, and what became of it.
+// batch is the share of a call in a single request, with its results.
 type batch struct {
 	Batch
 	call    *call
-	results []Result       // those of the call's report, or for a pattern its own
-	places  map[string]int // of each topic in results
-	rows    []int          // how many rows came for each of results
+	results []Result       // a part of the call's report; a pattern has results of its own
+	places  map[string]int // the index of each topic in results
+	rows    []int          // how many rows each of results has
 
 	answer     answer
 	unexpected []Result
-	more       int  // how many unexpected rows were not kept
-	illegible  bool // a pattern's answer has a row whose topic cannot be told
+	more       int  // how many unexpected rows were dropped
+	illegible  bool // a pattern's answer has a row without a readable topic
 	attempts   []Attempt
-	problems   []error
+	problems   []string
 }
 
 func (k *call) newBatch(b Batch, from int) *batch {
@@ -192,15 +187,17 @@ func (b *batch) forget() {
 	}
 }
 
-// send sends the batch, and gives each of its topics an outcome. It returns why no further batch should be sent, or nil.
+// send sends the batch and gives each of its topics an outcome. send returns why no further batch should be sent, or
+// nil.
 func (b *batch) send(ctx context.Context) error {
 	k := b.call
 	row, _ := k.verb.row()
 	stands, attempts := k.client.sender.Send(ctx, &wire.Request{
 		Make: func(body io.Reader) (*http.Request, error) {
-			return k.client.address("/mirrors:"+string(k.verb), k.link, func(server, cluster, link string) (*http.Request, error) {
+			build := func(server, cluster, link string) (*http.Request, error) {
 				return newVerbRequest(k.verb, server, cluster, link, k.dryRun, body)
-			})
+			}
+			return k.client.address("/mirrors:"+string(k.verb), k.link, build)
 		},
 		Body: requestBody(b.Batch),
 		Safe: k.dryRun, ProofOnly: row.proofOnly,
@@ -228,7 +225,8 @@ func (b *batch) send(ctx context.Context) error {
 	}
 	stop := b.close(stands)
 	k.report.Attempts = append(k.report.Attempts, b.attempts...)
-	k.report.Unexpected = append(k.report.Unexpected, b.unexpected[:min(len(b.unexpected), maxUnexpected-len(k.report.Unexpected))]...)
+	room := maxUnexpected - len(k.report.Unexpected)
+	k.report.Unexpected = append(k.report.Unexpected, b.unexpected[:min(len(b.unexpected), room)]...)
 	for _, p := range b.problems {
 		k.problem(p)
 	}
@@ -243,7 +241,7 @@ const maxUnexpected = 1000
 
 const disagree = "the answer has rows for this topic that disagree"
 
-// add takes in a row of the answer.
+// add records a row of the answer.
 func (b *batch) add(row row) {
 	i, ours := b.place(&row)
 	if !ours {
@@ -274,7 +272,7 @@ func (b *batch) add(row row) {
 	}
 }
 
-// noteRow keeps what one of several rows says, unless there are too many.
+// noteRow adds a note about a row of a topic with several rows. At most 10 notes are kept.
 func (r *Result) noteRow(row Result) {
 	says := row.Outcome.String()
 	if row.Outcome == Failed {
@@ -285,7 +283,7 @@ func (r *Result) noteRow(row Result) {
 	}
 }
 
-// place returns which of the results a row is about, or notes why it is about none.
+// place returns the index of the row's Result. A row without a Result gets a note with the reason.
 func (b *batch) place(row *row) (place int, ours bool) {
 	if row.Topic == "" {
 		b.illegible = true
@@ -313,14 +311,14 @@ func (b *batch) place(row *row) (place int, ours bool) {
 	return 0, false
 }
 
-// lost tells whether a pattern's call may have changed topics that no row is about.
+// lost reports whether a call by pattern may have changed topics without a row.
 func (b *batch) lost(stands wire.Evidence) bool {
 	return stands.Proof == wire.Nothing ||
 		stands.Proof == wire.Answered && (b.illegible || b.answer.next != "" || stands.Doubt != "")
 }
 
-// close gives every topic its outcome, once no further request is sent. It returns why no further batch should be sent,
-// or nil.
+// close gives every topic its outcome after the last request. close returns why no further batch should be sent, or
+// nil.
 func (b *batch) close(stands wire.Evidence) (stop error) {
 	why := evidenceError(stands)
 	stop = why
@@ -329,9 +327,9 @@ func (b *batch) close(stands wire.Evidence) (stop error) {
 		took := last.Start.Add(last.Duration).Sub(first.Start).Round(time.Second)
 		why = wire.WithText(fmt.Sprintf("%v (%d attempts in %v)", why, len(b.attempts), took), why)
 	}
-	told := why // what the topics without a row say
+	told := why // the reason for topics without a row
 	if told == nil {
-		told = wire.WithText("the answer has no row for this topic", nil)
+		told = errors.New("the answer has no row for this topic")
 	}
 	for i := range b.results {
 		r := &b.results[i]
@@ -352,51 +350,43 @@ func (b *batch) close(stands wire.Evidence) (stop error) {
 			r.Sends = []Send{{Run: b.Run, Batch: b.Index, Unknown: r.Outcome == Unknown}}
 		}
 		if r.Outcome == Unknown && stop == nil {
-			stop = wire.WithText("the outcome of a topic is not known", nil)
+			stop = errors.New("the outcome of a topic is not known")
 		}
 		if b.call.check != nil {
 			b.call.check(r)
 		}
 	}
-	if why != nil && (b.Pattern != "" || !slices.Contains(b.rows, 0)) { // no topic tells it
-		b.problems = append(b.problems, why)
+	if why != nil && (b.Pattern != "" || !slices.Contains(b.rows, 0)) { // no topic has this reason
+		b.problems = append(b.problems, b.call.text(why))
 	}
 	if b.Pattern != "" && stands.Proof == wire.Answered {
 		if b.illegible {
-			b.problems = append(b.problems, wire.WithText("the answer has a row whose topic cannot be told", nil))
+			b.problems = append(b.problems, "the answer has a row whose topic cannot be told")
 		}
 		if stands.Doubt != "" {
-			b.problems = append(b.problems, wire.WithText(
-				stands.Doubt+", and topics that the answer leaves out may have been "+b.Verb.Past(), nil))
+			b.problems = append(b.problems,
+				stands.Doubt+", and topics that the answer leaves out may have been "+b.Verb.Past())
 		}
 	}
-	for _, p := range b.answer.problems {
-		b.problems = append(b.problems, wire.WithText(p, nil))
-	}
+	b.problems = append(b.problems, b.answer.problems...)
 	if b.more > 0 {
-		b.problems = append(b.problems, wire.WithText(fmt.Sprintf(
-			"the answer has %d unexpected rows, of which the first %d are kept", b.more+maxUnexpected, maxUnexpected), nil))
+		b.problems = append(b.problems, fmt.Sprintf(
+			"the answer has %d unexpected rows, of which the first %d are kept", b.more+maxUnexpected, maxUnexpected))
 	}
 	return stop
 }
 
-// report returns a report of the batch, which shares nothing with the call's.
+// report returns a report of the batch. The report shares nothing with the call's report.
 func (b *batch) report() *Report {
 	r := &Report{
-		Verb: b.Verb, ClusterID: b.ClusterID, Link: b.Link, Pattern: b.Pattern,
-		Results: b.results, Unexpected: b.unexpected, Attempts: b.attempts,
-	}
-	if b.Pattern != "" {
-		r.Lost = b.call.report.Lost
-	}
-	for _, p := range b.problems {
-		r.Problems = append(r.Problems, p.Error())
+		Verb: b.Verb, ClusterID: b.ClusterID, Link: b.Link, Pattern: b.Pattern, Lost: b.call.report.Lost,
+		Results: b.results, Unexpected: b.unexpected, Attempts: b.attempts, Problems: b.problems,
 	}
 	return r.Clone()
 }
 
-// address makes a request with the generated function, and puts the client's path prefix in place of /kafka. The names of
-// cluster and link must have stayed what they are, each in its own segment of the path.
+// address makes a request with the generated function and replaces /kafka by the client's path prefix. The names of
+// cluster and link must each stay a single unchanged segment of the path.
 func (c *Client) address(
 	path, link string, build func(server, cluster, link string) (*http.Request, error),
 ) (*http.Request, error) {
@@ -415,28 +405,4 @@ func (c *Client) address(
 	r.URL.Path, err = url.PathUnescape(c.pathPrefix + want)
 	r.URL.RawPath = c.pathPrefix + want
 	return r, err
-}
-
-// named names a link and its side.
-func (c *Client) named(link string) string {
-	return "link " + text.Quote(link) + " on " + text.Quote(c.clusterID)
-}
-
-// read sends a GET, and has its answer read. What says what was read. The error says that it was not.
-func (c *Client) read(
-	ctx context.Context, what, path, link string, read func(http.Header, io.Reader, *wire.Secrets) error,
-	build func(server, cluster, link string) (*http.Request, error),
-) error {
-	var secrets wire.Secrets
-	stands, _ := c.sender.Send(ctx, &wire.Request{
-		Make:    func(io.Reader) (*http.Request, error) { return c.address(path, link, build) },
-		Safe:    true,
-		Read:    func(h http.Header, body io.Reader) error { return read(h, body, &secrets) },
-		Secrets: &secrets,
-		Log:     []slog.Attr{slog.String("operation", "read "+what)},
-	})
-	if err := evidenceError(stands); err != nil {
-		return wire.Because(strings.TrimSpace(what)+" was not read", err)
-	}
-	return nil
 }

@@ -22,7 +22,7 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/mirror/internal/wire"
 )
 
-// What a Config's zero values stand for.
+// The defaults for zero values of a Config.
 const (
 	defaultPathPrefix = "/kafka"
 	defaultTimeout    = 60 * time.Second
@@ -30,83 +30,80 @@ const (
 	defaultBatchSize  = 500
 )
 
-// Config says which cluster a Client calls, and how. Endpoint, ClusterID and Credential are required; the zero value of
+// Config says which cluster a Client calls and how. Endpoint, ClusterID and Credential are required. The zero value of
 // every other field is ready to use. NewClient copies the Config.
 type Config struct {
-	// Endpoint is the cluster's REST endpoint: scheme, host and, where it is not the scheme's own, port, such as
-	// https://pkc-00000.region.provider.confluent.cloud. It is not the bootstrap server (port 9092), and has no path.
+	// Endpoint is the cluster's REST endpoint: scheme, host and a port unless the scheme's own port is meant. An
+	// example is https://pkc-00000.region.provider.confluent.cloud. Endpoint is not the bootstrap server (port 9092)
+	// and has no path.
 	Endpoint string
-	// ClusterID is the id of the cluster that is called, such as lkc-1.
+	// ClusterID is the id of the called cluster, such as lkc-1.
 	ClusterID string
-	// Credential authenticates each request; NoCredential says that none is needed.
+	// Credential authenticates each request. Servers without authentication take NoCredential.
 	Credential Credential
 
-	// PathPrefix is what the API's paths begin with, before /v3. "" is /kafka, as on Confluent Cloud and inside a
-	// Confluent Platform broker; "/" is none, as on a standalone REST Proxy (observed).
+	// PathPrefix is the part of the API's paths before /v3. "" means /kafka, as on Confluent Cloud and inside a
+	// Confluent Platform broker. "/" means no prefix, as on a standalone REST Proxy (observed).
 	PathPrefix string
-	// AllowHTTP allows an http endpoint that is not on loopback. Credentials then travel in the clear.
+	// AllowHTTP allows an http endpoint outside loopback. Credentials then travel in the clear.
 	AllowHTTP bool
-	// Transport sends the requests; nil is NewTransport(). Wrap or change one of these for certificates, dialers,
-	// proxies, tracing, tokens or circuit breakers. A Transport must not repeat requests, and must honour the request's
-	// context. If it fails without reading the request's body, the topics are Untouched; otherwise they are Unknown.
+	// Transport sends the requests; nil is NewTransport(). Wrap or change the transport for certificates, dialers,
+	// proxies, tracing, tokens or circuit breakers. A Transport must not repeat requests and must honour the request's
+	// context. A Transport failing before the request's body was read leaves the topics Untouched; otherwise the topics
+	// are Unknown.
 	Transport http.RoundTripper
 
-	// Timeout bounds one attempt, from asking the credential to the last byte of the response; 0 is 60 s. The server's
-	// own limit is not known; with a shorter Timeout topics end Unknown that would have had an answer.
+	// Timeout bounds each attempt, from asking the credential to the last byte of the response; 0 is 60 s. The server's
+	// own limit is not known. With a short Timeout, topics may end Unknown because the answer came too late.
 	Timeout time.Duration
-	// RetryFor bounds for how long a batch is retried; 0 is 1 minute, negative is one attempt. The time counts from the
-	// batch's first attempt, or from the client's last response that was not a rejection by the rate limiter, if that is
-	// later. The library retries only:
+	// RetryFor bounds for how long a batch is retried; 0 is 1 minute. A negative RetryFor allows a single attempt,
+	// except that a 401 is still retried. The time counts from the batch's first attempt or from the client's last
+	// response other than a rejection by the rate limiter, whichever is later. The table in the package documentation
+	// lists the responses that are retried.
 	//
-	//   - a request that the rate limiter rejected, and one that got a 429 that says nothing of where it comes from, for
-	//     as long as RetryFor (after the second kind TruncateAndRestore is not retried);
-	//   - a request that was provably not sent, for a network error that can pass, for at most 10 s;
-	//   - a dry run or a read after a 5xx, a 408, a 429 or a lost response: three attempts in all;
-	//   - a request that got a 401, once, if the credential then writes other headers; also where RetryFor is negative.
-	//
-	// After a rejection the client sends nothing for the larger of one second and Retry-After, and a bit: the rate
-	// limiter counts in a window of one second, rejected requests included (observed).
+	// After a rejection the client sends nothing for the larger of 1 s and Retry-After, plus jitter: the rate limiter
+	// counts in a window of 1 s, rejected requests included (observed).
 	RetryFor time.Duration
-	// BatchSize is how many names one request carries; 0 is 500.
+	// BatchSize is how many names each request carries; 0 is 500.
 	BatchSize int
 
-	// Recorder is told of each batch before and after it is sent; nil is none. Client.WithRecorder adds others.
+	// Recorder is called before and after each batch; nil is none. Client.WithRecorder adds others.
 	Recorder Recorder
-	// Logger gets a record for each call, with counts of outcomes; one for each wait before a retry or for the rate
-	// limiter, a warning where it is longer than a second; and at the level debug one for each attempt. There is no
-	// secret in them. Nil is silent.
+	// Logger gets a record for each call with counts of outcomes, and a record for each wait before a retry or for the
+	// rate limiter. A wait of more than 1 s is a warning. At level debug each attempt has a record. No record has a
+	// secret in it. A nil Logger is silent.
 	Logger *slog.Logger
 }
 
-// A Recorder is told of each batch of a verb's call that is not a dry run: the place to write down what is about to
-// happen and what became of it, and for progress. Its methods are called on the goroutine of the call, one at a time. If
-// one fails, the run ends: no further batch is sent. Of several recorders, the one that was added last is the innermost.
+// A Recorder is called around each batch of a verb's call, except for dry runs. A Recorder can write down the intended
+// change and its outcome, or show progress. The methods are called on the goroutine of the call, never concurrently. An
+// error from a method ends the run: no further batch is sent. Of several recorders, the last added is the innermost.
 type Recorder interface {
-	// Sending is called once for each batch, before its first attempt. If it fails, the batch is not sent.
+	// Sending is called once for each batch, before its first attempt. On an error the batch is not sent.
 	Sending(ctx context.Context, b Batch) error
-	// Answered is called for each batch that Sending let through, after its last attempt, with the batch's own report,
-	// which is the recorder's to keep. Its context has not ended, and is bounded by Config.Timeout.
+	// Answered is called after the last attempt of each batch for which Sending returned nil. The report covers the
+	// batch and belongs to the recorder. The context has not ended and is bounded by Config.Timeout.
 	Answered(ctx context.Context, b Batch, r *Report) error
 }
 
-// NewTransport returns the library's transport, to be changed or wrapped. It speaks HTTP/1.1 only, opens a connection for
-// each request, requires TLS 1.2 or later, and uses the proxy that the environment names (HTTPS_PROXY, NO_PROXY), which
-// Go reads once for each process.
+// NewTransport returns the library's transport, to be changed or wrapped. The transport speaks HTTP/1.1 only, opens a
+// connection for each request and requires TLS 1.2 or later. The proxy comes from the environment (HTTPS_PROXY,
+// NO_PROXY), which Go reads once for each process.
 func NewTransport() *http.Transport { return wire.NewTransport() }
 
-// A Client reads and changes the mirror topics of one Kafka cluster. It is made by NewClient, safe for concurrent use,
-// and has no goroutine running between calls. Calls on the zero Client fail with ErrInvalidArgument.
+// A Client reads and changes the mirror topics of a Kafka cluster. NewClient makes a Client. A Client is safe for
+// concurrent use and has no goroutine running between calls. Calls on the zero Client fail with ErrInvalidArgument.
 type Client struct {
 	server     string
-	pathPrefix string // takes the place of /kafka in the contract's paths
+	pathPrefix string // replaces /kafka in the contract's paths
 	clusterID  string
 	batchSize  int
 	recorders  []Recorder
 	sender     wire.Sender
 }
 
-// NewClient checks the Config and returns a Client for it. It sends nothing. Its error matches ErrInvalidArgument and
-// names everything that is wrong, with no secret in it.
+// NewClient checks the Config and returns a Client. NewClient sends nothing. The error matches ErrInvalidArgument and
+// names everything wrong with the Config, without a secret.
 func NewClient(cfg Config) (*Client, error) {
 	bad := &argumentError{}
 	server := cfg.check(bad)
@@ -137,8 +134,8 @@ func NewClient(cfg Config) (*Client, error) {
 	return c.WithRecorder(cfg.Recorder), nil
 }
 
-// WithRecorder returns a client that also tells r of each batch, inside the recorders that are there already. The two
-// clients share transport, credential and what they know of the rate limiter. A nil r changes nothing.
+// WithRecorder returns a client with another recorder, inside the recorders already present. The two clients share the
+// transport, the credential and the state of the rate limiter. A nil r changes nothing.
 func (c *Client) WithRecorder(r Recorder) *Client {
 	if c == nil || r == nil {
 		return c
@@ -148,8 +145,8 @@ func (c *Client) WithRecorder(r Recorder) *Client {
 	return &with
 }
 
-// WithRetryFor returns a client with another Config.RetryFor; 0 is the default. The two clients share transport,
-// credential and what they know of the rate limiter.
+// WithRetryFor returns a client with another Config.RetryFor; 0 is the default. The two clients share the transport,
+// the credential and the state of the rate limiter.
 func (c *Client) WithRetryFor(d time.Duration) *Client {
 	if c == nil {
 		return c
@@ -159,7 +156,7 @@ func (c *Client) WithRetryFor(d time.Duration) *Client {
 	return &with
 }
 
-// ClusterID returns the id of the cluster that the client calls.
+// ClusterID returns the id of the client's cluster.
 func (c *Client) ClusterID() string {
 	if c == nil {
 		return ""
@@ -167,12 +164,12 @@ func (c *Client) ClusterID() string {
 	return c.clusterID
 }
 
-// String returns the cluster that the Client calls.
+// String returns the client's endpoint and cluster id.
 func (c *Client) String() string {
 	if c == nil {
 		return "<nil>"
 	}
-	return fmt.Sprintf("{Endpoint:%s ClusterID:%s}", strings.TrimSuffix(c.server, "/"), text.Line(c.clusterID, maxText))
+	return Config{Endpoint: c.server, ClusterID: c.clusterID}.String()
 }
 
 // Format writes the same for every verb of fmt, so that no secret is printed.
@@ -180,7 +177,7 @@ func (c *Client) Format(f fmt.State, _ rune) {
 	_, _ = io.WriteString(f, c.String()) // f has no way to fail
 }
 
-// String returns the cluster that the Config is for, and nothing that could be a secret.
+// String returns the endpoint and the cluster id, without secrets.
 func (cfg Config) String() string {
 	server := cfg.checkEndpoint(&argumentError{})
 	return fmt.Sprintf("{Endpoint:%s ClusterID:%s}", strings.TrimSuffix(server, "/"), text.Line(cfg.ClusterID, maxText))
@@ -191,8 +188,8 @@ func (cfg Config) Format(f fmt.State, _ rune) {
 	_, _ = io.WriteString(f, cfg.String()) // f has no way to fail
 }
 
-// ConfigFromEnv returns a Config from the environment. Each name has the prefix in front: "" for one cluster, something
-// like OTHER_ for the second.
+// ConfigFromEnv returns a Config from environment variables. Each variable's name begins with the prefix: "" for a
+// single cluster, something like OTHER_ for the second.
 //
 //	KAFKA_REST_ENDPOINT                     Endpoint
 //	KAFKA_CLUSTER_ID, or KAFKA_ID           ClusterID
@@ -203,7 +200,7 @@ func (cfg Config) Format(f fmt.State, _ rune) {
 //	KAFKA_CA_FILE                           PEM certificates to trust in place of the system's; optional
 //	KAFKA_PATH_PREFIX                       PathPrefix; optional
 //
-// There must be one credential. The error matches ErrInvalidArgument and names every variable that is missing or wrong.
+// Exactly one credential is required. The error matches ErrInvalidArgument and names every missing or wrong variable.
 func ConfigFromEnv(prefix string) (Config, error) {
 	name := func(variable string) string { return prefix + "KAFKA_" + variable }
 	get := func(variable string) string { return os.Getenv(name(variable)) }
@@ -212,6 +209,7 @@ func ConfigFromEnv(prefix string) (Config, error) {
 	}}
 	cfg := Config{
 		Endpoint: get("REST_ENDPOINT"), ClusterID: cmp.Or(get("CLUSTER_ID"), get("ID")), PathPrefix: get("PATH_PREFIX"),
+		Credential: NoCredential(), // a missing credential is noted by its variable
 	}
 	if id := get("ID"); id != "" && id != cfg.ClusterID {
 		bad.add("ClusterID", "it is %s and %s is %s", text.Quote(cfg.ClusterID), name("ID"), text.Quote(id))
@@ -225,16 +223,13 @@ func ConfigFromEnv(prefix string) (Config, error) {
 		cfg.Credential = BearerToken(tokenFile(file), get("IDENTITY_POOL_ID"))
 	case token != "":
 		checkSecret(bad, name("BEARER_TOKEN"), token)
-		cfg.Credential = BearerToken(func(context.Context) (string, error) { return token, nil }, get("IDENTITY_POOL_ID"))
+		source := func(context.Context) (string, error) { return token, nil }
+		cfg.Credential = BearerToken(source, get("IDENTITY_POOL_ID"))
 	case key == "" && secret == "":
 		bad.add(name("API_KEY"), "there is no credential: set %s and %s, or %s",
 			name("API_KEY"), name("API_SECRET"), name("BEARER_TOKEN_FILE"))
 	default:
-		checkSecret(bad, name("API_KEY"), key)
-		checkSecret(bad, name("API_SECRET"), secret)
-		if strings.Contains(key, ":") {
-			bad.add(name("API_KEY"), "it has a colon in it")
-		}
+		checkKey(bad, name("API_KEY"), key, name("API_SECRET"), secret)
 		cfg.Credential = APIKey(key, secret)
 	}
 	if (key != "" || secret != "") && get("IDENTITY_POOL_ID") != "" {
@@ -253,20 +248,18 @@ func ConfigFromEnv(prefix string) (Config, error) {
 		transport.TLSClientConfig.RootCAs = roots
 		cfg.Transport = transport
 	}
-	checked := cfg
-	checked.Credential = NoCredential() // a missing one is noted above
-	checked.check(bad)
+	cfg.check(bad)
 	if err := bad.err(); err != nil {
 		return Config{}, err
 	}
 	return cfg, nil
 }
 
-// check notes what is wrong with the Config, and returns the endpoint as the generated client takes it.
+// check adds the Config's problems to bad and returns the endpoint in the form of the generated client.
 func (cfg Config) check(bad *argumentError) (server string) {
 	server = cfg.checkEndpoint(bad)
 	checkID(bad, "ClusterID", cfg.ClusterID)
-	if strings.ContainsFunc(cfg.ClusterID, func(r rune) bool { return strings.ContainsRune("$%<>#;,=\\\"'`“”„‘’‚«»‹›\ufeff", r) }) {
+	if strings.ContainsAny(cfg.ClusterID, "$%<>#;,=\\\"'`“”„‘’‚«»‹›\ufeff") {
 		bad.add("ClusterID", "%s has a character that no cluster id has", text.Quote(cfg.ClusterID))
 	}
 	if cfg.Credential == nil {
@@ -289,17 +282,18 @@ func (cfg Config) check(bad *argumentError) (server string) {
 	return server
 }
 
-// checkDuration notes in bad a duration that is so short that its unit was forgotten.
+// checkDuration adds a problem to bad if a duration is too short to have been given a unit.
 func checkDuration(bad *argumentError, field string, d time.Duration) {
 	if d > 0 && d < time.Millisecond {
-		bad.add(field, "%v is shorter than a millisecond: a number without a unit, such as %d, is in nanoseconds", d, int64(d))
+		bad.add(field, "%v is shorter than a millisecond: a number without a unit, such as %d, is in nanoseconds",
+			d, int64(d))
 	}
 }
 
 var pathPrefixForm = regexp.MustCompile(`^(/[A-Za-z0-9_~.-]*[A-Za-z0-9_~-])+$`)
 
-// checkEndpoint notes what is wrong with the endpoint, and returns it as the generated client takes it. No error quotes
-// the whole endpoint: it may hold a password.
+// checkEndpoint adds the endpoint's problems to bad and returns the endpoint in the form of the generated client. No
+// error quotes the whole endpoint, since an endpoint may hold a password.
 func (cfg Config) checkEndpoint(bad *argumentError) string {
 	const field = "Endpoint"
 	if cfg.Endpoint == "" {
@@ -322,7 +316,8 @@ func (cfg Config) checkEndpoint(bad *argumentError) string {
 	case defaultPathPrefix, defaultPathPrefix + "/v3":
 		bad.add(field, "it ends in %s, which the library adds: leave that out", path)
 	case "/v3":
-		bad.add(field, `it ends in /v3, which the library adds: leave that out, and set PathPrefix to "/" if the API has no /kafka`)
+		bad.add(field, "it ends in /v3, which the library adds: leave that out, "+
+			`and set PathPrefix to "/" if the API has no /kafka`)
 	default:
 		bad.add(field, "it has a path, which belongs in PathPrefix")
 	}
@@ -336,7 +331,7 @@ func (cfg Config) checkEndpoint(bad *argumentError) string {
 	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: "/"}).String()
 }
 
-// checkID notes what is wrong with the name of a cluster or a link, which becomes one segment of a path.
+// checkID adds to bad the problems of a cluster's or link's name, which becomes a segment of a path.
 func checkID(bad *argumentError, field, id string) {
 	switch {
 	case id == "":

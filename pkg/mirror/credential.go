@@ -12,29 +12,26 @@ import (
 	"unicode"
 )
 
-// A Credential writes the headers that authenticate one request. It is called once for each attempt, with that attempt's
-// context, before anything is sent, and must honour that context. The headers that it is given are empty. An error ends
-// the attempt with nothing sent. The text of the error becomes part of the report, so it must not hold a secret; the
-// library takes user info, query and fragment out of the URLs in it. A network error that can pass, such as a refused
-// connection, is retried (Config.RetryFor).
+// A Credential writes the headers of a request's authentication. A Credential is called once for each attempt, before
+// anything is sent. The context is the attempt's and must be honoured. The given headers are empty. An error ends the
+// attempt with nothing sent. The error's text becomes part of the report and must not hold a secret. The library
+// removes user info, query and fragment from URLs in the text. A temporary network error, such as a refused connection,
+// is retried (Config.RetryFor).
 //
-// A Credential must be safe for concurrent use. If a server repeats the value of a header whose name tells of a secret,
-// such as Authorization or X-Api-Key, the library takes the value out of the report, unless it is shorter than 6 bytes.
+// A Credential must be safe for concurrent use. If a server repeats a header's value, the library removes the value
+// from the report if the header's name suggests a secret, as Authorization and X-Api-Key do. Values below 6 bytes are
+// kept.
 type Credential func(ctx context.Context, h http.Header) error
 
-// APIKey authenticates with HTTP Basic: on Confluent Cloud with a key of that very Kafka cluster and its secret
-// (contract: resource-api-key), on Confluent Platform with user name and password. The two clusters of a link have two
-// keys. Before anything is sent the library refuses a key or secret that is empty, has white space around it, a control
-// character or a byte order mark in it, quotes or <…> around it, or is a placeholder such as ${KEY}; and a key with a
-// colon, which Basic cannot carry.
+// APIKey authenticates with HTTP Basic. On Confluent Cloud the key and secret belong to the called Kafka cluster
+// (contract: resource-api-key), so the two clusters of a link have two keys. On Confluent Platform they are user name
+// and password. Before anything is sent the library refuses a key or secret if the value is empty, is a placeholder
+// such as ${KEY}, has white space, quotes or <…> around it, or contains a control character or a byte order mark. A
+// key with a colon is refused too, since Basic cannot carry a colon.
 func APIKey(key, secret string) Credential {
 	value := "Basic " + base64.StdEncoding.EncodeToString([]byte(key+":"+secret))
 	var bad argumentError
-	checkSecret(&bad, "APIKey: the key", key)
-	checkSecret(&bad, "APIKey: the secret", secret)
-	if strings.Contains(key, ":") {
-		bad.add("APIKey: the key", "it has a colon in it")
-	}
+	checkKey(&bad, "APIKey: the key", key, "APIKey: the secret", secret)
 	return func(_ context.Context, h http.Header) error {
 		if err := bad.err(); err != nil {
 			return err
@@ -44,10 +41,10 @@ func APIKey(key, secret string) Credential {
 	}
 }
 
-// BearerToken authenticates with an OAuth 2.0 access token (contract: external-access-token). The source is asked for
-// each attempt, so it should cache the token and renew it in time; it must be safe for concurrent use. On Confluent Cloud
-// identityPool is the id of the identity pool ("pool-…"), sent as Confluent-Identity-Pool-Id (observed); "" sends no such
-// header.
+// BearerToken authenticates with an OAuth 2.0 access token (contract: external-access-token). The source is called for
+// each attempt and must be safe for concurrent use. A source should cache the token and renew the token in time. On
+// Confluent Cloud identityPool is the id of the identity pool ("pool-…"). The library sends the id as
+// Confluent-Identity-Pool-Id (observed), or no header if the id is "".
 //
 // Before anything is sent the library refuses a token that is empty or has a character that is not allowed in a token.
 func BearerToken(source func(context.Context) (string, error), identityPool string) Credential {
@@ -82,13 +79,13 @@ func BearerToken(source func(context.Context) (string, error), identityPool stri
 	}
 }
 
-// NoCredential sends no header: for mutual TLS, where the client's certificate (Config.Transport) says who calls, and for
-// servers without authentication.
+// NoCredential sends no header. Use NoCredential for servers without authentication and for mutual TLS, where the
+// client's certificate (Config.Transport) names the caller.
 func NoCredential() Credential {
 	return func(context.Context, http.Header) error { return nil }
 }
 
-// tokenFile reads a token from a file, anew each time: the platform renews it there.
+// tokenFile reads a token from a file for each request, since the platform renews the token there.
 func tokenFile(path string) func(context.Context) (string, error) {
 	return func(context.Context) (string, error) {
 		token, err := os.ReadFile(path) //nolint:gosec // the user names the file
@@ -107,14 +104,23 @@ func isVisibleASCII(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
-// placeholder finds what is left where a script or a template should have put another value.
+// placeholder finds the remains of a script or a template whose variable was not filled in.
 var placeholder = regexp.MustCompile(`(?i)^(?:null|none|undefined|<nil>|<no value>)$|\$\{|\$\(|\{\{`)
 
 // wrapped finds a value with matching quotes or angle brackets around it.
 var wrapped = regexp.MustCompile("^(?:\".*\"|'.*'|`.*`|“.*”|‘.*’|«.*»|<.*>)$")
 
-// checkSecret notes in bad what is wrong with a key or a secret, which it does not show. A secret may have any other
-// character: it is base64 or a password.
+// checkKey adds the problems of a key and its secret to bad without showing either.
+func checkKey(bad *argumentError, keyField, key, secretField, secret string) {
+	checkSecret(bad, keyField, key)
+	checkSecret(bad, secretField, secret)
+	if strings.Contains(key, ":") {
+		bad.add(keyField, "it has a colon in it")
+	}
+}
+
+// checkSecret adds the problems of a key or secret to bad without showing the value. All other characters are allowed:
+// a secret is base64 or a password.
 func checkSecret(bad *argumentError, field, value string) {
 	switch {
 	case value == "":

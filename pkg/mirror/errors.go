@@ -12,63 +12,62 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/mirror/internal/wire"
 )
 
-// The kinds of error that a caller tells apart with errors.Is.
+// The errors to test for with errors.Is.
 var (
-	// ErrInvalidArgument says that the call, or the Config, was wrong. Nothing was sent.
+	// ErrInvalidArgument says that the call or the Config was wrong. Nothing was sent.
 	ErrInvalidArgument = errors.New("invalid argument")
-	// ErrNoTopics says that no topic was selected: an empty selection, or a pattern to which the server answered with
-	// no rows.
+	// ErrNoTopics says that no topic was selected: the selection was empty, or the server answered a pattern with no
+	// rows.
 	ErrNoTopics = errors.New("no topics")
-	// ErrOutcomeUnknown says that at least one topic may have been changed, and the outcome is not known. Look at the
+	// ErrOutcomeUnknown says that at least one topic may have been changed and the outcome is not known. Look at the
 	// cluster before you send the topic again.
 	ErrOutcomeUnknown = errors.New("outcome unknown")
 	// ErrUnauthenticated says that the server answered 401: nothing was done (assumed).
 	ErrUnauthenticated = errors.New("unauthenticated")
 	// ErrRateLimited says that the rate limiter in front of the server rejected the request: nothing was done. Only the
-	// header DoSFilter: unavailable proves that (observed). Another 429 does not match.
+	// header DoSFilter: unavailable is proof of a rejection (observed). Other 429s do not match.
 	ErrRateLimited = errors.New("rate limited")
-	// ErrNoLink says that the server knows no such link (observed: the text of a 404). Of a link that was just made the
-	// server may say so for up to 30 s.
+	// ErrNoLink says that the server does not know the link (observed: the text of a 404). The server may say so for up
+	// to 30 s after the link was made.
 	ErrNoLink = errors.New("no such link")
-	// ErrNoMirror says that the server knows no such mirror topic (observed: the text of a 404).
+	// ErrNoMirror says that the server does not know the mirror topic (observed: the text of a 404).
 	ErrNoMirror = errors.New("no such mirror topic")
 )
 
-// The texts by which a server's two kinds of 404 are told apart (observed).
+// The texts of a server's two kinds of 404 (observed).
 const (
 	noLinkText   = "The cluster link doesn't exist"
 	noMirrorText = "The mirror topic doesn't exist"
 )
 
-// maxText bounds, in bytes, each text from elsewhere that is kept or shown.
+// maxText is the largest size, in bytes, of a foreign text in a report or an error.
 const maxText = wire.MaxText
 
-// An APIError is a response that was not a readable 200.
+// An APIError is any response except a readable 200.
 type APIError struct {
 	// Status is the HTTP status code.
 	Status int
-	// Code is the error code from the body, Kafka's (40101) or the cloud's where that is a number; 0 if there was none.
+	// Code is the error code from the body: Kafka's code (40101) or the cloud's code if numeric; 0 if there was none.
 	Code int
-	// Message is what the body says, made printable and shortened: the message of Kafka's shape, title and detail of
-	// the cloud's, the title of an HTML page. It may be empty.
+	// Message is the body's message, made printable and shortened: the message of a Kafka error, the title and detail
+	// of a cloud error, or the title of an HTML page. Message may be empty.
 	Message string
-	// RequestID is the X-Request-Id header or the id in the body; "" if there was neither. That the server sends the
-	// header is assumed.
+	// RequestID is the X-Request-Id header (assumed) or else the id in the body; "" if there was neither.
 	RequestID string
-	// RetryAfter is how long the server asked to wait; 0 if the server did not say.
+	// RetryAfter is how long the server asked the client to wait; 0 if the server did not say.
 	RetryAfter time.Duration
 
 	rateLimited bool
 }
 
-// Error gives the status, code, message and request id on one printable line.
+// Error returns status, code, message and request id on a printable line.
 func (e *APIError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "HTTP %d", e.Status)
 	if name := http.StatusText(e.Status); name != "" {
 		b.WriteString(" " + name)
 	}
-	said := strings.HasSuffix(b.String(), e.Message) // none, or as a page's title has it: 502 Bad Gateway
+	said := strings.HasSuffix(b.String(), e.Message) // an empty message, or a page's title such as 502 Bad Gateway
 	if e.Code != 0 && e.Code != e.Status {
 		fmt.Fprintf(&b, ", code %d", e.Code)
 	}
@@ -84,8 +83,8 @@ func (e *APIError) Error() string {
 	return b.String()
 }
 
-// Is makes a 401 match ErrUnauthenticated, a rejection by the rate limiter ErrRateLimited, and a 404 ErrNoLink or
-// ErrNoMirror if that is what its text says.
+// Is makes a 401 match ErrUnauthenticated and a rejection by the rate limiter match ErrRateLimited. A 404 matches
+// ErrNoLink or ErrNoMirror by its text.
 func (e *APIError) Is(target error) bool {
 	switch target {
 	case ErrUnauthenticated:
@@ -100,7 +99,7 @@ func (e *APIError) Is(target error) bool {
 	return false
 }
 
-// evidenceError returns why an attempt brought no answer that was read to its end; nil if it did.
+// evidenceError returns why an attempt brought no answer, or nil if an answer was read to its end.
 func evidenceError(e wire.Evidence) error {
 	if e.Proof == wire.Answered {
 		return nil
@@ -121,29 +120,29 @@ func evidenceError(e wire.Evidence) error {
 // A TopicError is the server's refusal of one topic.
 type TopicError struct {
 	Topic string
-	// Code is the row's error_code; 0 if the row failed by its message alone.
+	// Code is the row's error_code; 0 if only the message says that the row failed.
 	Code int
-	// Message is the row's error_message, made printable and shortened; it may be empty.
+	// Message is the row's error_message, made printable and shortened. Message may be empty.
 	Message string
 }
 
-// Error gives topic, code and message on one printable line.
+// Error returns topic, code and message on a printable line.
 func (e *TopicError) Error() string {
 	return text.Line(e.Topic, maxTopicName) + ": " + codeAndMessage(e.Code, e.Message)
 }
 
-// Retriable tells whether the code is Kafka's for an error that may pass (contract: 50003). The code does not prove
-// that nothing was done: time-outs have that code too.
+// Retriable reports whether the code is Kafka's code for a temporary error (contract: 50003). Retriable does not prove
+// that nothing was done: time-outs have the code 50003 too.
 func (e *TopicError) Retriable() bool { return e.Code == 50003 }
 
-// AlreadyStopped tells whether the server says that the topic's mirror has stopped already (contract: the text of its
-// example). After a lost answer an earlier reversal, promote or failover may have stopped it. What the text means in
-// answer to the other verbs is not known.
+// AlreadyStopped reports whether the server says that the mirror was already stopped (contract: the text of its
+// example). After a lost answer an earlier reversal, promote or failover may have stopped the mirror. The meaning of
+// the text in answers to the other verbs is not known.
 func (e *TopicError) AlreadyStopped() bool {
 	return e.Code == http.StatusBadRequest && strings.Contains(e.Message, "has already stopped its mirror")
 }
 
-// Is makes a row with code 404 match ErrNoMirror if that is what its text says.
+// Is makes a row with code 404 match ErrNoMirror if the message says so.
 func (e *TopicError) Is(target error) bool {
 	return target == ErrNoMirror && e.Code == http.StatusNotFound && strings.HasPrefix(e.Message, noMirrorText)
 }
@@ -158,16 +157,16 @@ func codeAndMessage(code int, message string) string {
 	return fmt.Sprintf("%d: %s", code, message)
 }
 
-// An IncompleteError says that a call fell short of 'all accepted'. Every error that a verb of a Client returns is one,
+// An IncompleteError says that not every topic was accepted. Every error from a verb of a Client is an IncompleteError,
 // bad arguments included.
 type IncompleteError struct {
-	// Report is the report that the verb returned beside the error.
+	// Report is the report returned beside the error.
 	Report *Report
 
 	causes []error
 }
 
-// Error gives the counts and the first cause on one printable line.
+// Error returns the counts and the first cause on a printable line.
 func (e *IncompleteError) Error() string {
 	s := "not all accepted"
 	if e.Report != nil {
@@ -182,30 +181,31 @@ func (e *IncompleteError) Error() string {
 	return s
 }
 
-// Unwrap returns the distinct causes: what was wrong with the run first, then why topics are Unknown or Untouched, then
-// the refusals, each in the order asked, and last the topics whose mirrors had stopped already.
+// Unwrap returns the distinct causes: the problems of the run, then why topics are Unknown or Untouched, then the
+// refusals. Causes of a kind are in the order asked, but topics with already stopped mirrors come last.
 func (e *IncompleteError) Unwrap() []error { return e.causes }
 
-// Is makes the error match ErrOutcomeUnknown where a topic, named or not, may have been changed and the outcome is not
+// Is makes the error match ErrOutcomeUnknown if a topic, named or not, may have been changed and the outcome is not
 // known.
 func (e *IncompleteError) Is(target error) bool {
 	return target == ErrOutcomeUnknown && e.Report != nil && (e.Report.Count(Unknown) > 0 || e.Report.Lost)
 }
 
-// Err returns nil only if every topic asked for was accepted, there was at least one, the answer was read to its end,
-// and nothing unexpected was in it; otherwise it returns an *IncompleteError. The verb's own error also matches the
-// errors of contexts, transports, credentials and recorders, which a report does not keep.
+// Err returns nil only if at least one topic was asked for, every topic was accepted, the answer was read to its end
+// and no row was unexpected. Otherwise Err returns an *IncompleteError. The verb's own error also matches the errors of
+// contexts, transports, credentials and recorders, which a report does not keep.
 func (r *Report) Err() error { return r.incomplete(r.recorded) }
 
-// recorded returns the error that a text of the report is about, as far as the attempts tell.
+// recorded returns the error behind a text of the report, taken from the attempts.
 func (r *Report) recorded(why string) error {
-	var found Attempt // of those whose error is in the text, the one with the longest
+	var found Attempt // the attempt with the longest error within the text
 	for _, a := range r.Attempts {
 		if len(a.Error) > len(found.Error) && strings.Contains(why, a.Error) {
 			found = a
 		}
 	}
-	if found.HTTPStatus == 0 || found.HTTPStatus == http.StatusOK && found.Message == "" { // no response, or a cut answer
+	cut := found.HTTPStatus == http.StatusOK && found.Message == ""
+	if found.HTTPStatus == 0 || cut {
 		return errors.New(why)
 	}
 	return wire.WithText(why, &APIError{
@@ -214,7 +214,7 @@ func (r *Report) recorded(why string) error {
 	})
 }
 
-// incomplete returns the report's error. ErrorOf returns the error of a text.
+// incomplete returns the report's error. errorOf returns the error of a text.
 func (r *Report) incomplete(errorOf func(text string) error) error {
 	e := &IncompleteError{Report: r}
 	for _, p := range r.Problems {
@@ -233,7 +233,7 @@ func (r *Report) incomplete(errorOf func(text string) error) error {
 			}
 		}
 	}
-	for _, stopped := range []bool{false, true} { // those that an earlier call may have stopped come last
+	for _, stopped := range []bool{false, true} { // topics that an earlier call may have stopped come last
 		for i := range r.Results {
 			if res := &r.Results[i]; res.Outcome == Failed && res.AlreadyStopped() == stopped {
 				e.causes = append(e.causes, res.Err())
@@ -253,7 +253,7 @@ func (r *Report) incomplete(errorOf func(text string) error) error {
 	return nil
 }
 
-// unexpectedText says how many rows were not asked for, and what the first is about.
+// unexpectedText counts the unexpected rows and describes the first.
 func (r *Report) unexpectedText() string {
 	first := &r.Unexpected[0]
 	s := "the answer has " + text.Count(len(r.Unexpected), "unexpected row") + ", the first"
@@ -263,15 +263,15 @@ func (r *Report) unexpectedText() string {
 	return s + ": " + strings.Join(first.Notes, "; ")
 }
 
-// argumentError is everything that is wrong with the arguments, in one error.
+// argumentError lists everything wrong with the arguments in a single error.
 type argumentError struct {
 	problems []string
 	noTopics bool
-	// names are what the caller calls the fields; nil is as they are.
+	// names are the caller's names of the fields; nil keeps the fields' own names.
 	names map[string]string
 }
 
-// add notes a problem with a field. A value that is shown must be quoted.
+// add adds a problem with a field. A value in the text must be quoted.
 func (e *argumentError) add(field, format string, args ...any) {
 	if name, renamed := e.names[field]; renamed {
 		field = name

@@ -15,30 +15,29 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/mirror/internal/wire"
 )
 
-// LinkInfo is one side of a cluster link, as its cluster gives it. Its texts are printable and shortened; a text that the
-// server does not give is "".
+// LinkInfo is a cluster's side of a link. Its texts are printable and shortened. A text absent from the answer is "".
 type LinkInfo struct {
-	// Name is the link's, and ClusterID that of the cluster that was asked.
+	// Name is the link's name. ClusterID is the cluster that was asked.
 	Name      string `json:"name"`
 	ClusterID string `json:"cluster_id"`
-	// RemoteClusterID is the cluster that this side of the link points at.
+	// RemoteClusterID is the cluster at the other end of the link.
 	RemoteClusterID string `json:"remote_cluster_id,omitempty"`
 	// ID is the link's cluster_link_id, the same on both sides (observed).
 	ID string `json:"id,omitempty"`
-	// State is the link's, such as ACTIVE, which is no proof of life: a link is called unavailable only after 5 minutes
-	// without its source (observed). The set is open.
+	// State is the link's state, such as ACTIVE. ACTIVE is no proof of life: a link becomes unavailable only after 5
+	// minutes without its source (observed). The set is open.
 	State string `json:"state,omitempty"`
-	// Error and ErrorMessage say what is wrong with the link; "" if the server names nothing.
+	// Error and ErrorMessage say why the link fails; "" if the server gives no reason.
 	Error        string `json:"error,omitempty"`
 	ErrorMessage string `json:"error_message,omitempty"`
 
-	// What follows are configs of the link, as the cluster gives them.
+	// The following fields are configs of the link, as the cluster gives them.
 
 	// Mode is link.mode: a reversal needs BIDIRECTIONAL (observed). Prefix is cluster.link.prefix.
 	Mode   string `json:"mode,omitempty"`
 	Prefix string `json:"prefix,omitempty"`
-	// OffsetSync is consumer.offset.sync.enable, false by default; OffsetSyncInterval is consumer.offset.sync.ms, 30 000 by
-	// default; OffsetSyncFilter is consumer.offset.group.filters (observed).
+	// OffsetSync is consumer.offset.sync.enable, false by default. OffsetSyncInterval is consumer.offset.sync.ms, 30
+	// 000 by default. OffsetSyncFilter is consumer.offset.group.filters (observed).
 	OffsetSync         string `json:"offset_sync,omitempty"`
 	OffsetSyncInterval string `json:"offset_sync_ms,omitempty"`
 	OffsetSyncFilter   string `json:"offset_sync_filter,omitempty"`
@@ -46,21 +45,21 @@ type LinkInfo struct {
 	ACLSync    string `json:"acl_sync,omitempty"`
 	AutoCreate string `json:"auto_create,omitempty"`
 
-	// Tasks are what the link does; nil if the server gives none.
+	// Tasks are the link's tasks; nil if the server gives none.
 	Tasks []LinkTask `json:"tasks,omitempty"`
 }
 
-// LinkTask is something that a link does.
+// LinkTask is a task of a link.
 type LinkTask struct {
 	Name string `json:"name"`
-	// State is the task's, such as ACTIVE or IN_ERROR. The set is open.
+	// State is the task's state, such as ACTIVE or IN_ERROR. The set is open.
 	State string `json:"state"`
 	// Errors say why the task is in error.
 	Errors []Reason `json:"errors,omitempty"`
 }
 
-// Link reads one side of a cluster link: the link with its tasks, and its configs, with one GET each. The error is as for
-// Mirrors; what was read stands beside it.
+// Link reads a cluster's side of a link with two GETs: the link with its tasks, then its configs. The error is as for
+// Mirrors. After an error the LinkInfo has everything that was read.
 func (c *Client) Link(ctx context.Context, link string) (LinkInfo, error) {
 	empty := LinkInfo{Name: link, ClusterID: c.ClusterID()}
 	info := empty
@@ -75,22 +74,23 @@ func (c *Client) Link(ctx context.Context, link string) (LinkInfo, error) {
 		return info, err
 	}
 	own := info
-	err = c.read(ctx, "the config of "+c.named(link), "/configs", link, func(_ http.Header, body io.Reader, s *wire.Secrets) error {
+	what := "the config of " + c.named(link)
+	err = c.read(ctx, what, "/configs", link, func(_ http.Header, body io.Reader, s *wire.Secrets) error {
 		info = own
 		return readConfigs(body, &info, s)
 	}, newConfigsRequest)
 	return info, err
 }
 
-// PairCheck is what CheckPair finds.
+// PairCheck is the result of CheckPair.
 type PairCheck struct {
-	// InTheWay is what a reversal needs otherwise.
+	// InTheWay are the reasons why a reversal cannot succeed.
 	InTheWay []string `json:"in_the_way"`
-	// WorthALook is what need not be in the way.
+	// WorthALook are findings that may be harmless.
 	WorthALook []string `json:"worth_a_look"`
 }
 
-// Err returns an error that says everything that is in the way, or nil if nothing is.
+// Err returns an error with every reason from InTheWay, or nil if there is none.
 func (p PairCheck) Err() error {
 	if len(p.InTheWay) == 0 {
 		return nil
@@ -98,12 +98,13 @@ func (p PairCheck) Err() error {
 	return errors.New("the link is not ready for a reversal: " + strings.Join(p.InTheWay, "; "))
 }
 
-// CheckPair compares the two sides of a link, one from each cluster, before a reversal. In the way are different names or
-// link ids, sides that do not point at each other, a mode that is not BIDIRECTIONAL, a prefix (observed), a link that is not
-// ACTIVE or has an error. Worth a look are tasks in error, some of which are harmless, such as AclSync without filters
-// (observed), and consumer offset sync that is off.
+// CheckPair compares the two sides of a link before a reversal. Each side comes from its own cluster.
 //
-// Nothing in the way is no promise: ACTIVE is no proof of life, and ACLs, consumer groups and producers are not looked at.
+// InTheWay has different names or link ids, sides that do not point at each other, a mode other than BIDIRECTIONAL, a
+// prefix (observed), a link with an error or with a state other than ACTIVE. WorthALook has tasks in error, some of
+// them harmless, such as AclSync without filters (observed), and consumer offset sync that is off.
+//
+// An empty InTheWay is no promise: ACTIVE is no proof of life, and ACLs, consumer groups and producers are not checked.
 func CheckPair(this, other LinkInfo) PairCheck {
 	var p PairCheck
 	inTheWay := func(format string, args ...any) { p.InTheWay = append(p.InTheWay, fmt.Sprintf(format, args...)) }
@@ -129,7 +130,8 @@ func CheckPair(this, other LinkInfo) PairCheck {
 		case "":
 			inTheWay("%sit is not known which cluster the link points at", on)
 		default:
-			inTheWay("%sthe link points at cluster %s, not at %s", on, text.Quote(l.RemoteClusterID), text.Quote(side.far.ClusterID))
+			inTheWay("%sthe link points at cluster %s, not at %s",
+				on, text.Quote(l.RemoteClusterID), text.Quote(side.far.ClusterID))
 		}
 		if !strings.EqualFold(l.Mode, "BIDIRECTIONAL") {
 			mode := text.Line(l.Mode, maxText)
@@ -171,12 +173,12 @@ func CheckPair(this, other LinkInfo) PairCheck {
 // ConsumerGroup is a consumer group as its cluster gives it.
 type ConsumerGroup struct {
 	ID string `json:"id"`
-	// State is the group's, such as STABLE or EMPTY; "" if it cannot be read. The set is open. A group that is active on a
-	// mirror's cluster blocks a promote and a truncate-and-restore (observed).
+	// State is the group's state, such as STABLE or EMPTY; "" if the state cannot be read. The set is open. An active
+	// group on a mirror's cluster blocks a promote and a truncate-and-restore (observed).
 	State string `json:"state"`
 }
 
-// ConsumerGroup reads a consumer group. The error is as for Mirrors; an unknown group is an *APIError with status 404.
+// ConsumerGroup reads a consumer group. The error is as for Mirrors. An unknown group is an *APIError with status 404.
 func (c *Client) ConsumerGroup(ctx context.Context, group string) (ConsumerGroup, error) {
 	g := ConsumerGroup{ID: group}
 	bad := &argumentError{}
@@ -186,15 +188,14 @@ func (c *Client) ConsumerGroup(ctx context.Context, group string) (ConsumerGroup
 		return g, err
 	}
 	what := "the consumer group " + text.Quote(group) + " of " + text.Quote(c.clusterID)
-	err := c.read(ctx, what, "/consumer-groups/"+url.PathEscape(group), "", func(_ http.Header, body io.Reader, s *wire.Secrets) error {
-		return readObject(body, func(v jsontext.Value) error {
-			m := membersOf(v, "consumer_group_id", "state")
-			if id := legible(m["consumer_group_id"]); id != group {
-				return errors.New("the answer is about " + text.Quote(s.Hide(id)))
-			}
-			g.State = s.Show(legible(m["state"]), maxText)
-			return nil
-		})
+	path := "/consumer-groups/" + url.PathEscape(group)
+	err := c.readOne(ctx, what, path, "", func(v jsontext.Value, s *wire.Secrets) error {
+		m := membersOf(v, "consumer_group_id", "state")
+		if id := legible(m["consumer_group_id"]); id != group {
+			return errors.New("the answer is about " + text.Quote(s.Hide(id)))
+		}
+		g.State = s.Show(legible(m["state"]), maxText)
+		return nil
 	}, func(server, cluster, _ string) (*http.Request, error) { return newGroupRequest(server, cluster, group) })
 	return g, err
 }

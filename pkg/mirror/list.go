@@ -16,10 +16,10 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/mirror/internal/wire"
 )
 
-// maxValue bounds one value of an answer, in bytes: the decoder has to hold a row whole.
+// maxValue is the largest size of a value in an answer, in bytes. The decoder must hold a whole row.
 const maxValue = 16 << 20
 
-// bounded is the body of an answer. It fails where more than maxValue bytes are wanted without a step.
+// bounded is the body of an answer. Reading fails if a value is longer than maxValue bytes.
 type bounded struct {
 	r          io.Reader
 	read, last int64
@@ -35,8 +35,8 @@ func (b *bounded) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// walk goes through a JSON document, value by value. Members that are there twice and texts that are not UTF-8 do not end
-// it: an error of the decoder would end the whole list.
+// walk reads a JSON document, value by value. Repeated members and invalid UTF-8 are allowed, since an error of the
+// decoder would end the whole list.
 type walk struct {
 	in  *bounded
 	dec *jsontext.Decoder
@@ -47,24 +47,24 @@ func newWalk(body io.Reader) *walk {
 	return &walk{in, jsontext.NewDecoder(in, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))}
 }
 
-// each reads an object or an array to its end; element is called before each name or value, and must read or skip it.
-func (w *walk) each(end jsontext.Kind, element func() error) error {
-	if _, err := w.dec.ReadToken(); err != nil {
+// each reads an object or an array to its end. element is called before each name or value and must read or skip it.
+func each(dec *jsontext.Decoder, end jsontext.Kind, element func() error) error {
+	if _, err := dec.ReadToken(); err != nil {
 		return err
 	}
-	for w.dec.PeekKind() != end {
-		w.in.last = w.dec.InputOffset()
+	for dec.PeekKind() != end {
 		if err := element(); err != nil {
 			return err
 		}
 	}
-	_, err := w.dec.ReadToken()
+	_, err := dec.ReadToken()
 	return err
 }
 
-// object reads an object; member is called before each value, and must read or skip it.
+// object reads an object. member is called before each value and must read or skip it.
 func (w *walk) object(member func(name string) error) error {
-	return w.each('}', func() error {
+	return each(w.dec, '}', func() error {
+		w.in.last = w.dec.InputOffset()
 		name, err := w.dec.ReadToken()
 		if err != nil {
 			return err
@@ -73,11 +73,9 @@ func (w *walk) object(member func(name string) error) error {
 	})
 }
 
-// document reads a body that is one JSON object and nothing else.
+// document reads a body that must be a single JSON object.
 func (w *walk) document(member func(name string) error) error {
-	switch kind := w.dec.PeekKind(); kind {
-	case '{':
-	default:
+	if w.dec.PeekKind() != '{' {
 		if err := w.dec.SkipValue(); errors.Is(err, io.EOF) {
 			return errors.New("it is empty")
 		} else if err != nil {
@@ -88,6 +86,11 @@ func (w *walk) document(member func(name string) error) error {
 	if err := w.object(member); err != nil {
 		return plain(err)
 	}
+	return w.end()
+}
+
+// end fails unless the body ends here.
+func (w *walk) end() error {
 	switch _, err := w.dec.ReadToken(); {
 	case errors.Is(err, io.EOF):
 		return nil
@@ -98,7 +101,7 @@ func (w *walk) document(member func(name string) error) error {
 	}
 }
 
-// plain returns an error of the decoder without the names of members, which it quotes.
+// plain returns an error of the decoder without the members' names that the decoder quotes.
 func plain(err error) error {
 	var syntax *jsontext.SyntacticError
 	if errors.As(err, &syntax) {
@@ -107,14 +110,14 @@ func plain(err error) error {
 	return err
 }
 
-// answer is what an answer holds beside its rows.
+// answer has the parts of an answer beside its rows.
 type answer struct {
-	next     string   // metadata.next; "" if it is not set
-	problems []string // what is wrong with it beside its rows
+	next     string   // metadata.next; "" if not set
+	problems []string // everything wrong with the answer beside its rows
 }
 
-// readList reads a list and hands over each element of its data. The error is nil only if the body was one list, read to
-// its end. Elements that were handed over before an error stand.
+// readList reads a list and calls element for each element of data. The error is nil only if the body was a single
+// list, read to its end. Elements passed on before an error are valid.
 func readList(body io.Reader, s *wire.Secrets, element func(jsontext.Value)) (a answer, err error) {
 	w := newWalk(body)
 	missing := `it has no "data"`
@@ -127,7 +130,8 @@ func readList(body io.Reader, s *wire.Secrets, element func(jsontext.Value)) (a 
 				missing = `it has "data" twice`
 			}
 			seen = true
-			return w.each(']', func() error {
+			return each(w.dec, ']', func() error {
+				w.in.last = w.dec.InputOffset()
 				v, err := w.dec.ReadValue()
 				if err == nil {
 					element(v)
@@ -142,7 +146,7 @@ func readList(body io.Reader, s *wire.Secrets, element func(jsontext.Value)) (a 
 				if err != nil || name != "next" || v.Kind() == 'n' {
 					return err
 				}
-				a.next = cmp.Or(a.next, s.Show(unquote(v), maxText)) // there twice, it is set if one of them is
+				a.next = cmp.Or(a.next, s.Show(unquote(v), maxText)) // of two members either may be set
 				return nil
 			})
 		case name == "error_code" || name == "errors":
@@ -163,7 +167,7 @@ func readList(body io.Reader, s *wire.Secrets, element func(jsontext.Value)) (a 
 	return a, err
 }
 
-// unquote returns the text of a JSON string, and of another value the value itself.
+// unquote returns the text of a JSON string. Any other value is returned unchanged.
 func unquote(v jsontext.Value) string {
 	if v.Kind() != '"' {
 		return string(v)
@@ -172,7 +176,7 @@ func unquote(v jsontext.Value) string {
 	return string(t)
 }
 
-// readObject reads a body that is one object, and hands it over.
+// readObject reads a body that must be a single object and calls object with the value.
 func readObject(body io.Reader, object func(jsontext.Value) error) error {
 	w := newWalk(body)
 	if w.dec.PeekKind() != '{' {
@@ -185,20 +189,17 @@ func readObject(body io.Reader, object func(jsontext.Value) error) error {
 	if err := object(v); err != nil {
 		return err
 	}
-	if _, err := w.dec.ReadToken(); !errors.Is(err, io.EOF) {
-		return errors.New("it has bytes after its end")
-	}
-	return nil
+	return w.end()
 }
 
-// membersOf reads members of an object alone. One that is there twice is an empty array, which no member is.
+// membersOf returns the named members of an object. A repeated member is an empty array, which no valid member is.
 func membersOf(v jsontext.Value, names ...string) map[string]jsontext.Value {
 	members := map[string]jsontext.Value{}
 	if v.Kind() != '{' {
 		return members
 	}
 	w := newWalk(bytes.NewReader(v))
-	_ = w.object(func(name string) error { // v was read before: it is well-formed
+	_ = w.object(func(name string) error { // v was read before, so v is well-formed
 		value, err := w.dec.ReadValue()
 		if _, twice := members[name]; twice {
 			value = jsontext.Value("[]")
@@ -211,7 +212,7 @@ func membersOf(v jsontext.Value, names ...string) map[string]jsontext.Value {
 	return members
 }
 
-// legible returns the text of a JSON string that is UTF-8; "" if it is none.
+// legible returns the text of a JSON string, or "" if the value is no string or no UTF-8.
 func legible(v jsontext.Value) (t string) {
 	if jsonv2.Unmarshal(v, &t) != nil {
 		return ""
@@ -219,7 +220,7 @@ func legible(v jsontext.Value) (t string) {
 	return t
 }
 
-// number is a whole number of 64 bits. One that cannot be read is -1.
+// number is a whole number of 64 bits; -1 if the number cannot be read.
 type number int64
 
 // UnmarshalJSONFrom reads any value.
@@ -237,33 +238,24 @@ func numberOf(v jsontext.Value) number {
 	return number(n)
 }
 
-// numbersOf reads any value. If the value is an object, numbersOf returns the numbers of the members with these names, which
-// are in quotes. A number that is not there, or cannot be read, is -1.
+// numbersOf reads any value and returns the numbers of the members with the given names. The names are in quotes. A
+// missing or unreadable number is -1, as are all numbers if the value is no object.
 func numbersOf(dec *jsontext.Decoder, names ...string) (numbers [3]int64, err error) {
 	numbers = [3]int64{-1, -1, -1}
 	if dec.PeekKind() != '{' {
 		return numbers, dec.SkipValue()
 	}
-	if _, err := dec.ReadToken(); err != nil {
-		return numbers, err
-	}
-	for dec.PeekKind() != '}' {
+	err = each(dec, '}', func() error {
 		name, err := dec.ReadValue()
 		if err != nil {
-			return numbers, err
+			return err
 		}
-		i := 0
-		for i < len(names) && string(name) != names[i] {
-			i++
-		}
+		i := slices.Index(names, string(name))
 		v, err := dec.ReadValue()
-		if err != nil {
-			return numbers, err
-		}
-		if i < len(names) {
+		if i >= 0 {
 			numbers[i] = int64(numberOf(v))
 		}
-	}
-	_, err = dec.ReadToken()
+		return err
+	})
 	return numbers, err
 }

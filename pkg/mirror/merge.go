@@ -9,7 +9,7 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
-// Clone returns a copy that shares nothing with the report.
+// Clone returns a deep copy of the report.
 func (r *Report) Clone() *Report {
 	c := *r
 	c.Results, c.Unexpected = cloneResults(r.Results), cloneResults(r.Unexpected)
@@ -27,14 +27,15 @@ func cloneResults(results []Result) []Result {
 	return results
 }
 
-// Merge adds to r what another report says about the same cluster, link and verb: of topics that were sent again, or of
-// other batches of a job. The zero Report becomes a copy of the other one. Dry runs merge with dry runs only. Reports by
-// pattern are not merged. If the two do not fit, the error matches ErrInvalidArgument, and r stays as it was. The other
-// report is not changed, and shares nothing with r.
+// Merge adds another report for the same cluster, link and verb to r. The other report may be about topics that were
+// sent again or about other batches of a job. The zero Report becomes a copy of the other report. Dry runs merge with
+// dry runs only. Reports by pattern cannot be merged. If the reports do not fit, the error matches ErrInvalidArgument
+// and r is unchanged. The other report is never changed and shares nothing with r.
 //
-// A topic is Accepted if any of its requests was accepted or settled so; else Unknown while the outcome of one is not
-// known or settled; else Failed if any was refused; else Untouched. Texts and numbers are those of the later report. The
-// grouping of merges and their order do not matter for outcomes, and merging a report twice changes nothing.
+// A topic is Accepted if any of its requests was accepted or settled as Accepted; else Unknown while the outcome of a
+// request is neither known nor settled; else Failed if any request was refused; else Untouched. Texts and numbers come
+// from the later report. Outcomes do not depend on the order or grouping of merges. Merging a report twice changes
+// nothing.
 func (r *Report) Merge(other *Report) error {
 	bad := &argumentError{}
 	if r == nil || other == nil {
@@ -71,36 +72,31 @@ func (r *Report) Merge(other *Report) error {
 		places[theirs.Topic] = len(r.Results)
 		r.Results = append(r.Results, theirs)
 	}
-	type id struct {
-		run           string
-		batch, number int
-	}
-	known := map[id]bool{}
-	for _, a := range r.Attempts {
-		known[id{a.Run, a.Batch, a.Number}] = true
-	}
-	for _, a := range other.Attempts {
-		if !known[id{a.Run, a.Batch, a.Number}] {
-			r.Attempts = append(r.Attempts, a)
-		}
-	}
-	for _, p := range other.Problems {
-		if !slices.Contains(r.Problems, p) {
-			r.Problems = append(r.Problems, p)
-		}
-	}
-	for _, u := range other.Unexpected {
-		same := func(o Result) bool {
-			return o.Topic == u.Topic && o.Outcome == u.Outcome && o.Code == u.Code && o.Message == u.Message
-		}
-		if len(r.Unexpected) < maxUnexpected && !slices.ContainsFunc(r.Unexpected, same) {
-			r.Unexpected = append(r.Unexpected, u)
-		}
-	}
+	r.Attempts = union(r.Attempts, other.Attempts, func(a Attempt) [3]any { return [3]any{a.Run, a.Batch, a.Number} })
+	r.Problems = union(r.Problems, other.Problems, func(p string) string { return p })
+	r.Unexpected = union(r.Unexpected, other.Unexpected, func(u Result) [4]any {
+		return [4]any{u.Topic, u.Outcome, u.Code, u.Message}
+	})
+	r.Unexpected = r.Unexpected[:min(len(r.Unexpected), maxUnexpected)]
 	return nil
 }
 
-// mergeResults returns what two reports say about a topic.
+// union appends to a the elements of b whose key is new.
+func union[E any, K comparable](a, b []E, key func(E) K) []E {
+	known := make(map[K]bool, len(a))
+	for _, e := range a {
+		known[key(e)] = true
+	}
+	for _, e := range b {
+		if k := key(e); !known[k] {
+			known[k] = true
+			a = append(a, e)
+		}
+	}
+	return a
+}
+
+// mergeResults merges two Results of a topic.
 func mergeResults(a, b Result) Result {
 	byHand := a.Outcome == Unknown && len(a.Sends) == 0 || b.Outcome == Unknown && len(b.Sends) == 0
 	for _, s := range a.Sends {
@@ -120,7 +116,7 @@ func mergeResults(a, b Result) Result {
 			m.Outcome = Unknown
 		}
 	}
-	if b.Outcome != m.Outcome && a.Outcome == m.Outcome { // what a says fits better
+	if b.Outcome != m.Outcome && a.Outcome == m.Outcome { // a has the reason for the merged outcome
 		m.Why = a.Why
 		if a.refused() {
 			m.Code, m.Message = a.Code, a.Message
@@ -145,7 +141,7 @@ func mergeResults(a, b Result) Result {
 		m.Why = ""
 	}
 	m.Done = a.Done || b.Done
-	switch { // another request may have given the outcome since the settlement
+	switch { // the outcome may be another request's, not the settlement's
 	case b.Outcome == m.Outcome && b.Settled != "":
 	case a.Outcome == m.Outcome:
 		m.Settled = a.Settled
@@ -161,10 +157,10 @@ func mergeResults(a, b Result) Result {
 	return m
 }
 
-// refused tells whether a request was refused for the topic.
+// refused reports whether a request was refused for the topic.
 func (r *Result) refused() bool { return r.Code != 0 || r.Message != "" }
 
-// outcomeOf returns the outcome of a topic of which no request was accepted.
+// outcomeOf returns the outcome of a topic without an accepted request.
 func outcomeOf(sends []Send, refused bool) Outcome {
 	switch {
 	case slices.ContainsFunc(sends, func(s Send) bool { return s.Unknown && !s.Settled }):
@@ -175,7 +171,7 @@ func outcomeOf(sends []Send, refused bool) Outcome {
 	return Untouched
 }
 
-// placesOf returns the place of each topic in results.
+// placesOf returns the index of each topic in results.
 func placesOf(results []Result) map[string]int {
 	places := make(map[string]int, len(results))
 	for i := range results {
@@ -184,12 +180,13 @@ func placesOf(results []Result) map[string]int {
 	return places
 }
 
-// Settle gives topics the outcome that was found by other means than the call: by looking at the cluster. To Accepted
-// says that the topics were seen where the verb leads, and that no wait is needed: from Unknown, from Accepted, and from
-// a refusal that is AlreadyStopped. To Untouched says that nothing was done: from Unknown. Why must say what was found.
+// Settle gives topics an outcome that was found by looking at the cluster. why must say how the outcome was found.
 //
-// Settle changes all of the topics or, with an error that matches ErrInvalidArgument and names each of them that cannot
-// be settled, none.
+// Settling as Accepted says that the topics reached the verb's goal and need no wait. Topics may be Unknown or
+// Accepted, or refused as AlreadyStopped. Settling as Untouched says that nothing was done. Topics must be Unknown.
+//
+// Settle changes all of the topics or none. If a topic cannot be settled, the error matches ErrInvalidArgument and
+// names every such topic.
 func (r *Report) Settle(to Outcome, why string, topics ...string) error {
 	bad := &argumentError{}
 	if r == nil {
@@ -212,7 +209,8 @@ func (r *Report) Settle(to Outcome, why string, topics ...string) error {
 			bad.add("topic", "the report has no topic %s", text.Quote(topic))
 			continue
 		}
-		if res := &r.Results[i]; res.Outcome != Unknown && (to != Accepted || res.Outcome != Accepted && !res.AlreadyStopped()) {
+		res := &r.Results[i]
+		if res.Outcome != Unknown && (to != Accepted || res.Outcome != Accepted && !res.AlreadyStopped()) {
 			bad.add("topic", "%s is %v, which cannot be settled as %v", text.Quote(topic), res.Outcome, to)
 		}
 	}
@@ -242,9 +240,9 @@ func (r *Report) Settle(to Outcome, why string, topics ...string) error {
 	return nil
 }
 
-// UnknownReport returns a report of a batch whose answer is not known: each of its topics may have been changed, and the
-// report of a batch by pattern is Lost. At is when the batch was sent; the zero time if that is not known. For a process
-// that has nothing but the names of the topics, a Batch with ClusterID, Link, Verb and Topics will do.
+// UnknownReport returns a report of a batch without a known answer. Each of its topics is Unknown, and the report of a
+// batch by pattern is Lost. at is when the batch was sent, or the zero time if not known. A process knowing nothing but
+// the names of the topics can pass a Batch with ClusterID, Link, Verb and Topics.
 func UnknownReport(b Batch, at time.Time) *Report {
 	r := &Report{
 		Verb: b.Verb, ClusterID: b.ClusterID, Link: b.Link, Pattern: b.Pattern, Lost: b.Pattern != "",

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -18,14 +19,13 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/mirror/internal/wire"
 )
 
-// Status is a mirror topic's status, as a cluster gives it. The set is open: a server may give others.
+// Status is a mirror topic's status, as returned by a cluster. The set is open: a server may return other statuses.
 type Status string
 
-// The statuses that are known. What is said here of their meaning is observed, but for the words about PENDING_MIRROR and
-// PENDING_RESTORE, which are assumed.
+// The known statuses. Their meanings are observed, except for PENDING_MIRROR and PENDING_RESTORE, which are assumed.
 const (
-	StatusActive                 Status = "ACTIVE"          // kept up to date by its link; not proof that it has caught up
-	StatusPaused                 Status = "PAUSED"          // not kept up to date until it is resumed
+	StatusActive                 Status = "ACTIVE"          // kept up to date by its link, but may lag
+	StatusPaused                 Status = "PAUSED"          // not kept up to date until resumed
 	StatusStopped                Status = "STOPPED"         // no mirror any more: an ordinary, writable topic
 	StatusPendingStopped         Status = "PENDING_STOPPED" // being stopped: accepted, not done
 	StatusPendingMirror          Status = "PENDING_MIRROR"  // about to be a mirror
@@ -35,41 +35,41 @@ const (
 	StatusFailed                 Status = "FAILED"             // the mirror has failed
 	StatusLinkFailed             Status = "LINK_FAILED"        // its link has failed
 	StatusLinkPaused             Status = "LINK_PAUSED"        // its link is paused
-	StatusSourceUnavailable      Status = "SOURCE_UNAVAILABLE" // its source cannot be reached; it can hide a failover
+	StatusSourceUnavailable      Status = "SOURCE_UNAVAILABLE" // its source cannot be reached; can hide a failover
 )
 
-// Mirror is a mirror topic as its cluster gives it. Its texts are printable and shortened.
+// Mirror is a mirror topic as returned by its cluster. Its texts are printable and shortened.
 type Mirror struct {
-	// Topic is its name, and Source that of its source on the other cluster.
+	// Topic is the mirror topic's name. Source is the name of its source on the other cluster.
 	Topic  string `json:"topic"`
 	Source string `json:"source,omitempty"`
-	// Status is its status; "" if it could not be read.
+	// Status is the topic's status; "" if the status could not be read.
 	Status Status `json:"status"`
-	// Since is the server's state_time_ms, by that cluster's own clock: when the status began (assumed). It is the zero
-	// time if it is not known.
+	// Since is the server's state_time_ms, by the cluster's own clock: when the status began (assumed). The zero time
+	// means not known.
 	Since time.Time `json:"since,omitzero"`
-	// Error is the name of what is wrong with the mirror, such as SOURCE_TOPIC_MAY_BE_DELETED; "" if the server names
-	// nothing. The set is open.
+	// Error names the mirror's error, such as SOURCE_TOPIC_MAY_BE_DELETED; "" if the server gives none. The set is
+	// open.
 	Error string `json:"error,omitempty"`
-	// Partitions is how many the topic has; -1 if it is not known.
+	// Partitions is the number of partitions; -1 if not known.
 	Partitions int `json:"partitions"`
-	// Lags are the partitions' lags as the server gave them: in any order, gaps and all. Those of a STOPPED mirror are left
-	// over from before (observed).
+	// Lags are the partitions' lags as returned by the server, in any order and possibly with gaps. Lags of a STOPPED
+	// mirror are left over from before (observed).
 	Lags []PartitionLag `json:"lags,omitempty"`
-	// Reasons say why a change of the topic did not succeed, 100 at most. Only Client.Mirror asks for them, and Confluent
-	// Platform of mid-2024 does not support the parameter.
+	// Reasons say why a change of the topic did not succeed; at most 100. Only Client.Mirror asks for reasons.
+	// Confluent Platform of mid-2024 does not support the parameter.
 	Reasons []Reason `json:"reasons,omitempty"`
 }
 
-// Reason is why something did not succeed.
+// Reason is why a change or a task did not succeed.
 type Reason struct {
 	// Code is a name, such as CONSUMER_GROUP_IN_USE_ERROR. The set is open.
 	Code string `json:"code"`
-	// Message says it in words; it may be empty.
+	// Message describes the reason; may be empty.
 	Message string `json:"message,omitempty"`
 }
 
-// String returns code and message on one printable line.
+// String returns code and message on a printable line.
 func (r Reason) String() string {
 	if r.Code == "" || r.Message == "" {
 		return text.Line(r.Code+r.Message, maxText)
@@ -84,29 +84,30 @@ func (m Mirror) Lag() LagSummary {
 	return s
 }
 
-// Listing is what a cluster says of the mirror topics of a link. It belongs to the caller.
+// Listing is a cluster's list of a link's mirror topics. A Listing belongs to the caller.
 type Listing struct {
-	// ClusterID and Link are the call's own.
+	// ClusterID and Link are those of the call.
 	ClusterID string `json:"cluster_id"`
 	Link      string `json:"link"`
-	// At is the time of the answer by the server's clock, its Date header; the zero time if it had none. Age is how long
-	// the answer lay in a cache, its Age header; 0 if it had none.
+	// At is the answer's Date header, by the server's clock; the zero time if there was none. Age is the answer's Age
+	// header, the time spent in a cache; 0 if there was none.
 	At  time.Time     `json:"at,omitzero"`
 	Age time.Duration `json:"age_ns,omitempty"`
-	// Mirrors are the mirror topics in the order of the answer, those that are STOPPED included; where the call named
-	// topics, only those.
+	// Mirrors are the mirror topics in the order of the answer, STOPPED topics included. If the call named topics,
+	// Mirrors has only the named topics.
 	Mirrors []Mirror `json:"mirrors"`
-	// Read says that the answer was one list, read to its end. Complete says that nothing is missing from it either: there
-	// is no further page, and each row has a name and a status, is of this link, and is there once. If Complete is false, a
-	// topic's absence proves nothing.
+	// Read says that the answer was a single list, read to its end. Complete says that nothing is missing either: there
+	// is no further page, and each row has a name and a status, belongs to this link and is unique. If Complete is
+	// false, a topic's absence proves nothing.
 	Read     bool `json:"read"`
 	Complete bool `json:"complete"`
-	// Fetched says that an ACTIVE mirror topic of the link, kept in Mirrors or not, has an offset above 0: something was
+	// Fetched says that an ACTIVE mirror topic of the link, in Mirrors or not, has an offset above 0. Something was
 	// fetched over the link.
 	Fetched bool `json:"fetched"`
 }
 
-// Mirror returns the mirror topic with the name, and whether it is listed. It looks through Mirrors.
+// Mirror returns the mirror topic with the given name and whether the topic is listed. Mirror searches Mirrors
+// linearly.
 func (l *Listing) Mirror(topic string) (Mirror, bool) {
 	i := slices.IndexFunc(l.Mirrors, func(m Mirror) bool { return m.Topic == topic })
 	if i < 0 {
@@ -115,8 +116,8 @@ func (l *Listing) Mirror(topic string) (Mirror, bool) {
 	return l.Mirrors[i], true
 }
 
-// Topics returns the names of the mirror topics with one of the statuses, in the order of Mirrors. Without a status it
-// returns those that are not STOPPED, whatever else they are: those that a failover still has to see to.
+// Topics returns the names of the mirror topics with any of the given statuses, in the order of Mirrors. Without a
+// status Topics returns every topic that is not STOPPED: the topics left for a failover.
 func (l *Listing) Topics(statuses ...Status) []string {
 	var names []string
 	for i := range l.Mirrors {
@@ -128,8 +129,8 @@ func (l *Listing) Topics(statuses ...Status) []string {
 	return names
 }
 
-// Lag adds up the lags of the mirror topics that are not STOPPED. Of a source that has died a cluster shows no lag, whatever
-// never came over (observed).
+// Lag adds up the lags of the mirror topics, except STOPPED topics. With a dead source a cluster shows no lag, however
+// much was never fetched (observed).
 func (l *Listing) Lag() LagSummary {
 	var s LagSummary
 	for i := range l.Mirrors {
@@ -140,7 +141,7 @@ func (l *Listing) Lag() LagSummary {
 	return s
 }
 
-// LogValue gives a log record the listing in a few attributes: counts, not topics.
+// LogValue returns the listing for a log record: counts, not topics.
 func (l *Listing) LogValue() slog.Value {
 	if l == nil {
 		return slog.StringValue("<nil>")
@@ -151,24 +152,20 @@ func (l *Listing) LogValue() slog.Value {
 	)
 }
 
-// Mirrors lists the mirror topics of a link, with one GET; if topics are named, it keeps only those. A named topic that is
-// not listed is no error: look it up with Listing.Mirror. The Listing is never
-// nil, and holds what was read even when the error is not nil. The error is nil only if the Listing is Complete. The error
-// matches ErrNoLink if the server says that there is no such link (of a new one for up to 30 s: observed),
-// ErrInvalidArgument, ErrUnauthenticated and ErrRateLimited as for a verb, and *APIError for what the server said. A read
-// changes nothing, and is retried as a dry run is. It ends at once when ctx ends.
+// Mirrors lists the mirror topics of a link with a single GET. If topics are named, the Listing has only the named
+// topics. A named topic missing from the list is no error; see Listing.Mirror.
+//
+// The Listing is never nil. After an error the Listing has everything that was read. The error is nil only if the
+// Listing is Complete. The error matches ErrNoLink if the server does not know the link (for up to 30 s after the link
+// was made: observed). ErrInvalidArgument, ErrUnauthenticated, ErrRateLimited and *APIError match as for a verb.
+//
+// A read changes nothing and is retried like a dry run. Mirrors returns at once when ctx ends.
 func (c *Client) Mirrors(ctx context.Context, link string, topics ...string) (*Listing, error) {
 	l := &Listing{ClusterID: c.ClusterID(), Link: link, Mirrors: []Mirror{}}
 	if err := c.checkRead(link, topics); err != nil {
 		return l, err
 	}
-	var wanted map[string]bool // nil is all
-	if len(topics) > 0 {
-		wanted = make(map[string]bool, len(topics))
-		for _, topic := range topics {
-			wanted[topic] = true
-		}
-	}
+	wanted := setOf(topics)
 	var odd oddRows
 	err := c.read(ctx, "the list of mirror topics of "+c.named(link), "/mirrors", link, func(
 		h http.Header, body io.Reader, s *wire.Secrets,
@@ -183,12 +180,12 @@ func (c *Client) Mirrors(ctx context.Context, link string, topics ...string) (*L
 			}
 			l.Fetched = l.Fetched || m.Status == StatusActive &&
 				slices.ContainsFunc(m.Lags, func(p PartitionLag) bool { return p.LastSourceFetchOffset > 0 })
-			if m.Topic == "" || wanted != nil && !wanted[m.Topic] {
+			if m.Topic == "" || len(topics) > 0 && !wanted[m.Topic] {
 				return
 			}
 			if i, twice := places[m.Topic]; twice {
 				odd.add(s.Hide(m.Topic) + " has more than one row")
-				if have := &l.Mirrors[i]; have.Status != m.Status { // which of the two is so cannot be told
+				if have := &l.Mirrors[i]; have.Status != m.Status { // the true status is not known
 					*have = Mirror{Topic: m.Topic, Partitions: -1}
 				}
 				return
@@ -209,27 +206,25 @@ func (c *Client) Mirrors(ctx context.Context, link string, topics ...string) (*L
 	return l, err
 }
 
-// Mirror reads one mirror topic, with the reasons why a change of it did not succeed; servers that do not support the
-// parameter give none. The error matches ErrNoLink or ErrNoMirror where the server says so, and is otherwise as for
-// Mirrors.
+// Mirror reads a mirror topic with the reasons why a change of the topic did not succeed. Servers without support for
+// the parameter return no reasons. The error matches ErrNoLink or ErrNoMirror if the server says so. Otherwise the
+// error is as for Mirrors.
 func (c *Client) Mirror(ctx context.Context, link, topic string) (Mirror, error) {
 	var m Mirror
 	if err := c.checkRead(link, []string{topic}); err != nil {
 		return m, err
 	}
 	what := "the mirror topic " + text.Quote(topic) + " of " + c.named(link)
-	err := c.read(ctx, what, "/mirrors/"+url.PathEscape(topic), link, func(_ http.Header, body io.Reader, s *wire.Secrets) error {
-		return readObject(body, func(v jsontext.Value) (err error) {
-			var odd string
-			if m, odd = readMirror(v, link, s); odd == "" && m.Topic != topic {
-				odd = "the answer is about " + text.Quote(s.Hide(m.Topic))
-			}
-			if odd != "" {
-				m = Mirror{}
-				return errors.New(odd)
-			}
-			return nil
-		})
+	path := "/mirrors/" + url.PathEscape(topic)
+	err := c.readOne(ctx, what, path, link, func(v jsontext.Value, s *wire.Secrets) error {
+		var odd string
+		if m, odd = readMirror(v, link, s); odd == "" && m.Topic != topic {
+			odd = "the answer is about " + text.Quote(s.Hide(m.Topic))
+		}
+		if odd != "" {
+			return errors.New(odd)
+		}
+		return nil
 	}, func(server, cluster, link string) (*http.Request, error) {
 		return newMirrorRequest(server, cluster, link, topic)
 	})
@@ -239,13 +234,47 @@ func (c *Client) Mirror(ctx context.Context, link, topic string) (Mirror, error)
 	return m, nil
 }
 
-// age reads the Age header, in seconds. One that is too large saturates.
+// named returns a link's name with its cluster.
+func (c *Client) named(link string) string {
+	return "link " + text.Quote(link) + " on " + text.Quote(c.clusterID)
+}
+
+// read sends a GET and has its answer read. The error begins with the name of the object, which is what.
+func (c *Client) read(
+	ctx context.Context, what, path, link string, read func(http.Header, io.Reader, *wire.Secrets) error,
+	build func(server, cluster, link string) (*http.Request, error),
+) error {
+	var secrets wire.Secrets
+	stands, _ := c.sender.Send(ctx, &wire.Request{
+		Make:    func(io.Reader) (*http.Request, error) { return c.address(path, link, build) },
+		Safe:    true,
+		Read:    func(h http.Header, body io.Reader) error { return read(h, body, &secrets) },
+		Secrets: &secrets,
+		Log:     []slog.Attr{slog.String("operation", "read "+what)},
+	})
+	if err := evidenceError(stands); err != nil {
+		return wire.Because(strings.TrimSpace(what)+" was not read", err)
+	}
+	return nil
+}
+
+// readOne is like read for an answer that is a single object.
+func (c *Client) readOne(
+	ctx context.Context, what, path, link string, object func(jsontext.Value, *wire.Secrets) error,
+	build func(server, cluster, link string) (*http.Request, error),
+) error {
+	return c.read(ctx, what, path, link, func(_ http.Header, body io.Reader, s *wire.Secrets) error {
+		return readObject(body, func(v jsontext.Value) error { return object(v, s) })
+	}, build)
+}
+
+// age returns the Age header, which is in seconds. Large values saturate.
 func age(h http.Header) time.Duration {
 	n, _ := strconv.ParseInt(h.Get("Age"), 10, 32)
 	return time.Duration(max(0, n)) * time.Second
 }
 
-// checkRead returns what is wrong with the arguments of a read.
+// checkRead returns an error if the arguments of a read are wrong.
 func (c *Client) checkRead(link string, topics []string) error {
 	bad := &argumentError{}
 	c.checkMade(bad)
@@ -256,14 +285,14 @@ func (c *Client) checkRead(link string, topics []string) error {
 	return bad.err()
 }
 
-// checkMade notes in bad if the Client was not made by NewClient.
+// checkMade adds a problem to bad if the Client was not made by NewClient.
 func (c *Client) checkMade(bad *argumentError) {
 	if c == nil || c.sender.Transport == nil {
 		bad.add("Client", "it was not made by NewClient")
 	}
 }
 
-// oddRows counts what is wrong with a list, and keeps the first.
+// oddRows counts the problems of a list and keeps the first.
 type oddRows struct {
 	n     int
 	first string
@@ -275,7 +304,7 @@ func (o *oddRows) add(wrong string) {
 	}
 }
 
-// err returns an error that says it; nil if nothing is wrong.
+// err returns an error with the count and the first problem, or nil if there is none.
 func (o *oddRows) err(what string) error {
 	switch o.n {
 	case 0:

@@ -10,10 +10,10 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
-// dryRunNote stands in every form of a dry run's report.
+// dryRunNote is part of every form of a dry run's report.
 const dryRunNote = "dry run: nothing was changed"
 
-// String returns the report on one printable line.
+// String returns the report on a printable line.
 func (r Report) String() string {
 	var b strings.Builder
 	if r.DryRun {
@@ -37,7 +37,7 @@ func (r Report) String() string {
 	return b.String()
 }
 
-// otherCounts says how much there is beside the outcomes of the Results.
+// otherCounts counts the report's other parts beside the Results.
 func (r *Report) otherCounts() (texts []string) {
 	if r.Lost {
 		texts = append(texts, "topics without a row may have been changed")
@@ -48,16 +48,11 @@ func (r *Report) otherCounts() (texts []string) {
 	return texts
 }
 
-// decision says on one line what the report comes to, in the verb's words.
+// decision returns the first line of the table, in the verb's words.
 func (r *Report) decision() string {
 	v, _ := r.Verb.row()
 	accepted := fmt.Sprintf("%d of %d", r.Count(Accepted), len(r.Results))
-	done := 0
-	for i := range r.Results {
-		if r.Results[i].Done {
-			done++
-		}
-	}
+	_, done := r.matching(func(res *Result) bool { return res.Done })
 	err := r.Err()
 	switch {
 	case err == nil && r.DryRun:
@@ -83,7 +78,7 @@ func (r *Report) decision() string {
 	return decision + ": " + strings.Join(short, ", ")
 }
 
-// advice says for each outcome what it means and what to do.
+// advice says what an outcome means and what to do.
 func (r *Report) advice(o Outcome) string {
 	v, _ := r.Verb.row()
 	switch {
@@ -105,9 +100,9 @@ func (r *Report) advice(o Outcome) string {
 	return "nothing was done: fix the cause and send it again"
 }
 
-// Table writes the report for people: first the decision, the counts and what to do; then the topics that are not
-// Accepted, those with the same reason on one line; the rows that were not asked for; lag and truncation. A line names the
-// first few of its topics: Topics names all. The texts of a server are printable and on one line. The error is w's.
+// Table writes the report for people. The order is: decision, counts and what to do; topics that are not Accepted, with
+// the same reason on a single line; unexpected rows; lag and truncation. A line names the first few of its topics.
+// Topics returns all names. A server's texts are printable and on a single line. Table returns the error of w.
 func (r *Report) Table(w io.Writer) error {
 	var t text.Table
 	t.Line(r.decision())
@@ -148,59 +143,41 @@ func (r *Report) Table(w io.Writer) error {
 }
 
 const (
-	// topicColumns is how much room names of topics get in a table.
+	// topicColumns is the width of the column with topics' names.
 	topicColumns = 48
-	// maxUnexpectedShown bounds how many unexpected rows a table shows.
+	// maxUnexpectedShown is the largest number of unexpected rows in a table.
 	maxUnexpectedShown = 20
 )
 
-// whatToDo says what was wrong with the run, and for each outcome what it means and what to do.
+// whatToDo writes the problems of the run, and what each outcome means and what to do.
 func (r *Report) whatToDo(t *text.Table) {
 	for _, p := range r.Problems {
 		t.Row("note", p)
 	}
-	noted, stopped, settled := 0, 0, 0
-	var first, firstSettled *Result
-	for i := range r.Results {
-		res := &r.Results[i]
-		if len(res.Notes) > 0 {
-			if noted++; noted == 1 {
-				first = res
-			}
-		}
-		if res.AlreadyStopped() {
-			stopped++
-		}
-		if res.Settled != "" {
-			if settled++; settled == 1 {
-				firstSettled = res
-			}
-		}
-	}
-	if noted > 0 {
+	if first, n := r.matching(func(res *Result) bool { return len(res.Notes) > 0 }); n > 0 {
 		t.Row("note", fmt.Sprintf("%s with something odd, the first %s: %s",
-			text.Count(noted, "topic"), first.Topic, strings.Join(first.Notes, "; ")))
+			text.Count(n, "topic"), first.Topic, strings.Join(first.Notes, "; ")))
 	}
 	for _, o := range outcomes {
-		if slices.ContainsFunc(r.Results, func(res Result) bool { return res.Outcome == o && !res.Done }) ||
-			o == Unknown && r.Lost {
+		_, n := r.matching(func(res *Result) bool { return res.Outcome == o && !res.Done })
+		if n > 0 || o == Unknown && r.Lost {
 			t.Row(o, r.advice(o))
 		}
 	}
-	if settled > 0 {
+	if first, n := r.matching(func(res *Result) bool { return res.Settled != "" }); n > 0 {
 		t.Row("settled", fmt.Sprintf("%s by what was seen on the clusters; the first: %s is %v: %s",
-			text.Count(settled, "topic"), firstSettled.Topic, firstSettled.Outcome, firstSettled.Settled))
+			text.Count(n, "topic"), first.Topic, first.Outcome, first.Settled))
 	}
-	if stopped > 0 {
+	if _, n := r.matching(func(res *Result) bool { return res.AlreadyStopped() }); n > 0 {
 		what := "the mirror has stopped, so the verb cannot change it"
 		if goal, _ := r.Verb.Goal(); goal == StatusStopped {
 			what = "an earlier call may have stopped it; look at the topic before you count it as failed"
 		}
-		t.Row("already stopped", text.Count(stopped, "failed topic")+": "+what)
+		t.Row("already stopped", text.Count(n, "failed topic")+": "+what)
 	}
 }
 
-// group is topics of a report that have the same outcome for the same reason.
+// group has the topics of a report with the same outcome for the same reason.
 type group struct {
 	outcome Outcome
 	why     string
@@ -208,8 +185,8 @@ type group struct {
 	lag     LagSummary
 }
 
-// groups puts the topics that are not Accepted together by their reasons, those to look at first. A reason that names its
-// topic is the same for all topics that have it.
+// groups groups the topics by outcome and reason, the most urgent first, without Accepted topics. Reasons that differ
+// only in the topic's own name are the same reason.
 func (r *Report) groups() (groups []*group) {
 	type key struct {
 		outcome Outcome
@@ -229,7 +206,7 @@ func (r *Report) groups() (groups []*group) {
 			why += " (" + strings.Join(res.Notes, "; ") + ")"
 		}
 		k := key{res.Outcome, why}
-		if res.Outcome != Untouched { // why is the batch's, or the call's
+		if res.Outcome != Untouched { // an Untouched topic's reason is the batch's or the call's
 			k.why = withoutName(why, res.Topic)
 		}
 		g := known[k]
@@ -250,7 +227,7 @@ func (r *Report) groups() (groups []*group) {
 	return groups
 }
 
-// withoutName puts … in place of a topic's name, where the name stands alone in a text.
+// withoutName replaces a topic's name in a text by …, if the name stands alone.
 func withoutName(s, topic string) string {
 	inName := func(b byte) bool { return isTopicText(string(b)) }
 	var out strings.Builder
@@ -281,7 +258,44 @@ func (g *group) lagCell() string {
 	return fmt.Sprint(g.lag.Total)
 }
 
-// LogValue gives a log record the report in a few attributes: counts, not topics.
+// String summarizes the lags on a single line.
+func (s LagSummary) String() string {
+	line := "not known"
+	if s.Partitions > 0 {
+		line = fmt.Sprintf("%d messages in %s", s.Total, text.Count(s.Partitions, "partition"))
+	}
+	if s.Largest > 0 {
+		topic := text.Line(s.Topic, maxTopicName)
+		line += fmt.Sprintf("; the largest is %d, %s partition %d", s.Largest, topic, s.Partition)
+	}
+	if s.NeverFetched > 0 {
+		line += "; " + text.Count(s.NeverFetched, "partition") + " without an offset"
+	}
+	if s.NotKnown > 0 {
+		line += "; not known for " + text.Count(s.NotKnown, "partition")
+	}
+	if s.Partitions > 0 && len(s.Without) > 0 {
+		line += "; not known for " + text.Count(len(s.Without), "topic")
+	}
+	return line
+}
+
+// String summarizes the truncations on a single line.
+func (s TruncationSummary) String() string {
+	line := "none reported"
+	if s.Partitions > 0 {
+		line = fmt.Sprintf("%d messages, by the rows of %s of %s",
+			s.Messages, text.Count(s.Partitions, "partition"), text.Count(s.Topics, "topic"))
+	}
+	if s.ReportedTopics > 0 {
+		line += fmt.Sprintf("; the server's own total is %d for %s", s.Reported, text.Count(s.ReportedTopics, "topic"))
+	} else if s.Partitions > 0 {
+		line += "; the server gives no total"
+	}
+	return line
+}
+
+// LogValue returns the report for a log record: counts, not topics.
 func (r *Report) LogValue() slog.Value {
 	if r == nil {
 		return slog.StringValue("<nil>")

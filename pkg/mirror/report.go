@@ -16,8 +16,8 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
-// An Outcome says how a call ended for one topic, and so what to do next. Its text forms are "unknown", "accepted",
-// "failed" and "untouched".
+// An Outcome says how a call ended for a topic, and therefore what to do next. The text forms are "unknown",
+// "accepted", "failed" and "untouched".
 type Outcome uint8
 
 const (
@@ -25,16 +25,16 @@ const (
 	// topic again.
 	Unknown Outcome = iota
 	// Accepted says that the server accepted the change. The change is not done yet: the topic may pass through
-	// PENDING_* statuses first (observed). In a dry run: the change would be accepted.
+	// PENDING_* statuses first (observed). In a dry run the change would be accepted.
 	Accepted
-	// Failed says that the server refused this topic.
+	// Failed says that the server refused the topic.
 	Failed
-	// Untouched says that nothing was done: the request was never sent, or refused as a whole. Fix the cause and send
-	// the topic again.
+	// Untouched says that nothing was done: the request was never sent or was refused as a whole. Fix the cause and
+	// send the topic again.
 	Untouched
 )
 
-// outcomes are all outcomes, in the order in which they are told.
+// outcomes are all outcomes in the order of reports.
 var outcomes = [...]Outcome{Accepted, Failed, Unknown, Untouched}
 
 var outcomeNames = [...]string{Unknown: "unknown", Accepted: "accepted", Failed: "failed", Untouched: "untouched"}
@@ -47,7 +47,7 @@ func (o Outcome) String() string {
 	return fmt.Sprintf("outcome(%d)", uint8(o))
 }
 
-// MarshalText returns the outcome's name. It fails for a value that is no outcome.
+// MarshalText returns the outcome's name. MarshalText fails for an invalid outcome.
 func (o Outcome) MarshalText() ([]byte, error) {
 	if int(o) >= len(outcomeNames) {
 		return nil, fmt.Errorf("%w: %v", ErrInvalidArgument, o)
@@ -55,7 +55,7 @@ func (o Outcome) MarshalText() ([]byte, error) {
 	return []byte(outcomeNames[o]), nil
 }
 
-// UnmarshalText reads an outcome's name. It fails for any other text.
+// UnmarshalText reads an outcome's name and fails for any other text.
 func (o *Outcome) UnmarshalText(name []byte) error {
 	i := slices.Index(outcomeNames[:], string(name))
 	if i < 0 {
@@ -66,36 +66,36 @@ func (o *Outcome) UnmarshalText(name []byte) error {
 	return nil
 }
 
-// A Report accounts for everything that a call asked for. It is plain data and belongs to the caller.
+// A Report accounts for everything asked of a call. A Report is plain data and belongs to the caller.
 //
-// Its JSON form has these members and a version, 4, which goes up when a reader of the old form would misread the new
-// one. A number that is not known is -1. Members that end in _ns are in nanoseconds.
+// The JSON form has these members and a version, which is 4. The version goes up when a reader of the old form would
+// misread the new form. Unknown numbers are -1. Members ending in _ns are in nanoseconds.
 type Report struct {
-	// Verb, ClusterID and Link are the call's own.
+	// Verb, ClusterID and Link are those of the call.
 	Verb      Verb   `json:"verb"`
 	ClusterID string `json:"cluster_id"`
 	Link      string `json:"link"`
-	// DryRun says that the call was Validate: whatever the outcomes say, nothing was changed.
+	// DryRun says that the call was Validate. Nothing was changed, whatever the outcomes are.
 	DryRun bool `json:"dry_run"`
-	// Pattern is the expression that was sent; "" for a selection by name.
+	// Pattern is the expression sent to the server; "" for a selection by name.
 	Pattern string `json:"pattern,omitempty"`
-	// Results has, for a selection by name, one Result for each topic, in the order asked, whatever happened; for a
-	// pattern, one for each topic that the server answered for.
+	// Results has a Result for each topic of a selection by name, in the order asked. For a pattern, Results has a
+	// Result for each topic in the answer.
 	Results []Result `json:"results"`
-	// Lost says that a call by pattern may have changed topics that no Result names.
+	// Lost says that a call by pattern may have changed topics without a Result.
 	Lost bool `json:"lost,omitempty"`
-	// Unexpected are the rows that were not asked for, and those whose topic cannot be read, without their lags and
-	// truncations. At most 1000 are kept.
+	// Unexpected are the rows for topics not asked for and the rows without a readable topic. Their lags and
+	// truncations are dropped. At most 1000 rows are kept.
 	Unexpected []Result `json:"unexpected,omitempty"`
-	// Problems say what was wrong with the run as a whole.
+	// Problems are the problems of the run as a whole.
 	Problems []string `json:"problems,omitempty"`
-	// Attempts are the attempts at requests, in the order of the batches and then of time.
+	// Attempts are the attempts at requests, in the order of batches and then of time.
 	Attempts []Attempt `json:"attempts,omitempty"`
 }
 
-// Result is the outcome for one topic, and what the server said about the topic. Its texts are printable and shortened.
+// Result is the outcome for a topic with the server's row. Texts are printable and shortened.
 type Result struct {
-	// Topic is the topic's name. In Report.Unexpected it may be "", where a row has none.
+	// Topic is the topic's name. In Report.Unexpected the name may be "".
 	Topic string `json:"topic"`
 	// Outcome says what to do next. Report.Settle changes it.
 	Outcome Outcome `json:"outcome"`
@@ -105,84 +105,83 @@ type Result struct {
 	Message string `json:"message,omitempty"`
 	// Why says why the topic is Unknown or Untouched; "" for the other outcomes.
 	Why string `json:"why,omitempty"`
-	// Lags are the partitions' lags as the server gave them: in any order, gaps and all. Nil means that the server gave
-	// none, or none that can be read; that is not a lag of 0.
+	// Lags are the partitions' lags as returned by the server, in any order and possibly with gaps. Nil means that no
+	// lags were returned or none were readable. Nil does not mean a lag of 0.
 	Lags []PartitionLag `json:"lags,omitempty"`
-	// Truncations are the partitions' truncations as the server gave them; nil means none.
+	// Truncations are the partitions' truncations as returned by the server; nil means none.
 	Truncations []PartitionTruncation `json:"truncations,omitempty"`
-	// MessagesTruncated is the server's own total for the topic; -1 if the server gave none (null and negative mean not
-	// applicable: observed). It need not be the sum of Truncations.
+	// MessagesTruncated is the server's own total for the topic; -1 if there was none (null and negative mean not
+	// applicable: observed). The total may differ from the sum of Truncations.
 	MessagesTruncated int64 `json:"messages_truncated"`
-	// Notes say what was odd: about the row, about other rows for the topic, or about other calls.
+	// Notes say what was odd about the row, about other rows for the topic or about other calls.
 	Notes []string `json:"notes,omitempty"`
 
-	// Sends are the requests that the server answered for this topic, or that may have changed it.
+	// Sends are the topic's requests that were answered or may have changed the topic.
 	Sends []Send `json:"sends,omitempty"`
-	// Settled is what was found, where Settle gave the outcome; "" if the outcome is the call's own.
+	// Settled is the finding given to Settle; "" if the outcome is the call's own.
 	Settled string `json:"settled,omitempty"`
-	// Done says that the topic was settled as Accepted: it was seen where the verb leads, and needs no wait.
+	// Done says that the topic was settled as Accepted. The topic reached the verb's goal and needs no wait.
 	Done bool `json:"done,omitempty"`
 }
 
-// Send is one request as far as it concerns one topic.
+// Send is a request's part for a single topic.
 type Send struct {
-	// Run is the id of the call, and Batch the index of the batch in it, from 0.
+	// Run is the id of the call. Batch is the index of the batch in the call, from 0.
 	Run   string `json:"run"`
 	Batch int    `json:"batch"`
-	// Unknown says that the answer left the outcome open, and Settled that a settlement covers the request. A topic is
-	// Unknown while it has a Send that is Unknown and not Settled, unless another one was accepted.
+	// Unknown says that the outcome of the request was not known. Settled says that a settlement covers the request. A
+	// topic is Unknown while a Send is Unknown and not Settled, unless another Send was accepted.
 	Unknown bool `json:"unknown,omitempty"`
 	Settled bool `json:"settled,omitempty"`
 }
 
-// PartitionLag is how far one partition of a mirror topic is behind its source. A number that the server did not give,
-// or not legibly, is -1.
+// PartitionLag is how far a partition of a mirror topic is behind its source. Missing and unreadable numbers are -1.
 type PartitionLag struct {
 	Partition int `json:"partition"`
 	// Lag is in messages.
 	Lag int64 `json:"lag"`
-	// LastSourceFetchOffset is the next offset to fetch. It is -1 also where nothing was ever fetched, as of an empty
-	// partition, for good (observed).
+	// LastSourceFetchOffset is the next offset to fetch. LastSourceFetchOffset is also -1 if nothing was ever fetched,
+	// as for an empty partition (observed).
 	LastSourceFetchOffset int64 `json:"last_source_fetch_offset"`
 }
 
-// PartitionTruncation is what the server says it cut off one partition. Of the verbs only TruncateAndRestore is known
-// to cut. A number that the server did not give, or not legibly, is -1.
+// PartitionTruncation is the truncation of a partition by the server. Only TruncateAndRestore is known to truncate.
+// Missing and unreadable numbers are -1.
 type PartitionTruncation struct {
 	Partition         int   `json:"partition"`
 	OffsetTruncatedTo int64 `json:"offset_truncated_to"`
 	MessagesTruncated int64 `json:"messages_truncated"`
 }
 
-// Attempt is one attempt at one request.
+// Attempt is an attempt at a request.
 type Attempt struct {
-	// Run is the id of the call, Batch the index of the batch that was sent, from 0, and Number the number of the
-	// attempt among those at that batch, from 1; 0 in an UnknownReport.
+	// Run is the id of the call. Batch is the index of the batch, from 0. Number counts the attempts at the batch, from
+	// 1; 0 in an UnknownReport.
 	Run    string `json:"run"`
 	Batch  int    `json:"batch"`
 	Number int    `json:"number"`
 	// Topics is how many names the request carried; 0 for a pattern.
 	Topics int `json:"topics"`
-	// Start is when the attempt began, and Duration how long it took, to the last byte read.
+	// Start is when the attempt began. Duration is the time from Start to the last byte read.
 	Start    time.Time     `json:"start"`
 	Duration time.Duration `json:"duration_ns"`
 	// HTTPStatus is the status of the response; 0 if there was none. Date is the time of the response by the server's
-	// clock; zero if the response did not say.
+	// clock; the zero time if the response had no date.
 	HTTPStatus int       `json:"http_status,omitempty"`
 	Date       time.Time `json:"date,omitzero"`
-	// Code, Message and RequestID are what the response says, as in APIError.
+	// Code, Message and RequestID come from the response, as in APIError.
 	Code      int    `json:"code,omitempty"`
 	Message   string `json:"message,omitempty"`
 	RequestID string `json:"request_id,omitempty"`
 	// RateLimited says that the rate limiter rejected the request.
 	RateLimited bool `json:"rate_limited,omitempty"`
-	// Assumed says that topics are Untouched by what is assumed of the HTTP status, not by proof.
+	// Assumed says that topics are Untouched by an assumption about the HTTP status, not by proof.
 	Assumed bool `json:"assumed,omitempty"`
-	// Error says why no answer was read to its end; "" if one was.
+	// Error says why no answer was read to its end; "" if an answer was.
 	Error string `json:"error,omitempty"`
 }
 
-// Err returns nil for an Accepted topic, a *TopicError for a Failed one, and else an error that says Why.
+// Err returns nil for an Accepted topic, a *TopicError for a Failed topic and otherwise an error with Why.
 func (r Result) Err() error {
 	switch r.Outcome {
 	case Accepted:
@@ -193,7 +192,8 @@ func (r Result) Err() error {
 	return fmt.Errorf("%s: %v: %s", text.Line(r.Topic, maxTopicName), r.Outcome, r.Why)
 }
 
-// AlreadyStopped tells whether the topic Failed because its mirror had stopped before; see TopicError.AlreadyStopped.
+// AlreadyStopped reports whether the topic Failed because its mirror was already stopped; see
+// TopicError.AlreadyStopped.
 func (r Result) AlreadyStopped() bool {
 	return r.Outcome == Failed && (&TopicError{Code: r.Code, Message: r.Message}).AlreadyStopped()
 }
@@ -204,7 +204,7 @@ func (r *Result) note(note string) {
 	}
 }
 
-// Result returns the Result of a topic, and whether there is one. It looks through Results.
+// Result returns the Result of a topic and whether there is one. Result searches Results linearly.
 func (r *Report) Result(topic string) (Result, bool) {
 	i := slices.IndexFunc(r.Results, func(res Result) bool { return res.Topic == topic })
 	if i < 0 {
@@ -226,17 +226,24 @@ func (r *Report) Topics(o Outcome) []string {
 
 // Count returns how many topics have the given outcome.
 func (r *Report) Count(o Outcome) int {
-	n := 0
-	for i := range r.Results {
-		if r.Results[i].Outcome == o {
-			n++
-		}
-	}
+	_, n := r.matching(func(res *Result) bool { return res.Outcome == o })
 	return n
 }
 
-// Remaining returns those of the names that are still to be sent, in their order: the report has no Result for them, or
-// nothing was done. There are none if the report is Lost: any of them may have been changed.
+// matching returns the first Result for which match returns true, and how many there are.
+func (r *Report) matching(match func(*Result) bool) (first *Result, n int) {
+	for i := range r.Results {
+		if res := &r.Results[i]; match(res) {
+			if n++; n == 1 {
+				first = res
+			}
+		}
+	}
+	return first, n
+}
+
+// Remaining returns the names still to be sent, in the given order: names without a Result and Untouched topics. A Lost
+// report has none, since any topic may have been changed.
 func (r *Report) Remaining(names ...string) []string {
 	if r.Lost {
 		return nil
@@ -250,20 +257,20 @@ func (r *Report) Remaining(names ...string) []string {
 
 // LagSummary adds up lags.
 type LagSummary struct {
-	// Total is the sum in messages over all partitions whose lag is known; it saturates.
+	// Total is the sum in messages over the partitions with a known lag; saturates.
 	Total int64
-	// Partitions is how many those are.
+	// Partitions is the number of partitions with a known lag.
 	Partitions int
-	// Largest is the largest lag of one partition, which is Partition of Topic; of equal ones, the first. They mean
-	// nothing while Partitions is 0.
+	// Largest is the largest lag of a partition: Partition of Topic, the first of equal lags. All three mean nothing
+	// while Partitions is 0.
 	Largest   int64
 	Topic     string
 	Partition int
-	// NeverFetched is how many partitions show no offset: nothing was ever fetched, as of an empty one.
+	// NeverFetched is the number of partitions without an offset: nothing was ever fetched, as for an empty partition.
 	NeverFetched int
-	// NotKnown is how many partitions have no lag that is known.
+	// NotKnown is the number of partitions without a known lag.
 	NotKnown int
-	// Without are the topics without any lag that is known.
+	// Without are the topics without any known lag.
 	Without []string
 }
 
@@ -297,36 +304,14 @@ func (s *LagSummary) add(topic string, lags []PartitionLag) {
 	}
 }
 
-// String summarizes the lags on one line.
-func (s LagSummary) String() string {
-	line := "not known"
-	if s.Partitions > 0 {
-		line = fmt.Sprintf("%d messages in %s", s.Total, text.Count(s.Partitions, "partition"))
-	}
-	if s.Largest > 0 {
-		line += fmt.Sprintf("; the largest is %d, %s partition %d", s.Largest, text.Line(s.Topic, maxTopicName), s.Partition)
-	}
-	if s.NeverFetched > 0 {
-		line += "; " + text.Count(s.NeverFetched, "partition") + " without an offset"
-	}
-	if s.NotKnown > 0 {
-		line += "; not known for " + text.Count(s.NotKnown, "partition")
-	}
-	if s.Partitions > 0 && len(s.Without) > 0 {
-		line += "; not known for " + text.Count(len(s.Without), "topic")
-	}
-	return line
-}
-
-// TruncationSummary adds up truncations: the server's totals, and apart from these the rows of single partitions. The
-// two need not agree.
+// TruncationSummary adds up the server's totals and, separately, the rows of single partitions. The two may differ.
 type TruncationSummary struct {
-	// Reported is the sum of the server's totals, in messages, and ReportedTopics how many topics have one. The sum
-	// saturates.
+	// Reported is the sum of the server's totals in messages; saturates. ReportedTopics is the number of topics with a
+	// total.
 	Reported       int64
 	ReportedTopics int
-	// Messages is the sum over the rows of single partitions, Partitions how many rows there are, and Topics of how many
-	// topics. The sum saturates; a row without a number adds nothing.
+	// Messages is the sum over the rows of partitions; saturates. A row without a number adds nothing. Partitions is
+	// the number of rows. Topics is the number of topics with rows.
 	Messages   int64
 	Partitions int
 	Topics     int
@@ -352,7 +337,7 @@ func (r *Report) Truncation() TruncationSummary {
 	return s
 }
 
-// truncated returns how many messages are cut off the topic by the larger of the server's total and its rows, and
+// truncated returns how many messages the topic loses, by the larger of the server's total and its rows. certain says
 // whether the number is certain.
 func (r *Result) truncated() (messages int64, certain bool) {
 	unknown := func(p PartitionTruncation) bool { return p.MessagesTruncated < 0 }
@@ -361,22 +346,7 @@ func (r *Result) truncated() (messages int64, certain bool) {
 	return messages, s.ReportedTopics > 0 && !slices.ContainsFunc(r.Truncations, unknown) && messages < math.MaxInt64
 }
 
-// String summarizes the truncations on one line.
-func (s TruncationSummary) String() string {
-	line := "none reported"
-	if s.Partitions > 0 {
-		line = fmt.Sprintf("%d messages, by the rows of %s of %s",
-			s.Messages, text.Count(s.Partitions, "partition"), text.Count(s.Topics, "topic"))
-	}
-	if s.ReportedTopics > 0 {
-		line += fmt.Sprintf("; the server's own total is %d for %s", s.Reported, text.Count(s.ReportedTopics, "topic"))
-	} else if s.Partitions > 0 {
-		line += "; the server gives no total"
-	}
-	return line
-}
-
-// addSaturating adds two numbers that are not negative.
+// addSaturating adds two non-negative numbers.
 func addSaturating(a, b int64) int64 {
 	if a > math.MaxInt64-b {
 		return math.MaxInt64
@@ -407,15 +377,15 @@ func (r Report) MarshalJSON() ([]byte, error) {
 	return json.Marshal(out)
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote. It fails for a form of another version, and for a member or a
-// topic that is there twice, and then leaves the report as it was.
+// UnmarshalJSON reads the output of MarshalJSON. UnmarshalJSON fails for another version, a repeated member or a
+// repeated topic, and leaves the report unchanged on failure.
 func (r *Report) UnmarshalJSON(data []byte) error {
 	var in reportJSON
 	notKnown := jsonv2.UnmarshalFromFunc(func(_ *jsontext.Decoder, r *Result) error {
 		r.MessagesTruncated = -1 // if the member is missing
 		return errors.ErrUnsupported
 	})
-	// A member that is there twice is refused: which of the two is so cannot be told.
+	// A repeated member is refused, since the true value is not known.
 	if err := jsonv2.Unmarshal(data, &in, jsonv1.DefaultOptionsV1(), jsontext.AllowDuplicateNames(false),
 		jsonv2.WithUnmarshalers(notKnown)); err != nil {
 		return err

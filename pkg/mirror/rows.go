@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"strconv"
 	"time"
 
@@ -19,7 +18,7 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/mirror/internal/wire"
 )
 
-// This file is all that knows the generated code: how requests are made, and how the answers' rows are read.
+// Only this file knows the generated code. It makes the requests and reads the answers' rows.
 
 const jsonType = "application/json"
 
@@ -64,7 +63,8 @@ func newVerbRequest(v Verb, server, cluster, link string, dryRun bool, body io.R
 }
 
 func newListRequest(server, cluster, link string) (*http.Request, error) {
-	return gen.NewListKafkaMirrorTopicsUnderLinkRequest(server, cluster, link, &gen.ListKafkaMirrorTopicsUnderLinkParams{})
+	p := gen.ListKafkaMirrorTopicsUnderLinkParams{}
+	return gen.NewListKafkaMirrorTopicsUnderLinkRequest(server, cluster, link, &p)
 }
 
 func newMirrorRequest(server, cluster, link, topic string) (*http.Request, error) {
@@ -84,15 +84,15 @@ func newGroupRequest(server, cluster, group string) (*http.Request, error) {
 	return gen.NewGetKafkaConsumerGroupRequest(server, cluster, group)
 }
 
-// readAnswer reads the answer to a verb, and hands over each row as soon as it is read.
+// readAnswer reads the answer to a verb and calls add for each row.
 func readAnswer(body io.Reader, s *wire.Secrets, add func(row)) (answer, error) {
 	return readList(body, s, func(v jsontext.Value) { add(readRow(v, s)) })
 }
 
-// row is one element of the answer to a verb. Its Topic is "" if no name can be read.
+// row is an element of the answer to a verb. Topic is "" if the row has no readable name.
 type row struct{ Result }
 
-// The generated types of what is read come from the operations' answers: a schema may have another name one day.
+// The generated types come from the operations' answers, since a schema may be renamed.
 var (
 	verbRows   = zero(gen.UpdateKafkaMirrorTopicsReverseAndPauseMirrorResponse{}.JSON200).Data
 	mirrorRows = zero(gen.ListKafkaMirrorTopicsUnderLinkResponse{}.JSON200).Data
@@ -101,24 +101,25 @@ var (
 
 func zero[T any](*T) (z T) { return z }
 
-// verbRow is a row as the contract has it, but for the members that decide, which are kept as they stand, and for the
-// lags and truncations, of which a number that cannot be read costs only that number.
+// verbRow is a row of the contract's type. The members that decide are kept raw. In lags and truncations an unreadable
+// number costs only itself.
 type verbRow[R any] struct {
 	Row          R              `json:",embed"`
 	ErrorCode    jsontext.Value `json:"error_code"`
 	ErrorMessage jsontext.Value `json:"error_message"`
-	MirrorLags   []lag          `json:"mirror_lags"`
-	Truncations  []truncation   `json:"partition_level_truncation_data"`
+	MirrorLags   []PartitionLag `json:"mirror_lags"`
+
+	Truncations []PartitionTruncation `json:"partition_level_truncation_data"`
 }
 
 func newVerbRow[R any]([]R) (r verbRow[R]) { return r }
 
-// readRow reads a row of the answer to a verb. If the row is not as the contract has it, name, code and message are read
-// alone, and they alone decide.
+// readRow reads a row of the answer to a verb. If the row does not fit the contract, only name, code and message are
+// read, and code and message alone decide.
 func readRow(v jsontext.Value, s *wire.Secrets) row {
 	r := row{Result{MessagesTruncated: -1}}
 	in := newVerbRow(verbRows)
-	if err := jsonv2.Unmarshal(v, &in); err != nil {
+	if err := jsonv2.Unmarshal(v, &in, byNumber); err != nil {
 		m := membersOf(v, "mirror_topic_name", "error_code", "error_message")
 		in = newVerbRow(verbRows)
 		in.ErrorCode, in.ErrorMessage = m["error_code"], m["error_message"]
@@ -126,14 +127,8 @@ func readRow(v jsontext.Value, s *wire.Secrets) row {
 		r.note("the row is not as the contract has it: its lags and truncations were not read")
 	}
 	r.Topic = in.Row.MirrorTopicName
-	r.Lags = slices.Grow(r.Lags, len(in.MirrorLags))
-	for _, l := range in.MirrorLags {
-		r.Lags = append(r.Lags, PartitionLag(l))
-	}
-	r.Truncations = slices.Grow(r.Truncations, len(in.Truncations))
-	for _, t := range in.Truncations {
-		r.Truncations = append(r.Truncations, PartitionTruncation(t))
-	}
+	r.Lags = append(r.Lags, in.MirrorLags...) // no lags are nil
+	r.Truncations = append(r.Truncations, in.Truncations...)
 	if n := in.Row.MessagesTruncated; n != nil {
 		r.MessagesTruncated = max(-1, *n)
 	}
@@ -141,8 +136,8 @@ func readRow(v jsontext.Value, s *wire.Secrets) row {
 	return r
 }
 
-// decide gives the row its outcome. Code and message alone decide: either is set, or null, 0 or "", or absent, or cannot
-// be read.
+// decide gives the row its outcome by code and message alone. Either may be set, unset (null, 0 or ""), absent or
+// unreadable.
 func (r *row) decide(code, message jsontext.Value, s *wire.Secrets) {
 	n, err := strconv.ParseInt(string(code), 10, 32)
 	codeUnset := code.Kind() == 'n' || err == nil && n == 0
@@ -167,50 +162,44 @@ func (r *row) decide(code, message jsontext.Value, s *wire.Secrets) {
 	}
 }
 
-// lag is the lag of one partition.
-type lag PartitionLag
+// byNumber reads lags and truncations of partitions, whatever the value.
+var byNumber = jsonv2.WithUnmarshalers(jsonv2.JoinUnmarshalers(
+	jsonv2.UnmarshalFromFunc(func(dec *jsontext.Decoder, l *PartitionLag) error {
+		n, err := numbersOf(dec, `"partition"`, `"lag"`, `"last_source_fetch_offset"`)
+		*l = PartitionLag{int(min(n[0], 1<<31-1)), n[1], n[2]}
+		return err
+	}),
+	jsonv2.UnmarshalFromFunc(func(dec *jsontext.Decoder, t *PartitionTruncation) error {
+		n, err := numbersOf(dec, `"partition_id"`, `"offset_truncated_to"`, `"messages_truncated"`)
+		*t = PartitionTruncation{int(min(n[0], 1<<31-1)), n[1], n[2]}
+		return err
+	}),
+))
 
-// UnmarshalJSONFrom reads any value.
-func (l *lag) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
-	n, err := numbersOf(dec, `"partition"`, `"lag"`, `"last_source_fetch_offset"`)
-	*l = lag{int(min(n[0], 1<<31-1)), n[1], n[2]}
-	return err
-}
-
-// truncation is the truncation of one partition.
-type truncation PartitionTruncation
-
-// UnmarshalJSONFrom reads any value.
-func (t *truncation) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
-	n, err := numbersOf(dec, `"partition_id"`, `"offset_truncated_to"`, `"messages_truncated"`)
-	*t = truncation{int(min(n[0], 1<<31-1)), n[1], n[2]}
-	return err
-}
-
-// mirrorRow is a mirror topic as the contract has it, but for its numbers: one that cannot be read costs only itself.
+// mirrorRow is a mirror topic of the contract's type. An unreadable number costs only itself.
 type mirrorRow[R any] struct {
-	Row           R        `json:",embed"`
-	MirrorLags    []lag    `json:"mirror_lags"`
-	NumPartitions number   `json:"num_partitions"`
-	StateTimeMs   number   `json:"state_time_ms"`
-	Reasons       []reason `json:"mirror_state_transition_errors"`
+	Row           R              `json:",embed"`
+	MirrorLags    []PartitionLag `json:"mirror_lags"`
+	NumPartitions number         `json:"num_partitions"`
+	StateTimeMs   number         `json:"state_time_ms"`
+	Reasons       []reason       `json:"mirror_state_transition_errors"`
 }
 
 func newMirrorRow[R any]([]R) mirrorRow[R] { return mirrorRow[R]{NumPartitions: -1, StateTimeMs: -1} }
 
-// reason is why something did not succeed.
+// reason is why a change or a task did not succeed.
 type reason struct {
 	Code    string `json:"error_code"`
 	Message string `json:"error_message"`
 }
 
-// readMirror reads one mirror topic of the link. Odd says what is wrong with it; the mirror is of use if it has a Topic.
+// readMirror reads a mirror topic of the link. odd says what is wrong; the mirror is usable if Topic is set.
 func readMirror(v jsontext.Value, link string, s *wire.Secrets) (m Mirror, odd string) {
 	in := newMirrorRow(mirrorRows)
-	if err := jsonv2.Unmarshal(v, &in); err != nil {
+	if err := jsonv2.Unmarshal(v, &in, byNumber); err != nil {
 		r := membersOf(v, "mirror_topic_name", "mirror_status", "link_name")
 		in = newMirrorRow(mirrorRows)
-		in.MirrorLags = []lag{{-1, -1, -1}}
+		in.MirrorLags = []PartitionLag{{-1, -1, -1}}
 		in.Row.MirrorTopicName, in.Row.LinkName = legible(r["mirror_topic_name"]), legible(r["link_name"])
 		_ = jsonv2.Unmarshal(r["mirror_status"], &in.Row.MirrorStatus) // it stays empty
 	}
@@ -219,7 +208,8 @@ func readMirror(v jsontext.Value, link string, s *wire.Secrets) (m Mirror, odd s
 	case !isTopicName(data.MirrorTopicName):
 		return m, "a row has no topic name that can be read"
 	case data.LinkName != link:
-		return m, "the row of " + s.Hide(data.MirrorTopicName) + " is of another link, " + text.Quote(s.Hide(data.LinkName))
+		other := text.Quote(s.Hide(data.LinkName))
+		return m, "the row of " + s.Hide(data.MirrorTopicName) + " is of another link, " + other
 	case data.MirrorStatus == "":
 		odd = "the row of " + s.Hide(data.MirrorTopicName) + " has no status that can be read"
 	}
@@ -234,18 +224,15 @@ func readMirror(v jsontext.Value, link string, s *wire.Secrets) (m Mirror, odd s
 	if e := data.MirrorTopicError; e != nil && *e != "NO_ERROR" && *e != "NOT_SET" {
 		m.Error = s.Show(string(*e), maxText) //nolint:unconvert // regenerating may change the type
 	}
-	m.Lags = slices.Grow(m.Lags, len(in.MirrorLags))
-	for _, l := range in.MirrorLags {
-		m.Lags = append(m.Lags, PartitionLag(l))
-	}
+	m.Lags = append(m.Lags, in.MirrorLags...)
 	m.Reasons = shown(in.Reasons, s)
 	return m, odd
 }
 
-// lastMillisecond is the last of the year 9999: later times have no text form.
+// lastMillisecond is the end of the year 9999: later times have no text form.
 const lastMillisecond = 253402300799999
 
-// shown takes over why something did not succeed, at most 100 reasons.
+// shown returns at most 100 of the reasons, made printable.
 func shown(reasons []reason, s *wire.Secrets) (all []Reason) {
 	for _, r := range reasons[:min(len(reasons), 100)] {
 		all = append(all, Reason{Code: s.Show(r.Code, maxText), Message: s.Show(r.Message, maxText)})
@@ -253,7 +240,7 @@ func shown(reasons []reason, s *wire.Secrets) (all []Reason) {
 	return all
 }
 
-// linkRow is a link as the contract has it, but for its tasks.
+// linkRow is a link of the contract's type, except for its tasks.
 type linkRow[R any] struct {
 	Row       R              `json:",embed"`
 	ErrorCode jsontext.Value `json:"error_code"`
@@ -270,7 +257,7 @@ func newLinkRow[R any](R) (r linkRow[R]) { return r }
 func readLink(v jsontext.Value, info *LinkInfo, s *wire.Secrets) error {
 	in := newLinkRow(linkData)
 	if err := jsonv2.Unmarshal(v, &in); err != nil {
-		return errors.New("it is not as the contract has it") // the decoder's own text may quote anything
+		return errors.New("it is not as the contract has it") // the decoder's own text may quote any value
 	}
 	data := &in.Row
 	if code := string(in.ErrorCode); code != "" && code != "null" && code != "0" {
@@ -301,7 +288,7 @@ func readLink(v jsontext.Value, info *LinkInfo, s *wire.Secrets) error {
 	return nil
 }
 
-// readConfigs takes over the configs of a link that info has a member for.
+// readConfigs reads the link's configs that have a field in info.
 func readConfigs(body io.Reader, info *LinkInfo, s *wire.Secrets) error {
 	wanted := map[string]*string{
 		"link.mode": &info.Mode, "cluster.link.prefix": &info.Prefix,
@@ -322,7 +309,7 @@ func readConfigs(body io.Reader, info *LinkInfo, s *wire.Secrets) error {
 		}
 		if value := m["value"]; value.Kind() != 'n' && value.Kind() != '"' {
 			odd = errors.New("the value of " + legible(m["name"]) + " cannot be read")
-		} else if value.Kind() == '"' { // null although the contract says a text: observed
+		} else if value.Kind() == '"' { // null is observed, although the contract says string
 			*into = s.Show(unquote(value), maxText)
 		}
 	})

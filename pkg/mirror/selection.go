@@ -9,34 +9,31 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
-// A Selection says which mirror topics a call is about: Topics by name, or one of Pattern, Prefix,
-// Suffix and All. The zero Selection selects nothing, and a call with it fails with ErrNoTopics.
-// A Selection is a value that does not change; it is safe for concurrent use.
+// A Selection says which mirror topics a call is about: Topics by name, or a Pattern, Prefix, Suffix or All. The zero
+// Selection selects nothing; a call with the zero Selection fails with ErrNoTopics. A Selection never changes and is
+// safe for concurrent use.
 type Selection struct {
 	names      []string // of Topics
 	expression string   // sent as mirror_topic_name_pattern; "" for Topics
-	// covers tells whether an expression selects a topic name; nil if only the server can tell.
+	// covers reports whether the expression selects a name; nil if only the server can tell.
 	covers func(name string) bool
 	check  func(bad *argumentError) // nil for the zero Selection
 }
 
-// Topics selects mirror topics by name. Each must be a legal topic name, and none may be there
-// twice; no names at all is ErrNoTopics. Only a selection by name lets the report account for
-// every topic, whatever happens on the wire.
+// Topics selects mirror topics by name. Each name must be legal and unique; no names at all is ErrNoTopics. Only with a
+// selection by name can the report account for every topic, whatever happens on the wire.
 func Topics(names ...string) Selection {
 	names = slices.Clone(names)
 	return Selection{names: names, check: func(bad *argumentError) { checkTopics(bad, names) }}
 }
 
-// Pattern selects mirror topics by a regular expression that is sent as it stands. Its dialect is
-// the server's, and undocumented: Java's, very likely, and not known is whether it must match the
-// whole name (assumed, both). Go's dialect differs, so the library never evaluates it: a dry run
-// with Validate is its exact preview.
+// Pattern selects mirror topics by a regular expression, which is sent unchanged. The server's dialect is not
+// documented; very likely it is Java's (assumed). Whether the expression must match the whole name is not known. Go's
+// dialect differs, and the library never evaluates the expression. The exact preview is a dry run with Validate.
 //
-// An expression that selects everything is refused; All says that on purpose. The refusal is a
-// guard against a variable that was empty when the expression was put together, not a proof: an
-// expression is taken for 'everything' if, as a Go expression, it finds a match in each of a few
-// names that have nothing in common, and what Go cannot compile passes.
+// An expression selecting everything is refused; use All on purpose. The refusal guards against an empty variable
+// within the expression and is no proof: an expression means everything if Go finds a match in each of a few unrelated
+// names. Expressions that Go cannot compile are not refused.
 func Pattern(expression string) Selection {
 	return Selection{
 		expression: expression,
@@ -44,19 +41,16 @@ func Pattern(expression string) Selection {
 	}
 }
 
-// Prefix selects the mirror topics whose names begin with one of the given literals, in which
-// '.' is a dot and nothing else. An empty literal, or one with a character that is not allowed in a
-// topic name, is refused.
+// Prefix selects the mirror topics whose names begin with any of the given literals. A '.' is a plain dot. A literal
+// that is empty or has a character not allowed in a topic name is refused.
 //
-// The expression that is sent is anchored at both ends, so it means the same whether the server
-// asks for a match of the whole name or searches in it. A row about a topic with another name is
-// unexpected, and the call's error is not nil.
+// The expression is anchored at both ends, so a server that searches and a server that matches whole names select the
+// same topics. A row for a topic with another name is unexpected and makes the call's error not nil.
 func Prefix(literals ...string) Selection {
 	return literal("Prefix", "^(?:", ".*)$", strings.HasPrefix, literals)
 }
 
-// Suffix selects the mirror topics whose names end in one of the given literals; in all else it
-// is like Prefix.
+// Suffix selects the mirror topics whose names end with any of the given literals. Otherwise Suffix is like Prefix.
 func Suffix(literals ...string) Selection {
 	return literal("Suffix", "^(?:.*", ")$", strings.HasSuffix, literals)
 }
@@ -72,7 +66,7 @@ func literal(field, before, after string, has func(name, literal string) bool, l
 	}
 }
 
-// All selects every mirror topic of the link. It is the only way to say so.
+// All selects every mirror topic of the link. No other selection does.
 func All() Selection {
 	return Selection{
 		expression: ".*", // the contract's own example of a pattern
@@ -81,7 +75,7 @@ func All() Selection {
 	}
 }
 
-// String tells what is selected, on one printable line, for logs and messages.
+// String returns the selection on a printable line, for logs and messages.
 func (s Selection) String() string {
 	switch {
 	case s.check == nil:
@@ -92,11 +86,10 @@ func (s Selection) String() string {
 	return "pattern " + text.Quote(s.expression)
 }
 
-// Match tells which of the given names the selection covers, in their order: what Prefix, Suffix
-// and All would select if these were the mirror topics, or which of them Topics names. What comes
-// back can go into Topics. For a Pattern it returns an error, since the dialect is the server's:
-// preview it with Validate. A selection that a call would refuse is refused here
-// too. Errors match ErrInvalidArgument.
+// Match returns the given names that the selection covers, in their order: names with a literal of Prefix or Suffix,
+// every topic name for All, or the names of Topics. The result can be passed to Topics. Match fails for a Pattern,
+// whose dialect is the server's; preview a Pattern with Validate. Match also fails for a selection that a call would
+// refuse. Errors match ErrInvalidArgument.
 func (s Selection) Match(names []string) ([]string, error) {
 	bad := &argumentError{}
 	s.checkTo(bad)
@@ -108,10 +101,7 @@ func (s Selection) Match(names []string) ([]string, error) {
 	}
 	covers := s.covers
 	if s.expression == "" {
-		named := make(map[string]bool, len(s.names))
-		for _, name := range s.names {
-			named[name] = true
-		}
+		named := setOf(s.names)
 		covers = func(name string) bool { return named[name] }
 	}
 	var matched []string
@@ -123,7 +113,15 @@ func (s Selection) Match(names []string) ([]string, error) {
 	return matched, nil
 }
 
-// checkTo notes in bad what is wrong with the selection.
+func setOf(names []string) map[string]bool {
+	set := make(map[string]bool, len(names))
+	for _, name := range names {
+		set[name] = true
+	}
+	return set
+}
+
+// checkTo adds the selection's problems to bad.
 func (s Selection) checkTo(bad *argumentError) {
 	if s.check == nil {
 		bad.add("Selection", "nothing is selected")
@@ -133,7 +131,7 @@ func (s Selection) checkTo(bad *argumentError) {
 	s.check(bad)
 }
 
-// maxShown bounds how many bad values of one kind an error spells out; the rest are counted.
+// maxShown is the largest number of bad values in an error. Further values are counted.
 const maxShown = 20
 
 func checkTopics(bad *argumentError, names []string) {
@@ -165,20 +163,20 @@ func checkTopics(bad *argumentError, names []string) {
 // maxTopicName is the length, in characters, of the longest topic name that Kafka allows.
 const maxTopicName = 249
 
-// isTopicName tells whether Kafka allows the name for a topic.
+// isTopicName reports whether Kafka allows the name for a topic.
 func isTopicName(name string) bool {
 	return name != "" && len(name) <= maxTopicName && name != "." && name != ".." && isTopicText(name)
 }
 
-// isTopicText tells whether s has only characters that a topic name may have.
+// isTopicText reports whether s has only characters allowed in a topic name.
 func isTopicText(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '.' && r != '_' && r != '-'
 	})
 }
 
-// alternatives returns an expression for any one of the literals. Go's quoting of the characters
-// that topic names have means the same in Java.
+// alternatives returns an expression for any of the literals. Go's quoting of the characters in topic names means the
+// same in Java.
 func alternatives(literals []string) string {
 	quoted := make([]string, len(literals))
 	for i, l := range literals {
@@ -202,12 +200,12 @@ func checkPattern(bad *argumentError, expression string) {
 	}
 }
 
-// unrelated are topic names without a character in common to all, so that an expression that
-// finds a match in each of them selects everything, or nearly so.
+// unrelated are topic names without a common character. An expression with a match in each of the names selects
+// everything or nearly everything.
 var unrelated = []string{"orders", "EU.BILLING", "20190731", "_cdc-out_", "Zq7xK"}
 
 func matchesEverything(expression string) bool {
-	re, err := regexp.Compile(expression) // it fails for what is Java's, perhaps: the server will tell
+	re, err := regexp.Compile(expression) // an expression that only Java compiles is left to the server
 	return err == nil && !slices.ContainsFunc(unrelated, func(name string) bool { return !re.MatchString(name) })
 }
 
@@ -229,24 +227,24 @@ func checkLiterals(bad *argumentError, field string, literals []string) {
 	}
 }
 
-// Batch is one request's share of a call: what a Recorder gets to see of it.
+// Batch is the share of a call in a single request, as shown to a Recorder.
 type Batch struct {
-	// ClusterID, Link and Verb are the call's own.
+	// ClusterID, Link and Verb are those of the call.
 	ClusterID string `json:"cluster_id"`
 	Link      string `json:"link"`
 	Verb      Verb   `json:"verb"`
-	// Run is the id of the call, unique to it.
+	// Run is the unique id of the call.
 	Run string `json:"run"`
-	// Index counts the call's batches from 0, and Of is how many there are.
+	// Index counts the call's batches from 0. Of is the number of batches.
 	Index int `json:"index"`
 	Of    int `json:"of"`
-	// Topics are the names that the batch sends; none for a pattern.
+	// Topics are the names in the batch; none for a pattern.
 	Topics []string `json:"topics,omitempty"`
-	// Pattern is the expression that the batch sends; "" for a selection by name.
+	// Pattern is the expression in the batch; "" for a selection by name.
 	Pattern string `json:"pattern,omitempty"`
 }
 
-// batches cuts a call into requests of at most size names; a pattern is one request.
+// batches cuts a call into requests of at most size names. A pattern is a single request.
 func (s Selection) batches(b Batch, size int) []Batch {
 	if s.expression != "" {
 		b.Of = 1

@@ -9,10 +9,10 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
-// Verb is an operation that changes mirror topics. Its text is what the API's path has after "mirrors:".
+// Verb is an operation on mirror topics. Its text follows "mirrors:" in the API's path.
 type Verb string
 
-// The verbs. Each has a method of the Client, which says what the verb does.
+// The verbs. Each verb has a method of the Client, where the verb is described.
 const (
 	VerbReverseAndPause    Verb = "reverse-and-pause-mirror"
 	VerbReverseAndStart    Verb = "reverse-and-start-mirror"
@@ -23,20 +23,20 @@ const (
 	VerbTruncateAndRestore Verb = "truncate-and-restore"
 )
 
-// verb is what differs from one Verb to the next. How its request is made stands in rows.go.
+// verb is a row in the table of verbs. rows.go makes the verb's request.
 type verb struct {
 	name          Verb
-	goal, other   Status   // with which a topic is done, on this cluster and on the other one
-	from, through []Status // the statuses that it starts from, and those that it passes through
+	goal, other   Status   // the statuses of a finished topic here and on the other cluster
+	from, through []Status // the statuses before and during the change
 	fromUnlisted  bool
-	final         bool   // it cannot be undone
-	hidden        string // what a status can hide that does not tell all
-	past          string // what may have been done to a topic
+	final         bool   // the verb cannot be undone
+	hidden        string // the change that an unclear status can hide
+	past          string // the change to a topic in words, such as reversed
 	notAll        string // the decision while not every topic is accepted
-	proofOnly     bool   // its request is not sent again after a 429 that proves nothing
+	proofOnly     bool   // no retry after a 429 without proof
 }
 
-// What several verbs share.
+// Statuses that several verbs share.
 var (
 	mirroring = []Status{StatusActive, StatusPaused}
 	stopping  = []Status{StatusPendingStopped, StatusPendingSynchronize}
@@ -44,8 +44,8 @@ var (
 
 const doNotMove = "do not move clients"
 
-// verbs is the table of verbs, in the order in which they are told. What is said of the server is observed, and that
-// promote and failover cannot be undone is the vendor's documentation.
+// verbs is the table of verbs, in the order of messages. Statements about the server are observed. The vendor documents
+// that promote and failover cannot be undone.
 var verbs = []verb{
 	{
 		name: VerbReverseAndPause, goal: StatusStopped, other: StatusPaused, past: "reversed", notAll: doNotMove,
@@ -61,7 +61,8 @@ var verbs = []verb{
 	},
 	{
 		name: VerbFailover, goal: StatusStopped, past: "failed over", notAll: doNotMove, final: true,
-		from:    append(slices.Clone(mirroring), StatusFailed, StatusLinkFailed, StatusLinkPaused, StatusSourceUnavailable),
+		from: append(slices.Clone(mirroring),
+			StatusFailed, StatusLinkFailed, StatusLinkPaused, StatusSourceUnavailable),
 		through: stopping, hidden: "a finished failover: try one produce",
 	},
 	{
@@ -80,7 +81,7 @@ var verbs = []verb{
 	},
 }
 
-// row returns the verb's row of the table, and whether it has one. An unknown verb gets generic words.
+// row returns the verb's row of the table and whether there is a row. An unknown verb gets generic words.
 func (v Verb) row() (verb, bool) {
 	i := slices.IndexFunc(verbs, func(row verb) bool { return row.name == v })
 	if i < 0 {
@@ -89,8 +90,8 @@ func (v Verb) row() (verb, bool) {
 	return verbs[i], true
 }
 
-// ParseVerb returns the verb with the name: as it stands in the API's path, or without -mirror at its end, as the
-// vendor's CLI has it. The error matches ErrInvalidArgument and names all verbs.
+// ParseVerb returns the verb with the given name: the name in the API's path, or without -mirror at its end as in the
+// vendor's CLI. The error matches ErrInvalidArgument and names all verbs.
 func ParseVerb(name string) (Verb, error) {
 	for _, v := range verbs {
 		if name == string(v.name) || name == strings.TrimSuffix(string(v.name), "-mirror") {
@@ -102,7 +103,7 @@ func ParseVerb(name string) (Verb, error) {
 	return "", bad.err()
 }
 
-// checkTo notes in bad if the library does not have the verb.
+// checkTo adds a problem to bad if the verb is unknown.
 func (v Verb) checkTo(bad *argumentError) {
 	if _, known := v.row(); !known {
 		names := make([]string, len(verbs))
@@ -113,29 +114,29 @@ func (v Verb) checkTo(bad *argumentError) {
 	}
 }
 
-// From returns the statuses of mirror topics that the verb starts from, on the cluster that it is called on.
+// From returns the statuses from which the verb starts, on the cluster of the call.
 func (v Verb) From() []Status { row, _ := v.row(); return slices.Clone(row.from) }
 
-// FromUnlisted tells whether the verb also starts from a topic that is no mirror topic.
+// FromUnlisted reports whether the verb also starts from a topic that is no mirror topic.
 func (v Verb) FromUnlisted() bool { row, _ := v.row(); return row.fromUnlisted }
 
-// Through returns the statuses that a topic passes through on the cluster that the verb is called on.
+// Through returns the statuses during the change, on the cluster of the call.
 func (v Verb) Through() []Status { row, _ := v.row(); return slices.Clone(row.through) }
 
-// Goal returns the status with which a topic is done on the cluster that the verb is called on, and the status of its
-// counterpart on the other cluster; "" if the verb leaves that one as it is.
+// Goal returns the status of a finished topic on the cluster of the call and the status of its counterpart on the other
+// cluster. other is "" if the verb leaves the counterpart unchanged.
 func (v Verb) Goal() (this, other Status) { row, _ := v.row(); return row.goal, row.other }
 
-// CanBeUndone tells whether another verb leads back without deleting records or mirroring the topic anew.
+// CanBeUndone reports whether another verb leads back without deleting records or mirroring the topic anew.
 func (v Verb) CanBeUndone() bool { row, known := v.row(); return known && !row.final }
 
-// Past returns what the verb may have done to a topic: "reversed", "promoted".
+// Past returns the change to a topic in words, such as "reversed" or "promoted".
 func (v Verb) Past() string { row, _ := v.row(); return row.past }
 
-// Hidden returns what a status such as SOURCE_UNAVAILABLE can hide of the verb; "" is any change.
+// Hidden returns the change that a status such as SOURCE_UNAVAILABLE can hide. "" means any change.
 func (v Verb) Hidden() string { row, _ := v.row(); return row.hidden }
 
-// waitFor says which statuses end the wait for an accepted topic.
+// waitFor returns the statuses of a finished topic in words.
 func (v verb) waitFor() string {
 	switch {
 	case v.goal == "":
@@ -146,59 +147,62 @@ func (v verb) waitFor() string {
 	return fmt.Sprintf("%s, and %s on the other cluster", v.goal, v.other)
 }
 
-// ReverseAndPause makes the selected local mirror topics writable and leaves their former sources as paused mirrors. It is
-// called on the cluster that holds the mirror topics now, and needs both clusters and a bidirectional link without a
-// prefix (observed). The former sources turn read-only first: producers left on them get errors. To let data flow back,
-// call Resume on the other cluster.
+// ReverseAndPause makes the selected local mirror topics writable and leaves their former sources as paused mirrors.
+// Call ReverseAndPause on the cluster with the current mirror topics. Both clusters must be reachable, over a
+// bidirectional link without a prefix (observed). The former sources turn read-only first: producers left on them get
+// errors. To let data flow back, call Resume on the other cluster.
 //
-// What follows holds for every verb. Names are sent in batches (Config.BatchSize), one after another. The run ends at a
-// batch that was refused as a whole or has an Unknown topic; topics that are refused by row do not end it. The Report is
-// never nil, and accounts for every topic selected by name. The error is nil only if all of them were accepted. Accepted
-// does not mean done. Any other error is an *IncompleteError. It matches ErrInvalidArgument or ErrNoTopics if nothing was
-// sent because the call was wrong, ErrOutcomeUnknown if a topic may have been changed and the outcome is not known,
-// ErrUnauthenticated, ErrRateLimited, *TopicError and *APIError for what the server said, and the context's error and
-// cause if topics were left out because the context ended.
+// The following holds for every verb. Names are sent in batches (Config.BatchSize), one after another. The run ends at
+// a batch that was refused as a whole or has an Unknown topic. Topics refused by row do not end the run. The Report is
+// never nil and accounts for every topic selected by name. The error is nil only if all topics were accepted. Accepted
+// does not mean done. Any other error is an *IncompleteError, which matches:
 //
-// When ctx ends, no wait goes on and no further batch is sent. A request that has begun gets the rest of Config.Timeout to
-// be answered, also past ctx's deadline.
+//   - ErrInvalidArgument or ErrNoTopics if nothing was sent because the call was wrong;
+//   - ErrOutcomeUnknown if a topic may have been changed and the outcome is not known;
+//   - ErrUnauthenticated, ErrRateLimited, *TopicError and *APIError by the server's response;
+//   - the context's error and cause if topics were left out because the context ended.
+//
+// When ctx ends, no wait goes on and no further batch is sent. A request that has begun gets the rest of Config.Timeout
+// to be answered, even past ctx's deadline.
 func (c *Client) ReverseAndPause(ctx context.Context, link string, s Selection) (*Report, error) {
 	return c.Do(ctx, VerbReverseAndPause, link, s)
 }
 
-// ReverseAndStart is like ReverseAndPause, but the mirrors on the other cluster start at once, so the former sources do not
-// stay as they are.
+// ReverseAndStart is like ReverseAndPause, but the mirrors on the other cluster start at once. The former sources
+// therefore change.
 func (c *Client) ReverseAndStart(ctx context.Context, link string, s Selection) (*Report, error) {
 	return c.Do(ctx, VerbReverseAndStart, link, s)
 }
 
-// Promote stops the selected mirror topics once they have caught up, and makes them writable. Their sources must be
-// reachable. It stalls while producers write to the source or consumer groups are active on the mirror (reported by users),
-// and cannot be undone. Report and error are as for ReverseAndPause.
+// Promote stops the selected mirror topics once they have caught up and makes the topics writable. The sources must be
+// reachable. A promote stalls while producers write to the source or consumer groups are active on the mirror (reported
+// by users). A promote cannot be undone. Report and error are as for ReverseAndPause.
 func (c *Client) Promote(ctx context.Context, link string, s Selection) (*Report, error) {
 	return c.Do(ctx, VerbPromote, link, s)
 }
 
-// Failover stops the selected mirror topics as they are, whether their sources can be reached or not, and makes them
-// writable. What they lag behind is lost to them. It cannot be undone. Report and error are as for ReverseAndPause.
+// Failover stops the selected mirror topics as they are, with or without reachable sources, and makes the topics
+// writable. Records not yet fetched are lost to the topics. A failover cannot be undone. Report and error are as for
+// ReverseAndPause.
 func (c *Client) Failover(ctx context.Context, link string, s Selection) (*Report, error) {
 	return c.Do(ctx, VerbFailover, link, s)
 }
 
-// Pause pauses the mirroring of the selected mirror topics. The answer for a topic that is paused already is not known.
-// Report and error are as for ReverseAndPause.
+// Pause pauses the selected mirror topics. The answer for a paused topic is not known. Report and error are as for
+// ReverseAndPause.
 func (c *Client) Pause(ctx context.Context, link string, s Selection) (*Report, error) {
 	return c.Do(ctx, VerbPause, link, s)
 }
 
-// Resume continues to mirror the selected paused mirror topics. After ReverseAndPause it is called on the other cluster,
-// with that cluster's endpoint, id and credential. It does not end the pause of a whole link (assumed), and an ACTIVE mirror
-// has not caught up yet. The answer for a topic that is not paused is not known. Report and error are as for
+// Resume resumes the selected paused mirror topics. After ReverseAndPause, call Resume on the other cluster with the
+// other cluster's endpoint, id and credential. Resume does not end the pause of a whole link (assumed). An ACTIVE
+// mirror may not have caught up. The answer for a topic that is not paused is not known. Report and error are as for
 // ReverseAndPause.
 func (c *Client) Resume(ctx context.Context, link string, s Selection) (*Report, error) {
 	return c.Do(ctx, VerbResume, link, s)
 }
 
-// Do calls a verb by its name. It refuses TruncateAndRestore, which needs a plan. Report and error are as for
+// Do calls a verb by its name. Do refuses TruncateAndRestore, which needs a plan. Report and error are as for
 // ReverseAndPause.
 func (c *Client) Do(ctx context.Context, v Verb, link string, s Selection) (*Report, error) {
 	call := call{verb: v, link: link, selection: s}
@@ -208,25 +212,26 @@ func (c *Client) Do(ctx context.Context, v Verb, link string, s Selection) (*Rep
 	return c.do(ctx, &call)
 }
 
-// Validate asks the server what a verb would do, and changes nothing: it is the dry run. The Report says so in its text,
-// table, JSON and log; its outcomes are those that the server foresees. Report and error are as for ReverseAndPause, but
-// the call ends at once when ctx ends.
+// Validate is the dry run: the server says what a verb would do, and nothing is changed. The Report is marked as a dry
+// run in its text, table, JSON and log. The outcomes are the server's forecast. Report and error are as for
+// ReverseAndPause, but the call ends at once when ctx ends.
 func (c *Client) Validate(ctx context.Context, v Verb, link string, s Selection) (*Report, error) {
 	return c.do(ctx, &call{verb: v, link: link, selection: s, dryRun: true})
 }
 
-// TruncateAndRestore deletes records. It deletes from the plan's topics the records that their counterparts on the other
-// cluster do not have, and makes the topics mirrors of those. It is called on the old source after a failover or a promote,
-// under its side of the bidirectional link.
+// TruncateAndRestore deletes records. It deletes the records of the plan's topics that their counterparts on the other
+// cluster lack, and makes the topics mirrors of the counterparts. Call TruncateAndRestore on the old source after a
+// failover or a promote, under the old source's side of the bidirectional link.
 //
-// The plan is the report of its dry run for the same cluster: Validate with VerbTruncateAndRestore and Topics. For each
-// topic the plan must be Accepted, without a note, and give the number of messages that are cut off, at most maxMessages for
-// each topic. Otherwise nothing is sent, and the error matches ErrInvalidArgument and names the topics. The limit holds for
-// the numbers of the plan: if somebody has written to a topic since, more is cut off, and a note in the report says so.
+// The plan is the report of the dry run for the same cluster: Validate with VerbTruncateAndRestore and Topics. Each
+// topic of the plan must be Accepted, have no note, and have a known number of truncated messages of at most
+// maxMessages. Otherwise nothing is sent, and the error matches ErrInvalidArgument and names the topics. maxMessages
+// limits the plan's numbers: if a topic was written to since the plan, more is cut off, and the report has a note.
 //
-// Active consumer groups block it. Whether producers on the other side must stop, and what a second call answers, is not
-// known. Confluent Platform 7.9.0 to 7.9.2 and 8.0.0 can lose data in this operation if tiered storage is on (the vendor's
-// notes). An ACTIVE topic has not caught up. It cannot be undone. Report and error are as for ReverseAndPause.
+// Active consumer groups block the change. Whether producers on the other side must stop is not known, nor the answer
+// to a second call. Confluent Platform 7.9.0 to 7.9.2 and 8.0.0 can lose data here if tiered storage is on (the
+// vendor's notes). An ACTIVE topic may not have caught up. The change cannot be undone. Report and error are as for
+// ReverseAndPause.
 func (c *Client) TruncateAndRestore(ctx context.Context, plan *Report, maxMessages int64) (*Report, error) {
 	call := call{verb: VerbTruncateAndRestore}
 	if plan == nil {
@@ -245,13 +250,14 @@ func (c *Client) TruncateAndRestore(ctx context.Context, plan *Report, maxMessag
 	call.link, call.selection = plan.Link, Topics(names...)
 	call.check = func(r *Result) {
 		if cut, _ := r.truncated(); cut > maxMessages && r.Outcome == Accepted {
-			r.note(fmt.Sprintf("more messages were cut off than maxMessages, %d: there were more than in the plan", maxMessages))
+			r.note(fmt.Sprintf("more messages were cut off than maxMessages, %d: there were more than in the plan",
+				maxMessages))
 		}
 	}
 	return c.do(ctx, &call)
 }
 
-// checkPlan notes in bad why the plan does not allow to truncate.
+// checkPlan adds to bad the reasons why the plan does not allow a truncation.
 func (c *Client) checkPlan(bad *argumentError, plan *Report, maxMessages int64) {
 	if plan.Verb != VerbTruncateAndRestore || !plan.DryRun {
 		bad.add("plan", "it is not the report of a dry run of %s", VerbTruncateAndRestore)

@@ -33,13 +33,14 @@ type Action struct {
 	// At most one of these is set. If none is set, the action is Cut(0).
 	respond func(w http.ResponseWriter, r *http.Request, proper response)
 	row     func(proper members) []byte // returns the new row, or nil for no row
+	late    time.Duration
 	cache   *cache
 
 	status int // the status that respond sends, for the record
 }
 
 // proper returns whether the answer is proper except for single rows and its age.
-func (a *Action) proper() bool { return a.row != nil || a.cache != nil }
+func (a *Action) proper() bool { return a.row != nil || a.late > 0 || a.cache != nil }
 
 // Cut ends the connection in an orderly way after the first n bytes of the proper answer, head included. Cut(0) loses
 // the whole answer.
@@ -111,6 +112,10 @@ func Refuse(code int, message string) Action {
 
 // LeaveOut removes the row of the Fault's Topic, which must be set, from the answer.
 func LeaveOut() Action { return Action{row: func(members) []byte { return nil }} }
+
+// Late makes a late replica answer a read of mirror topics: the answer has the Date of now, and the rows of the given
+// time ago.
+func Late(by time.Duration) Action { return Action{late: by} }
 
 // Cache puts a cache between the client and the cluster, for requests that read. The cache forwards the first request
 // for a URL. For later requests the cache repeats the answer, with its old Date and a growing Age. A request with

@@ -179,6 +179,37 @@ func TestFault_ForAWhile(t *testing.T) {
 	})
 }
 
+// A late replica shows the state of some seconds ago under the Date of now, in lists and of one topic.
+func TestFault_ALateReplica(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mirrortest.NewPair(t, mirrortest.Options{InMemory: true, Takes: 4 * time.Second})
+		time.Sleep(time.Minute)
+		_, err := reverse(t, p.Local, "topic-1")
+		require.NoError(t, err)
+		late := func() string {
+			p.Local.Inject(mirrortest.Fault{Reads: true, Do: mirrortest.Late(7 * time.Second)})
+			return statuses(t, p.Local)
+		}
+		require.Equal(t, "topic-1 PENDING_STOPPED topic-2 ACTIVE", statuses(t, p.Local))
+		require.Equal(t, "topic-1 ACTIVE topic-2 ACTIVE", late())
+		time.Sleep(5 * time.Second)
+		require.Equal(t, "topic-1 STOPPED topic-2 ACTIVE", statuses(t, p.Local))
+		require.Equal(t, "topic-1 ACTIVE topic-2 ACTIVE", late())
+		time.Sleep(2 * time.Second)
+		require.Equal(t, "topic-1 PENDING_STOPPED topic-2 ACTIVE", late())
+
+		for _, by := range []time.Duration{time.Second, 8 * time.Second, time.Hour} {
+			p.Remote.Inject(mirrortest.Fault{Reads: true, Do: mirrortest.Late(by)})
+			rows, header := listed(t, p.Remote, "dr-link")
+			require.Equal(t, by == time.Second, len(rows) == 1, "before its first reversal a topic is not listed")
+			require.Equal(t, time.Now().UTC().Format(http.TimeFormat), header.Get("Date"))
+		}
+		p.Local.Inject(mirrortest.Fault{Reads: true, Do: mirrortest.Late(time.Minute)})
+		_, body := raw(t, p.Local, "GET", list+"/topic-1", "")
+		require.Contains(t, body, `"mirror_status":"ACTIVE"`)
+	})
+}
+
 // A cache repeats an answer with its old Date and an Age that grows.
 func TestFault_ACache(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

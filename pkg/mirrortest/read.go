@@ -29,6 +29,10 @@ func (c *Cluster) now() time.Time { return time.Now().Add(c.clock) }
 
 // tell answers a request that reads. The pair's mu is held.
 func (c *Cluster) tell(q query, fault *Fault) response {
+	at := time.Now()
+	if fault != nil {
+		at = at.Add(-fault.Do.late)
+	}
 	switch q.reads {
 	case readLink:
 		return jsonAnswer(http.StatusOK, mustJSON(c.linkRow(q.link, q.tasks)))
@@ -37,8 +41,8 @@ func (c *Cluster) tell(q query, fault *Fault) response {
 	case readGroup:
 		return c.group(q.group)
 	case readMirror:
-		if t := c.topics[q.topics[0]]; t != nil && t.link == q.link && t.now().status != "" {
-			m := c.mirror(t)
+		if t := c.topics[q.topics[0]]; t != nil && t.link == q.link && t.at(at).status != "" {
+			m := c.mirror(t, at)
 			if q.reasons {
 				m.Reasons = t.heldBy()
 			}
@@ -50,7 +54,9 @@ func (c *Cluster) tell(q query, fault *Fault) response {
 	}
 	mirrors := []Mirror{}
 	for _, name := range q.topics {
-		mirrors = append(mirrors, c.mirror(c.topics[name]))
+		if t := c.topics[name]; t.at(at).status != "" {
+			mirrors = append(mirrors, c.mirror(t, at))
+		}
 	}
 	if c.pair.opts.Shuffle {
 		c.draw.Shuffle(len(mirrors), func(i, j int) { mirrors[i], mirrors[j] = mirrors[j], mirrors[i] })
@@ -71,9 +77,9 @@ func (c *Cluster) tell(q query, fault *Fault) response {
 	return list("KafkaMirrorDataList", c.url("links", q.link, "mirrors"), rows)
 }
 
-// mirror returns the present state of a mirror topic.
-func (c *Cluster) mirror(t *topic) Mirror {
-	s := t.now()
+// mirror returns a mirror topic at a time.
+func (c *Cluster) mirror(t *topic, at time.Time) Mirror {
+	s := t.at(at)
 	return Mirror{
 		Link: t.link, Topic: t.name, Source: t.name, Status: s.status, Since: s.since.Add(c.clock), Error: s.err,
 		Partitions: slices.Clone(s.partitions),

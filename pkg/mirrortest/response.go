@@ -31,7 +31,7 @@ func (a response) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 // send sends the response as changed by the fault.
 func (a response) send(w http.ResponseWriter, r *http.Request, f *Fault) {
 	switch {
-	case f == nil || f.Do.row != nil:
+	case f == nil || f.Do.row != nil || f.Do.late > 0:
 		a.ServeHTTP(w, r)
 	case f.Do.cache != nil:
 		f.Do.cache.pass(w, r, a)

@@ -10,10 +10,10 @@ import (
 
 // topic is a topic on one of the clusters.
 type topic struct {
-	state
 	name, link string
 	cluster    *Cluster
-	other      *topic // on the other cluster
+	other      *topic  // on the other cluster
+	states     []state // the last one is the present state
 
 	next    []mirror.Status // the statuses that follow
 	due     time.Time       // when the first of next begins
@@ -30,8 +30,9 @@ type topic struct {
 	sent, applied map[mirror.Verb]int
 }
 
-// state is the state of a topic at a moment.
+// state is the state of a topic from a moment on.
 type state struct {
+	from       time.Time
 	status     mirror.Status // "" if the topic never was a mirror
 	since      time.Time     // when the status began
 	err        string        // mirror_topic_error; "" is NO_ERROR
@@ -39,9 +40,9 @@ type state struct {
 }
 
 func newTopic(c *Cluster, t Topic, s mirror.Status, partitions []Partition) *topic {
+	first := state{from: time.Now(), status: s, since: time.Now().Add(-t.Age), partitions: slices.Clone(partitions)}
 	return &topic{
-		state: state{status: s, since: time.Now().Add(-t.Age), partitions: slices.Clone(partitions)},
-		name:  t.Name, link: t.Link, cluster: c,
+		name: t.Name, link: t.Link, cluster: c, states: []state{first},
 		sent: map[mirror.Verb]int{}, applied: map[mirror.Verb]int{},
 	}
 }
@@ -60,7 +61,18 @@ func (t *topic) now() state {
 		t.become(t.next[0], t.due)
 		t.next, t.due = t.next[1:], t.due.Add(t.every)
 	}
-	return t.state
+	return t.states[len(t.states)-1]
+}
+
+// at returns the state at an earlier time.
+func (t *topic) at(when time.Time) state {
+	t.now()
+	for _, s := range slices.Backward(t.states) {
+		if !s.from.After(when) {
+			return s
+		}
+	}
+	return t.states[0]
 }
 
 // heldBy returns why the pending change does not continue.
@@ -76,16 +88,27 @@ func (t *topic) heldBy() []Reason {
 	return reasons
 }
 
+// change adds a state to the topic's states.
+func (t *topic) change(from time.Time, do func(*state)) {
+	s := t.states[len(t.states)-1]
+	s.from = from
+	do(&s)
+	t.states = append(t.states, s)
+}
+
 // become gives the topic a status. A mirror that becomes ACTIVE fetches all messages of its source.
 func (t *topic) become(status mirror.Status, at time.Time) {
-	t.status, t.since = status, at
-	if status != mirror.StatusActive {
-		return
-	}
-	source := t.other.partitions
-	for i := range min(len(source), len(t.partitions)) {
-		t.partitions[i].LastSourceFetchOffset = max(t.partitions[i].LastSourceFetchOffset, source[i].LastSourceFetchOffset)
-	}
+	t.change(at, func(s *state) {
+		s.status, s.since = status, at
+		if status != mirror.StatusActive {
+			return
+		}
+		source := t.other.states[len(t.other.states)-1].partitions
+		s.partitions = slices.Clone(s.partitions)
+		for i := range min(len(source), len(s.partitions)) {
+			s.partitions[i].LastSourceFetchOffset = max(s.partitions[i].LastSourceFetchOffset, source[i].LastSourceFetchOffset)
+		}
+	})
 }
 
 // goThrough starts with the first status, and reaches the last status after the given time.
@@ -222,7 +245,7 @@ func (c *Cluster) SetStatus(name string, s mirror.Status) {
 
 // SetError gives a mirror topic the name of an error; "" is NO_ERROR.
 func (c *Cluster) SetError(name, code string) {
-	c.change(name, func(t *topic) { t.err = code })
+	c.change(name, func(t *topic) { t.change(time.Now(), func(s *state) { s.err = code }) })
 }
 
 // SetReasons gives a mirror topic the reasons why a change does not succeed. While there are reasons, the topic's
@@ -233,7 +256,8 @@ func (c *Cluster) SetReasons(name string, reasons ...Reason) {
 
 // SetPartitions sets the partitions of a topic with their lags.
 func (c *Cluster) SetPartitions(name string, partitions ...Partition) {
-	c.change(name, func(t *topic) { t.partitions = slices.Clone(partitions) })
+	partitions = slices.Clone(partitions)
+	c.change(name, func(t *topic) { t.change(time.Now(), func(s *state) { s.partitions = partitions }) })
 }
 
 // SetGroup adds a consumer group to the cluster, or changes it.

@@ -1,6 +1,6 @@
-// The demo runs the command clusterlink against two linked clusters in this process: a planned failover whose answer is
-// lost and, with -all, an unplanned failover, and the contract's own example as an answer. The argument is the command's
-// path. It never leaves loopback.
+// The demo runs the command clusterlink against two linked clusters in this process. It shows a planned failover with a
+// lost answer. With -all the demo adds an unplanned failover and the contract's own example as an answer. The argument
+// is the command's path. The demo never leaves loopback.
 package main
 
 import (
@@ -50,7 +50,7 @@ func main() {
 	}
 }
 
-// demo is one part of the demo, with clusters and a folder of its own.
+// demo is a part of the demo with its own clusters and folder.
 type demo struct {
 	ctx          context.Context
 	command, dir string
@@ -176,7 +176,7 @@ func contractExample(d *demo) error {
 	return errors.Join(err, d.run(3, "plan", "reverse-and-pause", link, "topic-1", "topic-2"))
 }
 
-// quiet writes a dot after each four seconds of silence, where no line moves.
+// quiet writes a dot after every four seconds without output.
 type quiet struct {
 	mu    sync.Mutex
 	out   io.Writer
@@ -190,7 +190,7 @@ func (q *quiet) Write(p []byte) (int, error) {
 	q.timer.Reset(4 * time.Second)
 	if q.dots {
 		q.dots = false
-		_, _ = io.WriteString(q.out, "\n") // the next line says if it fails
+		_, _ = io.WriteString(q.out, "\n") // the next write has the error
 	}
 	return q.out.Write(p)
 }

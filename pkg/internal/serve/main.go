@@ -1,5 +1,4 @@
-// Serve runs a pair of linked clusters on loopback, so that any client in any language can be pointed
-// at them. Nothing of it outlives the program.
+// Serve runs a pair of linked clusters on loopback for any client in any language. The clusters end with the program.
 package main
 
 import (
@@ -33,7 +32,7 @@ func main() {
 	}
 }
 
-// oddLink is the link of the topics that show what is hard to come by otherwise.
+// oddLink is the link of topics with states that are otherwise hard to reproduce.
 const oddLink = "odd-link"
 
 func run(ctx context.Context, w io.Writer, port int) (err error) {
@@ -82,7 +81,7 @@ func run(ctx context.Context, w io.Writer, port int) (err error) {
 			c.Endpoint = "http://" + listener.Addr().String()
 			server := &http.Server{Handler: c, ReadHeaderTimeout: 10 * time.Second}
 			defer func() { err = errors.Join(err, server.Close()) }()
-			go func() { _ = server.Serve(listener) }() // until it is closed
+			go func() { _ = server.Serve(listener) }() // until the server is closed
 		}
 	}
 	if _, err := io.WriteString(w, help(pair)); err != nil {
@@ -92,7 +91,7 @@ func run(ctx context.Context, w io.Writer, port int) (err error) {
 	return nil
 }
 
-// help says what there is, how to reach it, and what to try.
+// help describes the clusters: the topics, the settings for a client and commands to try.
 func help(pair *mirrortest.Pair) string {
 	var b strings.Builder
 	local, remote := pair.Local.ID, pair.Remote.ID

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/text/width"
 )
 
-// MaxCell bounds, in bytes, what one cell or line of a Table shows.
+// MaxCell is the largest size of a Table's cell or line, in bytes.
 const MaxCell = 16 << 10
 
 // Table is lines for people. Consecutive rows form columns. The zero value is an empty table.
@@ -18,7 +18,7 @@ type Table struct {
 	rows [][]string // of the present block
 }
 
-// Row adds a line with a cell for each value. What is put in may come from anywhere: each cell is made printable.
+// Row adds a line with a cell for each value. Values may be foreign: each cell is made printable.
 func (t *Table) Row(cells ...any) {
 	row := make([]string, len(cells))
 	for i, c := range cells {
@@ -27,7 +27,7 @@ func (t *Table) Row(cells ...any) {
 	t.rows = append(t.rows, row)
 }
 
-// Line adds a line that is in no column, made printable. It ends the block of rows before it.
+// Line adds a printable line without columns and ends the block of rows before the line.
 func (t *Table) Line(line string) {
 	t.flush()
 	t.out.WriteString(Line(line, MaxCell) + "\n")
@@ -57,14 +57,14 @@ func (t *Table) flush() {
 	t.rows = nil
 }
 
-// WriteTo writes the table. The error is w's.
+// WriteTo writes the table and returns the error of w.
 func (t *Table) WriteTo(w io.Writer) (int64, error) {
 	t.flush()
 	n, err := io.WriteString(w, t.out.String())
 	return int64(n), err
 }
 
-// Width returns how many columns of a terminal a text takes: two for a wide character, none for a combining one.
+// Width returns the number of terminal columns of a text: two for a wide character, none for a combining character.
 func Width(s string) (n int) {
 	for _, r := range s {
 		switch kind := width.LookupRune(r).Kind(); {

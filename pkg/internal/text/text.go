@@ -1,6 +1,5 @@
-// Package text makes text from elsewhere safe to show: on a terminal, in a log line, in a
-// cell of a table. It is a package of its own because reports and contract findings both show
-// what a server said.
+// Package text makes foreign text safe to show on a terminal, in a log line or in a table's cell. Reports and contract
+// findings share the package because both show a server's texts.
 package text
 
 import (
@@ -12,18 +11,17 @@ import (
 
 const ellipsis = "…"
 
-// Line returns s as one printable line of at most limit bytes.
+// Line returns s as a printable line of at most limit bytes.
 //
-// What unicode.IsPrint does not count as printable (control characters, ESC, line breaks, marks
-// that change the direction of text, spaces other than the ASCII one) is written as an escape,
-// and so is each byte that is not UTF-8. A text that is too long is cut between two characters
-// and ends in "…". A text that is printable and short enough comes back as it is.
+// A character for which unicode.IsPrint is false (control characters, ESC, line breaks, marks that change the direction
+// of text, spaces except the ASCII space) is written as an escape. Each byte of invalid UTF-8 is an escape too. A long
+// text is cut between two characters and ends in "…". A short printable text is returned unchanged.
 func Line(s string, limit int) string {
 	if len(s) <= limit && isPrintable(s) {
 		return s
 	}
 	var b strings.Builder
-	cut := 0 // where the text still has room for the ellipsis
+	cut := 0 // the end of the text with room for the ellipsis
 	for i := 0; i < len(s); {
 		r, size := utf8.DecodeRuneInString(s[i:])
 		if b.Len()+len(ellipsis) <= limit {
@@ -58,7 +56,7 @@ func Line(s string, limit int) string {
 	return b.String()
 }
 
-// Quote returns s in double quotes, as one printable line of some 256 bytes.
+// Quote returns s in double quotes, as a printable line of at most 258 bytes.
 func Quote(s string) string { return `"` + Line(s, 256) + `"` }
 
 func isPrintable(s string) bool {
@@ -92,7 +90,7 @@ func Count(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// Some joins the first values of a list, and counts the others.
+// Some joins the first most values of a list and counts the others.
 func Some(list []string, most int) string {
 	if len(list) <= most {
 		return strings.Join(list, ", ")
@@ -100,7 +98,7 @@ func Some(list []string, most int) string {
 	return fmt.Sprintf("%s and %d more", strings.Join(list[:most], ", "), len(list)-most)
 }
 
-// Fit joins as many values of a list as fit a line of the given width, at least one, and counts the others.
+// Fit joins the values of a list that fit a line of the given width and counts the others. The first value always fits.
 func Fit(list []string, columns int) string {
 	n, length := 0, 0
 	for n < len(list) && (n == 0 || length+len(list[n]) <= columns) {

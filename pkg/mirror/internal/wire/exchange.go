@@ -1,5 +1,5 @@
-// Package wire sends one HTTP request, says what its response proves, and decides whether the request is sent
-// again. It knows nothing of topics, verbs and reports.
+// Package wire sends an HTTP request, says what the response proves and decides on a retry. It does not know topics,
+// verbs or reports.
 package wire
 
 import (
@@ -19,83 +19,76 @@ import (
 	"time"
 )
 
-// MaxAnswer bounds an answer, in bytes after decompression.
+// MaxAnswer is the largest size of an answer, in bytes after decompression.
 const MaxAnswer = 256 << 20
 
-// A Sender sends requests to one server. Its fields must not change once it is in use. It is safe for concurrent
+// A Sender sends requests to a server. Its fields must not change after the first use. A Sender is safe for concurrent
 // use.
 type Sender struct {
 	Transport http.RoundTripper
 	// Credential writes the headers that authenticate an attempt.
 	Credential func(ctx context.Context, h http.Header) error
 	UserAgent  string
-	// Timeout bounds one attempt, from asking the credential to the last byte of the response.
+	// Timeout bounds an attempt, from asking the credential to the last byte of the response.
 	Timeout time.Duration
-	// RetryFor bounds the retries of one request; negative is one attempt.
+	// RetryFor bounds the retries of a request; negative allows a single attempt.
 	RetryFor time.Duration
 	Limiter  *Limiter
 	Logger   *slog.Logger
 }
 
-// A Request is one request, and the way to read its answer.
+// A Request is a request with the reader of its answer.
 type Request struct {
 	// Make makes the request with the given body.
 	Make func(body io.Reader) (*http.Request, error)
 	// Body is sent; nil for a GET.
 	Body []byte
-	// Safe says that the request changes nothing, so that it may be sent again whatever happened to it.
+	// Safe says that the request changes nothing and may always be retried.
 	Safe bool
-	// ProofOnly says that the request is not sent again after a 429 that proves nothing.
+	// ProofOnly forbids a retry after a 429 without proof.
 	ProofOnly bool
-	// Read reads the body of a 200 of type application/json. It is called at most once for each attempt, and
-	// forgets what it read before.
+	// Read reads the body of a 200 of type application/json. Read is called at most once for each attempt and must
+	// forget earlier attempts.
 	Read func(h http.Header, body io.Reader) error
-	// Secrets are taken out of every text that comes from elsewhere.
+	// Secrets are removed from every foreign text.
 	Secrets *Secrets
 	// Log describes the request in log records.
 	Log []slog.Attr
 }
 
-// Evidence is what one attempt at a request came to.
+// Evidence is the result of an attempt.
 type Evidence struct {
 	Start    time.Time
 	Duration time.Duration
 
-	// Proof says what is proved about the work that the request asked for. Assumed says that it rests on an
-	// assumption about the server.
+	// Proof says what is proved about the requested work. Assumed says that Proof rests on an assumption about the
+	// server.
 	Proof   Proof
 	Assumed bool
-	// Doubt says why the request may have been processed before it was refused; "" if nothing says so.
+	// Doubt says why a refused request may have been processed first; "" without such a sign.
 	Doubt string
 
-	// Status is the HTTP status; 0 if there was no response. Date is the response's, by the server's clock.
+	// Status is the HTTP status; 0 if there was no response. Date is the response's Date header, by the server's clock.
 	Status int
 	Date   time.Time
-	// Answer says that the response was a 200 of type application/json, which Read got.
+	// Answer says that the response was a 200 of type application/json, passed to Read.
 	Answer bool
-	// What the response says. The texts are printable and have no secret in them.
+	// The following fields are the response's. The texts are printable and without secrets.
 	Code        int
 	Message     string
 	RequestID   string
 	RetryAfter  time.Duration
 	RateLimited bool // the rate limiter rejected the request
 
-	// Err says why there is no response, why the answer was not read to its end, or why no further attempt was
-	// made. It has no secret in it.
+	// Err says why there is no response, why the answer was not read to its end or why no further attempt was made. Err
+	// has no secret.
 	Err error
 
 	retry retry
 }
 
-// trace counts how often the head of a request was written.
-type trace struct{ wroteHeaders atomic.Int32 }
-
-func (t *trace) in(ctx context.Context) context.Context {
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { t.wroteHeaders.Add(1) }})
-}
-
-// attempt makes one attempt. Refused are the headers that the credential wrote when the server answered 401; if it
-// writes them again, nothing is sent, and same is true.
+// attempt makes an attempt. refused are the credential's headers that got a 401. If the credential writes the same
+// headers again, nothing is sent and same is true.
 func (s *Sender) attempt(caller context.Context, q *Request, refused http.Header) (
 	e Evidence, written http.Header, same bool,
 ) {
@@ -104,7 +97,6 @@ func (s *Sender) attempt(caller context.Context, q *Request, refused http.Header
 	body := &body{data: bytes.NewReader(q.Body)}
 	ctx, cancel := s.begin(caller, body, q.Safe)
 	defer cancel()
-	var sent trace
 	r, written, err := s.request(ctx, q, body)
 	switch {
 	case err == nil && ctx.Err() != nil:
@@ -117,7 +109,9 @@ func (s *Sender) attempt(caller context.Context, q *Request, refused http.Header
 	case refused != nil && maps.EqualFunc(refused, written, slices.Equal):
 		return e, written, true
 	}
-	resp, err := s.Transport.RoundTrip(r.WithContext(sent.in(ctx)))
+	var heads atomic.Int32 // how often the head of the request was written
+	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { heads.Add(1) }})
+	resp, err := s.Transport.RoundTrip(r.WithContext(traced))
 	switch {
 	case err != nil:
 	case resp == nil:
@@ -128,7 +122,7 @@ func (s *Sender) attempt(caller context.Context, q *Request, refused http.Header
 	if err != nil {
 		taken := body.seal()
 		if q.Body == nil {
-			taken = sent.wroteHeaders.Load() > 0
+			taken = heads.Load() > 0
 		}
 		err = q.Secrets.foreign(err)
 		switch {
@@ -144,18 +138,18 @@ func (s *Sender) attempt(caller context.Context, q *Request, refused http.Header
 	if resp.Body == nil {
 		resp.Body = http.NoBody
 	}
-	defer resp.Body.Close() //nolint:errcheck // it was read as far as it matters
+	defer resp.Body.Close() //nolint:errcheck // the rest of the body does not matter
 	if resp.Request != nil {
 		q.Secrets.Add(resp.Request.Header)
 	}
 	e.respond(caller, ctx, q, resp, body)
-	n, gateway := sent.wroteHeaders.Load(), gatewayAttempts(resp.Header)
+	n, gateway := heads.Load(), gatewayAttempts(resp.Header)
 	switch {
 	case q.Safe:
 	case n > 1:
 		e.Doubt = fmt.Sprintf("the transport sent the request %d times", n)
-	case gateway != "":
-		e.Doubt = "a gateway sent the request more than once (x-envoy-attempt-count " + gateway + ")"
+	case gateway > 1:
+		e.Doubt = fmt.Sprintf("a gateway sent the request more than once (x-envoy-attempt-count %d)", gateway)
 	}
 	if e.Doubt != "" {
 		e.retry = never
@@ -166,8 +160,9 @@ func (s *Sender) attempt(caller context.Context, q *Request, refused http.Header
 	return e, written, false
 }
 
-// begin returns the context of an attempt. It ends after Timeout. It ends with the caller's context only while
-// nothing of the body was taken, or if the request changes nothing: a change that has begun gets its answer.
+// begin returns the context of an attempt. The context ends after Timeout. The end of the caller's context ends a safe
+// request at once, and an unsafe request only while nothing of the body was taken: a change that has begun gets its
+// answer.
 func (s *Sender) begin(caller context.Context, b *body, safe bool) (context.Context, context.CancelFunc) {
 	inner, end := context.WithCancelCause(context.WithoutCancel(caller))
 	stop := context.AfterFunc(caller, func() {
@@ -179,7 +174,7 @@ func (s *Sender) begin(caller context.Context, b *body, safe bool) (context.Cont
 	return ctx, func() { stop(); cancel(); end(nil) }
 }
 
-// request makes the request that an attempt sends, credential and all.
+// request makes an attempt's request, credential included.
 func (s *Sender) request(ctx context.Context, q *Request, b *body) (*http.Request, http.Header, error) {
 	var from io.Reader
 	if q.Body != nil {
@@ -203,13 +198,13 @@ func (s *Sender) request(ctx context.Context, q *Request, b *body) (*http.Reques
 		err = checkHeader(written)
 	}
 	if err != nil {
-		return nil, written, &credentialError{q.Secrets.foreign(err)}
+		return nil, written, Because("the credential failed", q.Secrets.foreign(err))
 	}
 	maps.Copy(r.Header, written)
 	return r, written, nil
 }
 
-// checkHeader refuses a header that would break the request, and does not quote it.
+// checkHeader refuses a header that would break the request. The error does not quote the header.
 func checkHeader(h http.Header) error {
 	for name, values := range h {
 		for _, value := range values {
@@ -221,13 +216,7 @@ func checkHeader(h http.Header) error {
 	return nil
 }
 
-// credentialError is the failure of a credential.
-type credentialError struct{ err error }
-
-func (e *credentialError) Error() string { return "the credential failed: " + e.err.Error() }
-func (e *credentialError) Unwrap() error { return e.err }
-
-// respond reads the response, and says what it proves.
+// respond reads the response and says what the response proves.
 func (e *Evidence) respond(caller, ctx context.Context, q *Request, resp *http.Response, b *body) {
 	e.Status = resp.StatusCode
 	e.Date, _ = http.ParseTime(resp.Header.Get("Date"))
@@ -252,11 +241,11 @@ func (e *Evidence) respond(caller, ctx context.Context, q *Request, resp *http.R
 	e.Proof = Answered
 }
 
-// fail notes that an attempt ended without an answer, and why.
+// fail records why an attempt ended without an answer.
 func (e *Evidence) fail(caller, ctx context.Context, p Proof, where string, err error) {
 	e.Proof = p
 	switch {
-	case caller.Err() != nil && ctx.Err() != nil: // the caller's context ended it
+	case caller.Err() != nil && ctx.Err() != nil: // the caller's context ended the attempt
 		e.Err = Ended(caller, where, err)
 		return
 	case p == Nothing:
@@ -270,7 +259,7 @@ func (e *Evidence) fail(caller, ctx context.Context, p Proof, where string, err 
 	e.Err = Because(where, err)
 }
 
-// doubt turns a refusal into no proof at all.
+// doubt makes a refusal prove nothing.
 func (e *Evidence) doubt(why string) {
 	e.Doubt = why
 	if e.Proof == NotDone {

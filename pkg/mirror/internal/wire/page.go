@@ -17,13 +17,13 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
-// maxPage bounds how much of an error page is read, in bytes. A message can list every topic of the request.
+// maxPage is the largest part of an error page that is read, in bytes. A message can list every topic of the request.
 const maxPage = 1 << 20
 
-// page is the body of a response that is not an answer.
+// page is the body of a response without an answer.
 type page struct {
 	text   []byte
-	whole  bool // it was read to its end, and can be read
+	whole  bool // the body was read to its end and is readable
 	isJSON bool
 	coding string
 }
@@ -41,19 +41,19 @@ func readPage(resp *http.Response, coding string) page {
 
 func (p page) contains(s string) bool { return bytes.Contains(p.text, []byte(s)) }
 
-// isObject tells whether the page is exactly one JSON object.
+// isObject reports whether the page is exactly a JSON object.
 func (p page) isObject() bool {
 	var members map[string]json.RawMessage
 	return p.whole && p.isJSON && json.Unmarshal(p.text, &members) == nil && members != nil
 }
 
-// tell reads for people what the page says. It does not change what the page proves.
+// tell reads the page's message for people. The message does not change what the page proves.
 func (e *Evidence) tell(h http.Header, p page, s *Secrets) {
 	body := strings.TrimSpace(string(p.text))
 	location := h.Get("Location")
 	switch {
 	case e.Status/100 == 3 && location != "":
-		body = "redirected to " + place(s.Hide(location)) + ", not followed" // place escapes it
+		body = "redirected to " + place(s.Hide(location)) + ", not followed" // place escapes the rest
 	case p.coding != "":
 		body = "the body has a Content-Encoding that cannot be undone: " + p.coding
 	case strings.HasPrefix(body, "<"):
@@ -63,7 +63,8 @@ func (e *Evidence) tell(h http.Header, p page, s *Secrets) {
 	}
 	if e.Status/100 == 2 && p.coding == "" {
 		kind, _, _ := strings.Cut(h.Get("Content-Type"), ";")
-		body = strings.TrimSuffix("the answer is "+cmp.Or(kind, "of no type")+", not a 200 of application/json: "+body, ": ")
+		kind = cmp.Or(kind, "of no type")
+		body = strings.TrimSuffix("the answer is "+kind+", not a 200 of application/json: "+body, ": ")
 	}
 	e.Message = s.Show(body, MaxText)
 }
@@ -78,8 +79,8 @@ type errorBody struct {
 	Detail    string          `json:"detail"`
 }
 
-// readError takes code and id from a body of either error shape, and returns its message, or the body if it is of
-// neither.
+// readError reads code and id of either error shape and returns the message. A body of neither shape is returned
+// unchanged.
 func (e *Evidence) readError(body string, s *Secrets) string {
 	var in struct {
 		errorBody
@@ -121,7 +122,7 @@ func title(page string) string {
 	return "an HTML page"
 }
 
-// place returns where a redirect points, without user info, query and fragment.
+// place returns the target of a redirect without user info, query and fragment.
 func place(location string) string {
 	u, err := url.Parse(location)
 	if err != nil || u.Opaque != "" {
@@ -135,8 +136,8 @@ func isJSON(h http.Header) bool {
 	return strings.EqualFold(strings.TrimSpace(kind), "application/json")
 }
 
-// contentCoding names the coding of a body that net/http did not undo; "" if there is none. Where net/http undid
-// one, it took the header away.
+// contentCoding returns the coding that net/http did not undo, or "". net/http removes the header of a coding that it
+// has undone.
 func contentCoding(h http.Header) string {
 	for _, coding := range elements(h, "Content-Encoding") {
 		if coding != "" && !strings.EqualFold(coding, "identity") {
@@ -146,9 +147,9 @@ func contentCoding(h http.Header) string {
 	return ""
 }
 
-// retryAfter reads how long a server asks to wait, from the Retry-After header: whole seconds, or a date, which is
-// compared with the response's own Date where there is one. On a 429 without that header it reads X-RateLimit-Reset,
-// in whole seconds. It returns 0 if there is nothing that can be read, and saturates.
+// retryAfter returns the wait that a server asks for: the Retry-After header, in whole seconds or as a date. A date is
+// compared with the response's own Date if there is a Date. On a 429 without Retry-After the wait is X-RateLimit-Reset,
+// in whole seconds. retryAfter returns 0 if no header is readable, and saturates.
 func retryAfter(status int, h http.Header, now time.Time) time.Duration {
 	value := strings.TrimSpace(h.Get("Retry-After"))
 	if value == "" && status == http.StatusTooManyRequests {

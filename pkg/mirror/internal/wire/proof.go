@@ -3,23 +3,24 @@ package wire
 import (
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 )
 
-// Proof is what an exchange proves about the work that the request asked for.
+// Proof says what an exchange proves about the requested work.
 type Proof uint8
 
 const (
-	// Nothing is proved: the work may have been done.
+	// Nothing means no proof: the work may have been done.
 	Nothing Proof = iota
-	// NotDone says that the server did not do any of it.
+	// NotDone says that the server did none of the work.
 	NotDone
-	// Answered says that the response was an answer, read to its end. The answer says what was done.
+	// Answered says that the answer was read to its end. The answer says what was done.
 	Answered
 )
 
-// prove says what a response proves that is not an answer, and whether the request may be sent again. This is the
-// whole table; what it does not list proves nothing. Taken says that something of the request's body was taken.
+// prove says what a response without an answer proves and whether the request may be sent again. A response outside
+// this table proves nothing. taken says that something of the request's body was taken.
 func (e *Evidence) prove(h http.Header, p page, taken, proofOnly bool) {
 	limiter := elements(h, "DoSFilter") // Jetty's rate limiter: only unavailable says that it rejected the request
 	e.RateLimited = e.Status == http.StatusTooManyRequests && slices.Contains(limiter, "unavailable")
@@ -32,7 +33,7 @@ func (e *Evidence) prove(h http.Header, p page, taken, proofOnly bool) {
 		case e.RateLimited: // rejected before dispatch
 			e.Proof, e.retry = NotDone, rejected
 		case len(limiter) == 0 && p.whole && !p.contains(`"error_code"`) && !proofOnly:
-			e.retry = rejected // a gateway's, very likely, but it can also follow work that was done
+			e.retry = rejected // very likely a gateway's, but the work may have been done
 		}
 	case http.StatusUnauthorized:
 		e.Proof, e.Assumed, e.retry = NotDone, true, refused
@@ -41,13 +42,13 @@ func (e *Evidence) prove(h http.Header, p page, taken, proofOnly bool) {
 		http.StatusUnsupportedMediaType, http.StatusMisdirectedRequest:
 		e.Proof, e.Assumed = NotDone, true
 	case http.StatusBadRequest, http.StatusForbidden:
-		// 40002 can wrap an error of unknown origin, after dispatch. What is no JSON object can come from a gateway
-		// or a firewall that hides what the server said.
+		// 40002 can wrap an error of unknown origin, after dispatch. A page that is no JSON object can come from a
+		// gateway or a firewall and hide the server's response.
 		if p.isObject() && !p.contains("40002") {
 			e.Proof, e.Assumed = NotDone, true
 		}
 	}
-	if !taken && e.Status != http.StatusOK { // the response came before the request, such as a 408 on a connection just made
+	if !taken && e.Status != http.StatusOK { // the response came first, such as a 408 on a new connection
 		e.Proof, e.Assumed = NotDone, false
 		if e.retry == lost {
 			e.retry = notSent
@@ -55,16 +56,15 @@ func (e *Evidence) prove(h http.Header, p page, taken, proofOnly bool) {
 	}
 }
 
-// gatewayAttempts returns the value of x-envoy-attempt-count, with which a gateway says how often it has sent the
-// request, if that is more than once; else "".
-func gatewayAttempts(h http.Header) string {
+// gatewayAttempts returns how often a gateway sent the request, by the header x-envoy-attempt-count; 1 without the
+// header.
+func gatewayAttempts(h http.Header) int {
+	most := 1
 	for _, value := range elements(h, "X-Envoy-Attempt-Count") {
-		digits := strings.TrimLeft(value, "0")
-		if digits != "" && digits != "1" && strings.Trim(digits, "0123456789") == "" {
-			return digits[:min(len(digits), 9)]
-		}
+		n, _ := strconv.Atoi(value) // a number out of range is the largest, and no number is 0
+		most = max(most, n)
 	}
-	return ""
+	return most
 }
 
 // elements returns the elements of a header that is a list.

@@ -16,42 +16,42 @@ type retry uint8
 const (
 	never    retry = iota
 	notSent        // provably not processed, for a cause that can pass: for notSentFor
-	rejected       // by the rate limiter, or very likely so: for RetryFor
+	rejected       // certainly or very likely by the rate limiter: for RetryFor
 	refused        // a 401: once, if the credential then writes other headers
 	lost           // the outcome is not known: safe requests only, safeAttempts in all
 )
 
 const (
-	// Waits that neither the server nor the rate limiter asks for are drawn below a bound that doubles from the first of
-	// these to the second.
+	// A wait that no server or rate limiter asked for is random. The upper bound of the wait doubles from firstBackoff
+	// to lastBackoff.
 	firstBackoff, lastBackoff = 200 * time.Millisecond, 10 * time.Second
 
 	notSentFor   = 10 * time.Second
 	safeAttempts = 3
-	// limiterWindow is the window in which the rate limiter counts requests, rejected ones included (observed).
+	// limiterWindow is the window in which the rate limiter counts requests, rejected requests included (observed).
 	limiterWindow = time.Second
 )
 
-// Limiter is what a client knows of the rate limiter, for all its requests together. After a rejection nothing is sent
-// for a pause: the limiter's window, or as long as the server asks for. Each pause in a row adds more jitter, so that
-// clients of one limit do not stay in step. A client close to the end of RetryFor adds less, so it asks sooner. The zero
-// value is ready to use.
+// Limiter is a client's state of the rate limiter, shared by all its requests. After a rejection nothing is sent for a
+// pause: the limiter's window or the server's longer wait. Each pause in a row adds more jitter, which separates
+// clients of the same limit. A client close to the end of RetryFor adds less and therefore asks sooner. The zero value
+// is ready to use.
 type Limiter struct {
 	mu        sync.Mutex
 	notBefore time.Time // nothing is sent before
 	pauses    int       // in a row
-	through   time.Time // when the last response came that was not a rejection
+	through   time.Time // the time of the last response other than a rejection
 }
 
-// spreads are the most that is added to a pause: to the first in a row, to the second, and to all after it.
+// spreads are the largest additions to a pause: to the first pause in a row, to the second and to all later pauses.
 var spreads = [...]time.Duration{50 * time.Millisecond, 400 * time.Millisecond, 1600 * time.Millisecond}
 
-// reject begins the pause after a rejection, where the server asks for a wait and so much is left of RetryFor.
+// reject begins the pause after a rejection. asked is the server's wait, and left is the rest of RetryFor.
 func (l *Limiter) reject(asked, left time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
-	if !now.Before(l.notBefore) { // those rejected together count once
+	if !now.Before(l.notBefore) { // requests rejected together count once
 		l.pauses++
 	}
 	pause, row := max(limiterWindow, asked), l.pauses-1
@@ -67,29 +67,29 @@ func (l *Limiter) reject(asked, left time.Duration) {
 	}
 }
 
-// pass notes a response that was not a rejection.
+// pass records a response other than a rejection.
 func (l *Limiter) pass() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.through, l.pauses = time.Now(), 0
 }
 
-// state returns when the pause ends, and when the last response came that was not a rejection.
+// state returns the end of the pause and the time of the last response other than a rejection.
 func (l *Limiter) state() (notBefore, through time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.notBefore, l.through
 }
 
-// tries are the attempts at one request.
+// tries are the attempts at a request.
 type tries struct {
 	all       []Evidence
-	unsent    time.Time // when the present row of attempts began that were not sent; zero if there is none
+	unsent    time.Time // the start of the current row of unsent attempts, or zero
 	uncertain int       // how many ended without a certain response
 	renewed   bool      // a 401 was answered with another credential
 }
 
-// left is how much of RetryFor is left: it counts from the first attempt, or from the last response that was not a
+// left is the rest of RetryFor. RetryFor counts from the first attempt or from the last response other than a
 // rejection, whichever is later.
 func (t *tries) left(s *Sender) time.Duration {
 	from := t.all[0].Start
@@ -99,8 +99,7 @@ func (t *tries) left(s *Sender) time.Duration {
 	return time.Until(from.Add(s.RetryFor))
 }
 
-// next decides what follows the latest attempt, and how long to wait before; the pause behind the rate limiter is the
-// Limiter's.
+// next decides whether another attempt follows, and after which wait. The Limiter adds the pause of the rate limiter.
 func (t *tries) next(s *Sender, e *Evidence, safe bool) (wait time.Duration, again bool) {
 	if e.retry != notSent {
 		t.unsent = time.Time{}
@@ -129,8 +128,8 @@ func (t *tries) next(s *Sender, e *Evidence, safe bool) (wait time.Duration, aga
 	return 0, false
 }
 
-// Send sends the request until it has a response that ends it, or must not be sent again. It returns the evidence of
-// each attempt, and what stands at the end.
+// Send sends the request until a response ends the request or a retry is not allowed. Send returns the evidence of each
+// attempt and the final evidence.
 func (s *Sender) Send(ctx context.Context, q *Request) (stands Evidence, attempts []Evidence) {
 	stands = Evidence{Proof: NotDone}
 	var t tries
@@ -140,7 +139,8 @@ func (s *Sender) Send(ctx context.Context, q *Request) (stands Evidence, attempt
 		notBefore, _ := s.Limiter.state()
 		pause := time.Until(notBefore)
 		if pause > 0 && len(t.all) > 0 && pause > t.left(s) {
-			stands.Err = Join(stands.Err, errors.New("not sent again: RetryFor is over before the rate limiter's pause ends"))
+			over := errors.New("not sent again: RetryFor is over before the rate limiter's pause ends")
+			stands.Err = Join(stands.Err, over)
 			return stands, t.all
 		}
 		if err := s.wait(ctx, q, "waiting for the rate limiter", pause); err != nil {
@@ -149,7 +149,7 @@ func (s *Sender) Send(ctx context.Context, q *Request) (stands Evidence, attempt
 		}
 		e, written, same := s.attempt(ctx, q, refusedHeader)
 		if same {
-			return stands, t.all // the credential is still the one that got a 401
+			return stands, t.all // the credential has not changed since the 401
 		}
 		t.all = append(t.all, e)
 		wait, again := t.next(s, &e, q.Safe)
@@ -178,7 +178,7 @@ func (s *Sender) Send(ctx context.Context, q *Request) (stands Evidence, attempt
 	}
 }
 
-// wait waits for the given time, and says so in the log. It fails at once if ctx has ended, or would before the end.
+// wait waits for the given time and logs the wait. wait fails at once if ctx has ended or would end first.
 func (s *Sender) wait(ctx context.Context, q *Request, what string, d time.Duration) error {
 	if ctx.Err() != nil || d <= 0 {
 		return ctx.Err()

@@ -14,24 +14,24 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
 )
 
-// MaxText bounds, in bytes, each text from elsewhere that is kept or shown.
+// MaxText is the largest size, in bytes, of a foreign text that is kept or shown.
 const MaxText = 1024
 
 const (
 	redacted = "(redacted)"
-	// minSecret is the length from which a value counts as a secret: a shorter one would be found everywhere.
+	// minSecret is the length of the shortest secret: a shorter value would be found everywhere.
 	minSecret = 6
 )
 
-// Secrets are the credentials of one call: what its requests had in their headers. Copies of a secret that were
-// escaped or encoded are not looked for. The zero value has none. It is safe for concurrent use.
+// Secrets are the credentials of a call, taken from its requests' headers. Escaped or encoded copies of a secret are
+// not looked for. The zero value has no secrets. Secrets are safe for concurrent use.
 type Secrets struct {
 	mu       sync.Mutex
 	values   []string
 	replacer *strings.Replacer
 }
 
-// secretHeader finds the names of headers whose values are secrets.
+// secretHeader matches the names of headers whose values are secrets.
 var secretHeader = regexp.MustCompile(`(?i)auth|cookie|key|token|secret|passw|credential|signature`)
 
 // Add adds the credentials in a request's headers: each value, the part after its scheme, and for HTTP Basic the pair
@@ -80,10 +80,10 @@ func (s *Secrets) Hide(t string) string {
 	return replacer.Replace(t)
 }
 
-// Show returns a text from elsewhere as one printable line of at most limit bytes, without the secrets.
+// Show returns a foreign text without the secrets, as a printable line of at most limit bytes.
 func (s *Secrets) Show(t string, limit int) string { return text.Line(s.Hide(t), limit) }
 
-// An Error is an error with a text that is safe to show.
+// An Error is an error whose text is safe to show.
 type Error struct {
 	text string
 	err  error
@@ -92,7 +92,7 @@ type Error struct {
 func (e *Error) Error() string { return e.text }
 func (e *Error) Unwrap() error { return e.err }
 
-// GoString keeps %#v from printing the error below, whose text may have a secret in it.
+// GoString keeps %#v from printing the wrapped error, whose text may have a secret.
 func (e *Error) GoString() string { return e.text }
 
 // The parts of a URL that can hold a secret: user info, query and fragment.
@@ -101,7 +101,7 @@ var (
 	query    = regexp.MustCompile(`(://[^\s"?#]*)[?#][^\s"]*`)
 )
 
-// foreign gives an error of other code a text without secrets.
+// foreign gives another package's error a text without secrets.
 func (s *Secrets) foreign(err error) error {
 	if err == nil {
 		return nil
@@ -110,13 +110,13 @@ func (s *Secrets) foreign(err error) error {
 	return &Error{text.Line(shown, MaxText), err}
 }
 
-// Foreign does so where there are no credentials, as for an error of a recorder.
+// Foreign gives another package's error, such as a recorder's, a safe text where no credentials are known.
 func Foreign(err error) error { return (&Secrets{}).foreign(err) }
 
 // WithText gives an error another text.
 func WithText(shown string, err error) error { return &Error{shown, err} }
 
-// Because gives an error a text that says where it came up. A nil error leaves the text alone.
+// Because begins an error's text with the place of the failure. For a nil error the text is the place.
 func Because(where string, err error) error {
 	if err == nil {
 		return &Error{where, nil}
@@ -124,10 +124,11 @@ func Because(where string, err error) error {
 	return &Error{where + ": " + text.Line(err.Error(), MaxText), err}
 }
 
-// Ended says that ctx ended something, or would before its end. The error matches the context's error and its cause.
+// Ended says that ctx ended an operation or would end too soon. The error matches the context's error and its cause.
 func Ended(ctx context.Context, where string, err error) error {
 	if ctx.Err() == nil { // sleep does not begin a wait that the deadline would end
-		return &Error{where + ": the call's deadline comes before the end of the wait", errors.Join(context.DeadlineExceeded, err)}
+		where += ": the call's deadline comes before the end of the wait"
+		return &Error{where, errors.Join(context.DeadlineExceeded, err)}
 	}
 	cause := Foreign(context.Cause(ctx))
 	out := where + ": " + cause.Error()
@@ -137,7 +138,7 @@ func Ended(ctx context.Context, where string, err error) error {
 	return &Error{out, errors.Join(ctx.Err(), cause, err)}
 }
 
-// Join puts two errors into one, on one line. Either may be nil.
+// Join joins two errors on a single line. Either may be nil.
 func Join(a, b error) error {
 	if a == nil || b == nil {
 		return cmp.Or(a, b)

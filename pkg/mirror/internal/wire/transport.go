@@ -13,8 +13,8 @@ import (
 
 const connectTimeout = 10 * time.Second
 
-// NewTransport returns a transport that suits requests that must not be sent twice: HTTP/1.1, and a connection for
-// each request.
+// NewTransport returns a transport for requests that must not be sent twice: HTTP/1.1, and a connection for each
+// request.
 func NewTransport() *http.Transport {
 	t := &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
@@ -30,8 +30,8 @@ func NewTransport() *http.Transport {
 	return t
 }
 
-// body is the body of one attempt's request. It knows whether anything of it was ever taken: a part that was not
-// taken cannot be on the wire, whatever lies between the library and the server.
+// body is the body of an attempt's request. body knows whether any byte was taken: a byte not taken cannot be on the
+// wire, whatever lies between the library and the server.
 type body struct {
 	mu     sync.Mutex
 	data   io.Reader
@@ -55,7 +55,7 @@ func (b *body) Read(p []byte) (int, error) {
 // Close does nothing: the body is in memory.
 func (b *body) Close() error { return nil }
 
-// seal tells whether anything of the body was taken. If not, it closes the body to every later reader: net/http and
+// seal reports whether anything of the body was taken. If not, seal closes the body to every later reader: net/http and
 // other transports may read a body after RoundTrip has returned.
 func (b *body) seal() (taken bool) {
 	b.mu.Lock()
@@ -64,8 +64,8 @@ func (b *body) seal() (taken bool) {
 	return b.taken
 }
 
-// passes tells whether the cause of an attempt that was not sent can be gone the next time: a network error is one;
-// TLS, certificates, an unknown host, a proxy's refusal, and an error that is not the network's are not.
+// passes reports whether the cause of an unsent attempt may pass. Network errors may pass. TLS, certificates, an
+// unknown host, a proxy's refusal and errors outside the network do not pass.
 func passes(err error) bool {
 	var dns *net.DNSError
 	var op *net.OpError
@@ -79,5 +79,5 @@ func passes(err error) bool {
 		return true
 	}
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
-		strings.Contains(err.Error(), "server closed idle connection") // of net/http, which has no value for it
+		strings.Contains(err.Error(), "server closed idle connection") // net/http has no variable for this error
 }
