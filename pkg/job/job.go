@@ -254,8 +254,8 @@ func (j *Job) Remaining() []string {
 //     *ChangedError. See EvenIfChanged.
 //
 // Before each batch the file gets a line on disk, and after each batch a line with the report. Recorders of the
-// client are called outside of these lines: Sending before the first, Answered after the second. The same job does
-// not send the topics that a batch refused again: these topics need a new plan.
+// client are called outside of these lines: Sending before the first, Answered after the second. A topic that a batch
+// refused is not sent again by the same job: the topic needs a new plan.
 //
 // Until the first batch is sent, a plan is valid for a day, or for an hour if the verb is TruncateAndRestore. After
 // that the error matches ErrNewPlan.
