@@ -239,7 +239,7 @@ func (c *Client) named(link string) string {
 	return "link " + text.Quote(link) + " on " + text.Quote(c.clusterID)
 }
 
-// read sends a GET and has its answer read. The error begins with the name of the object, which is what.
+// read sends a GET and has its answer read. what names the object in the error.
 func (c *Client) read(
 	ctx context.Context, what, path, link string, read func(http.Header, io.Reader, *wire.Secrets) error,
 	build func(server, cluster, link string) (*http.Request, error),

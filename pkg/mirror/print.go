@@ -69,7 +69,8 @@ func (r *Report) decision() string {
 		}
 	}
 	if len(short) == 0 {
-		short = append(short, err.(*IncompleteError).causes[0].Error()) //nolint:errorlint,forcetypeassert // Err returns no other
+		incomplete := err.(*IncompleteError) //nolint:errorlint,forcetypeassert // Err returns no other
+		short = append(short, incomplete.causes[0].Error())
 	}
 	decision := v.notAll
 	if r.DryRun {
