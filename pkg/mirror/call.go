@@ -242,7 +242,7 @@ const maxUnexpected = 1000
 const disagree = "the answer has rows for this topic that disagree"
 
 // add records a row of the answer.
-func (b *batch) add(row row) {
+func (b *batch) add(row Result) {
 	i, ours := b.place(&row)
 	if !ours {
 		if len(b.unexpected) == maxUnexpected {
@@ -251,13 +251,13 @@ func (b *batch) add(row row) {
 		}
 		row.Lags, row.Truncations, row.MessagesTruncated = nil, nil, -1
 		row.Topic = b.call.secrets.Show(row.Topic, maxText)
-		b.unexpected = append(b.unexpected, row.Result)
+		b.unexpected = append(b.unexpected, row)
 		return
 	}
 	have := &b.results[i]
 	if b.rows[i]++; b.rows[i] == 1 {
 		row.Topic = have.Topic
-		*have = row.Result
+		*have = row
 		return
 	}
 	have.note("the answer has more than one row for this topic")
@@ -265,7 +265,7 @@ func (b *batch) add(row row) {
 		if have.Why != disagree {
 			have.noteRow(*have)
 		}
-		have.noteRow(row.Result)
+		have.noteRow(row)
 	}
 	if have.Outcome != row.Outcome {
 		have.Outcome, have.Code, have.Message, have.Why = Unknown, 0, "", disagree
@@ -284,7 +284,7 @@ func (r *Result) noteRow(row Result) {
 }
 
 // place returns the index of the row's Result. A row without a Result gets a note with the reason.
-func (b *batch) place(row *row) (place int, ours bool) {
+func (b *batch) place(row *Result) (place int, ours bool) {
 	if row.Topic == "" {
 		b.illegible = true
 		row.note("the row has no topic name that can be read")
