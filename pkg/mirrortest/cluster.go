@@ -170,7 +170,7 @@ func (c *Cluster) serve() error {
 	var running sync.WaitGroup
 	server := &http.Server{
 		Handler:           c,
-		ErrorLog:          slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), // for example about a client that speaks TLS
+		ErrorLog:          slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), // such as TLS
 		ReadHeaderTimeout: time.Minute,
 		ConnState: func(_ net.Conn, s http.ConnState) {
 			switch s {

@@ -140,7 +140,8 @@ func (j *applying) send(ctx context.Context, remaining []string) error {
 	switch {
 	case errors.As(err, &changed):
 		j.writeChanges(changed)
-		j.next("plan", short(j.verb), j.link, "--cluster", j.this.ClusterID(), "--topics-of", j.path, "--job", another(j.path))
+		j.next("plan", short(j.verb), j.link, "--cluster", j.this.ClusterID(), "--topics-of", j.path,
+			"--job", another(j.path))
 		return fmt.Errorf("%w: nothing was sent (see --even-if-changed)", job.ErrChanged)
 	case err != nil && !j.answered && len(j.Remaining()) > 0:
 		return fmt.Errorf("nothing was sent: %w", err)

@@ -27,8 +27,8 @@ type planning struct {
 
 func (a *app) planCommand() *cobra.Command {
 	var p planning
-	c := command("plan VERB LINK [TOPIC...]", "Ask the cluster what a verb would do, and write a job", cobra.MinimumNArgs(2),
-		func(ctx context.Context, args []string) error {
+	c := command("plan VERB LINK [TOPIC...]", "Ask the cluster what a verb would do, and write a job",
+		cobra.MinimumNArgs(2), func(ctx context.Context, args []string) error {
 			v, err := mirror.ParseVerb(args[0])
 			if err != nil {
 				return err
@@ -110,8 +110,9 @@ func (a *app) nextApply(j *job.Job, path string) {
 
 // warnings are printed before a verb that cannot be undone.
 var warnings = map[mirror.Verb]string{
-	mirror.VerbPromote:            "only truncate-and-restore or a new mirror brings it back",
-	mirror.VerbFailover:           "only truncate-and-restore or a new mirror brings it back; what was not fetched yet is lost",
+	mirror.VerbPromote: "only truncate-and-restore or a new mirror brings it back",
+	mirror.VerbFailover: "only truncate-and-restore or a new mirror brings it back; " +
+		"what was not fetched yet is lost",
 	mirror.VerbTruncateAndRestore: "it deletes records: those that the other cluster does not have",
 }
 

@@ -52,8 +52,10 @@ func (a *app) show(j *job.Job, path string) error {
 	plan := j.Plan()
 	a.doc.Hash = j.Hash()
 	a.write(func(t *text.Table) {
-		t.Line(fmt.Sprintf("job %s, hash %s, %s", path, j.Hash(), map[bool]string{true: "finished", false: "not finished"}[j.Finished()]))
-		t.Line(fmt.Sprintf("%s, link %s, cluster %s: %s, planned at %s", short(plan.Verb), text.Quote(plan.Link), plan.ClusterID,
+		t.Line(fmt.Sprintf("job %s, hash %s, %s", path, j.Hash(),
+			map[bool]string{true: "finished", false: "not finished"}[j.Finished()]))
+		t.Line(fmt.Sprintf("%s, link %s, cluster %s: %s, planned at %s",
+			short(plan.Verb), text.Quote(plan.Link), plan.ClusterID,
 			text.Count(len(j.Report().Results), "topic"), plan.Attempts[0].Start.UTC().Format("2006-01-02 15:04:05 MST")))
 		t.Line("")
 	})
@@ -104,7 +106,8 @@ func (a *app) told(j *job.Job, path string, p *wait.Progress) coded {
 		a.nextApply(j, path)
 	}
 	if left.refused > 0 {
-		a.next("plan", short(r.Verb), r.Link, "--cluster", r.ClusterID, "--topics-of", path+":refused", "--job", another(path))
+		a.next("plan", short(r.Verb), r.Link, "--cluster", r.ClusterID, "--topics-of", path+":refused",
+			"--job", another(path))
 	}
 	return coded{code: code}
 }

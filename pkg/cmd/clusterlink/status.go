@@ -53,7 +53,8 @@ func (a *app) status(ctx context.Context, id, link string, topics []string) erro
 		a.writeTopics(topics, sides)
 	}
 	if len(own.Mirrors.Topics()) > 0 {
-		a.next("check", map[bool]string{true: "reverse-and-pause", false: "failover"}[err == nil], link, "--cluster", own.ClusterID)
+		verb := map[bool]string{true: "reverse-and-pause", false: "failover"}[err == nil]
+		a.next("check", verb, link, "--cluster", own.ClusterID)
 	} else if err == nil && len(far.Mirrors.Topics()) > 0 {
 		a.next("status", link, "--cluster", far.ClusterID)
 	}
