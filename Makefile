@@ -33,7 +33,7 @@ serve: ## run two linked clusters on loopback to point any client at, until inte
 .PHONY: test
 test: ## run all tests, with the race detector where there is a C compiler
 	@$(if $(RACE),,echo 'no cgo or no C compiler: testing without the race detector')
-	go test $(RACE) ./...
+	go test $(RACE) -p 4 ./...
 
 # Filters what go test prints of itself.
 SAID := grep -v '^ *\(---\|===\)'

@@ -168,7 +168,7 @@ func TestTable_OneReasonIsOneRow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := mirrortest.Options{InMemory: true, Takes: time.Hour}
 		var names []string
-		for i := range 200 {
+		for i := range 60 {
 			names = append(names, fmt.Sprintf("t-%03d", i))
 			o.Topics = append(o.Topics, mirrortest.Topic{Name: names[i]})
 		}

@@ -198,7 +198,7 @@ func TestDone_APanicInOnPoll(t *testing.T) {
 // What Done keeps is for the topics of the report, not for all that are listed.
 func TestDone_KeepsTheTopicsOfTheReportOnly(t *testing.T) {
 	o := mirrortest.Options{}
-	for i := range 3000 {
+	for i := range 500 {
 		o.Topics = append(o.Topics, mirrortest.Topic{Name: fmt.Sprintf("t-%04d", i), Partitions: make([]mirrortest.Partition, 12)})
 	}
 	pair := mirrortest.NewPair(t, o)
