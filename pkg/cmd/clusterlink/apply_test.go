@@ -111,14 +111,33 @@ func TestExitCode_SomebodyHasToLook(t *testing.T) {
 	s.pair.Local.Inject(mirrortest.Fault{Nth: 2, Do: mirrortest.Cut(0)}) // the call, and nothing was done
 	o := s.run("apply", "x.job", "--approve", hash, "--interval", "2s", "--patience", "1s")
 	require.Equal(t, exitLook, o.code, o.err)
-	settle := "settle x.job a b --as untouched --why 'status shows that it was not done'"
-	require.Contains(t, o.err, settle)
+	require.Contains(t, o.err, "settle x.job a b --as 'done|untouched' --why '…what you saw…'")
+	pasted := s.run("settle", "x.job", "a", "b", "--as", "done|untouched", "--why", "…what you saw…")
+	require.Equal(t, exitWrongUse, pasted.code, "a person has to choose")
 	require.Equal(t, exitLook, s.run("show", "x.job").code)
 
 	o = s.run("settle", "x.job", "a", "b", "--as", "untouched", "--why", "seen ACTIVE")
 	require.Equal(t, 0, o.code, o.err)
 	require.Equal(t, 0, s.run(o.next(t)...).code)
 	require.Equal(t, 1, s.pair.Local.Applied("a"))
+}
+
+func TestSettle_ATopicThatIsBeingChangedIsNotUntouched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShell(t, mirrortest.Options{Topics: topics("a"), Takes: time.Hour, InMemory: true})
+		s.inside("x", "plan", "failover", "dr-link", "a", "--job", "x.job")
+		s.pair.Local.Inject(mirrortest.Fault{Do: mirrortest.Cut(0), AfterApply: true})
+		o := s.inside("dr-link\n", "apply", "x.job")
+		require.Equal(t, exitLook, o.code, o.err)
+		require.NotContains(t, o.err, "settle", "the change can be seen")
+		settle := []string{"settle", "x.job", "a", "--as", "untouched", "--why", "x"}
+		o = s.inside("x", settle...)
+		require.Equal(t, exitUnchanged, o.code)
+		require.Contains(t, o.err, "a is PENDING_STOPPED")
+		require.NoError(t, s.pair.Local.Die(mirrortest.Refuses))
+		o = s.inside("x", settle...)
+		require.Equal(t, 0, o.code, o.err)
+	})
 }
 
 func hang(c *mirrortest.Cluster, topic string) (hangs <-chan struct{}, release func()) {

@@ -41,6 +41,22 @@ func endsAfterTheBatch(t *testing.T, signal syscall.Signal, n int) {
 	s.pair.Local.AssertSentOnce(t)
 }
 
+func TestInterruptedWait_OffersToWaitAgain(t *testing.T) {
+	t.Parallel()
+	s := newShell(t, mirrortest.Options{Topics: topics("a"), Takes: time.Hour})
+	hash := s.planned("failover", "dr-link", "a", "--job", "x.job")
+	s.pair.Local.Inject(mirrortest.Fault{Nth: 2, Do: mirrortest.Cut(0)}) // unknown, and no sign of it
+	cmd, out, err := s.process("apply", "x.job", "--approve", hash)
+	require.NoError(t, cmd.Start())
+	err.waitFor("1 no sign")
+	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+	_ = cmd.Wait()
+	o := outcome{cmd.ProcessState.ExitCode(), out.String(), err.String()}
+	require.Equal(t, exitLook, o.code, o.err)
+	require.Equal(t, []string{"wait", "x.job"}, o.next(t))
+	require.NotContains(t, o.err, "settle")
+}
+
 func TestSecondSignal_EndsTheProcess(t *testing.T) {
 	t.Parallel()
 	s := newShell(t, mirrortest.Options{Topics: topics("a")})

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -26,7 +28,7 @@ func (a *app) showCommand() *cobra.Command {
 func (a *app) settleCommand() *cobra.Command {
 	var as, why string
 	c := command("settle JOB TOPIC...", "Write down what a person found out of topics of unknown outcome",
-		cobra.MinimumNArgs(2), func(_ context.Context, args []string) error {
+		cobra.MinimumNArgs(2), func(ctx context.Context, args []string) error {
 			to, known := map[string]mirror.Outcome{"done": mirror.Accepted, "untouched": mirror.Untouched}[as]
 			if !known {
 				return fmt.Errorf("--as: %q is neither done nor untouched", as)
@@ -36,7 +38,13 @@ func (a *app) settleCommand() *cobra.Command {
 				return err
 			}
 			defer j.Close() //nolint:errcheck // each line is on disk
-			if err := j.Settle(to, why, args[1:]...); err != nil {
+			if to == mirror.Untouched {
+				err = a.untouched(ctx, j.Plan(), args[1:])
+			}
+			if err == nil {
+				err = j.Settle(to, why, args[1:]...)
+			}
+			if err != nil {
 				return unchanged(err)
 			}
 			_ = a.show(j, args[0]) // the exit code of show is the job's
@@ -45,6 +53,23 @@ func (a *app) settleCommand() *cobra.Command {
 	c.Flags().StringVar(&as, "as", "", "done or untouched")
 	c.Flags().StringVar(&why, "why", "", "what was found, and where")
 	return c
+}
+
+// untouched returns an error if the job's cluster shows that the change of a topic has begun. Without the variables, or
+// if the cluster cannot be read, the person's word counts.
+func (a *app) untouched(ctx context.Context, plan *mirror.Report, topics []string) error {
+	this, _, err := a.clusters(plan.ClusterID)
+	if err != nil {
+		return nil //nolint:nilerr // settle needs no variables
+	}
+	list, _ := this.WithRetryFor(-1).Mirrors(ctx, plan.Link, topics...) // what was read counts
+	goal, _ := plan.Verb.Goal()
+	for i := range list.Mirrors {
+		if m := &list.Mirrors[i]; m.Status == goal || strings.HasPrefix(string(m.Status), "PENDING_") {
+			return fmt.Errorf("%s is %s on %s, so it is not untouched: nothing was written", m.Topic, m.Status, plan.ClusterID)
+		}
+	}
+	return nil
 }
 
 // show writes the plan and the state of a job.
@@ -87,16 +112,15 @@ func (a *app) told(j *job.Job, path string, p *wait.Progress) coded {
 		_ = r.Table(&a.text) // memory
 	}
 	_, other, err := a.clusters(r.ClusterID)
-	switch unknown := r.Topics(mirror.Unknown); {
+	switch noSign := withoutSign(p); {
 	case code == exitDone && r.Verb == mirror.VerbReverseAndPause && err == nil && other.err == nil:
 		a.next("plan", "resume", r.Link, "--cluster", other.ClusterID(), "--topics-of", path+":done", "--job", "resume.job")
 	case code == exitDone:
 		a.next("status", r.Link, "--cluster", r.ClusterID)
-	case left.unknown > 0 && p != nil:
-		unknown = unknown[:min(len(unknown), 5)]
-		a.next(append([]string{"status", r.Link, "--cluster", r.ClusterID}, unknown...)...)
-		a.next(append(append([]string{"settle", path}, unknown...),
-			"--as", "untouched", "--why", "status shows that it was not done")...)
+	case len(noSign) > 0:
+		noSign = noSign[:min(len(noSign), 5)]
+		a.next(append([]string{"status", r.Link, "--cluster", r.ClusterID}, noSign...)...)
+		a.next(append(append([]string{"settle", path}, noSign...), "--as", "done|untouched", "--why", "…what you saw…")...)
 	case left.unknown+left.waits > 0:
 		a.next("wait", path)
 	}
@@ -107,6 +131,20 @@ func (a *app) told(j *job.Job, path string, p *wait.Progress) coded {
 		a.next("plan", short(r.Verb), r.Link, "--cluster", r.ClusterID, "--topics-of", path+":refused", "--job", another(path))
 	}
 	return coded{code: code}
+}
+
+// withoutSign returns the unknown topics that a cluster showed without a sign of the change, until the wait ended by
+// itself.
+func withoutSign(p *wait.Progress) (names []string) {
+	if p == nil || errors.Is(p.Err(), context.Canceled) {
+		return nil
+	}
+	for i := range p.Waited {
+		if t := &p.Waited[i]; t.Outcome == mirror.Unknown && t.Stage == wait.StageNoSign && !t.This.At.IsZero() {
+			names = append(names, t.Topic)
+		}
+	}
+	return names
 }
 
 // left counts the topics of a job that are not done.
