@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -116,8 +117,23 @@ func (j *applying) send(ctx context.Context, remaining []string) error {
 	if err := j.links(ctx); err != nil {
 		return err
 	}
-	list, err := j.this.Mirrors(ctx, j.link, remaining...)
-	if err == nil && len(j.InTheWay) == 0 {
+	list, err := j.this.Mirrors(ctx, j.link)
+	if err != nil {
+		return err
+	}
+	remains := map[string]bool{} // by the topics of the job
+	for _, r := range j.Report().Results {
+		remains[r.Topic] = false
+	}
+	for _, name := range remaining {
+		remains[name] = true
+	}
+	inJob := func(m *mirror.Mirror) bool { _, in := remains[m.Topic]; return in }
+	if left := j.leftOut(list, inJob); left != "" {
+		j.tell.say("%s", left)
+	}
+	list.Mirrors = slices.DeleteFunc(list.Mirrors, func(m mirror.Mirror) bool { return !remains[m.Topic] })
+	if len(j.InTheWay) == 0 {
 		err = j.caughtUp(ctx, list.Topics(j.verb.From()...)) // the job reports the other topics
 	}
 	if err != nil {

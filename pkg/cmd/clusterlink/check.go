@@ -73,6 +73,7 @@ type looking struct {
 	verb        mirror.Verb
 	link        string
 	this, other cluster
+	left        string // which mirror topics are left out
 	checked
 }
 
@@ -196,6 +197,9 @@ func (k *looking) topics(ctx context.Context, topics []string) (starting []strin
 	if len(topics)+len(starting) == 0 {
 		k.inTheWay("no mirror topic has a status that %s starts from: %v", short(k.verb), k.verb.From())
 	}
+	if len(topics) == 0 {
+		k.left = k.leftOut(list, func(m *mirror.Mirror) bool { return slices.Contains(k.verb.From(), m.Status) })
+	}
 	status := map[string]mirror.Status{}
 	for i := range list.Mirrors {
 		status[list.Mirrors[i].Topic] = list.Mirrors[i].Status
@@ -262,6 +266,9 @@ func troubles(clusters []wait.ClusterProgress) (s string) {
 func (k *looking) writeChecked() {
 	k.write(func(t *text.Table) {
 		t.Line(map[bool]string{true: "ready: nothing that was looked at is in the way", false: "not ready"}[k.Ready])
+		if k.left != "" {
+			t.Line(k.left)
+		}
 		for _, s := range k.InTheWay {
 			t.Row("in the way", s)
 		}

@@ -104,15 +104,16 @@ type app struct {
 
 // document is what -o json prints.
 type document struct {
-	ExitCode int            `json:"exit_code"`
-	Error    string         `json:"error,omitempty"`
-	Hash     string         `json:"hash,omitempty"`
-	Report   *mirror.Report `json:"report,omitempty"`
-	Progress *wait.Progress `json:"progress,omitempty"`
-	Changes  []job.Change   `json:"changes,omitempty"`
-	Check    *checked       `json:"check,omitempty"`
-	Clusters []*side        `json:"clusters,omitempty"`
-	Next     []string       `json:"next,omitempty"`
+	ExitCode int                 `json:"exit_code"`
+	Error    string              `json:"error,omitempty"`
+	Hash     string              `json:"hash,omitempty"`
+	Report   *mirror.Report      `json:"report,omitempty"`
+	Progress *wait.Progress      `json:"progress,omitempty"`
+	Changes  []job.Change        `json:"changes,omitempty"`
+	Check    *checked            `json:"check,omitempty"`
+	LeftOut  map[string][]string `json:"left_out,omitempty"` // mirror topics by status
+	Clusters []*side             `json:"clusters,omitempty"`
+	Next     []string            `json:"next,omitempty"`
 }
 
 // coded is an error with an exit code. If the error is nil, the output has the reason.

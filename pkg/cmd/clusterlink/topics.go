@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
 	"github.com/seed25095279/clusterlink-go/pkg/job"
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
 )
@@ -79,11 +80,35 @@ func (s *selection) listed(ctx context.Context, a *app, c *mirror.Client, v mirr
 	if err != nil {
 		return nil, unchanged(err)
 	}
-	which := mirror.All()
-	if len(s.prefix) > 0 {
-		which = mirror.Prefix(s.prefix...)
+	list.Mirrors = slices.DeleteFunc(list.Mirrors, func(m mirror.Mirror) bool {
+		begins := func(prefix string) bool { return strings.HasPrefix(m.Topic, prefix) }
+		return !s.all && !slices.ContainsFunc(s.prefix, begins)
+	})
+	if line := a.leftOut(list, func(m *mirror.Mirror) bool { return slices.Contains(v.From(), m.Status) }); line != "" {
+		a.text.WriteString(line + "\n\n")
 	}
-	return which.Match(list.Topics(v.From()...))
+	return list.Topics(v.From()...), nil
+}
+
+// leftOut returns which mirror topics are not taken, or "". The document gets all names.
+func (a *app) leftOut(list *mirror.Listing, takes func(*mirror.Mirror) bool) string {
+	var g groups
+	n := 0
+	for i := range list.Mirrors {
+		if m := &list.Mirrors[i]; !takes(m) {
+			g.add(string(m.Status), m.Topic)
+			n++
+		}
+	}
+	if a.doc.LeftOut = g.names; n == 0 {
+		return ""
+	}
+	var parts []string
+	for _, status := range g.keys {
+		is := map[bool]string{true: "is", false: "are"}[len(g.names[status]) == 1]
+		parts = append(parts, g.some(status)+" "+is+" "+status)
+	}
+	return fmt.Sprintf("%d of %s left out: %s", n, text.Count(len(list.Mirrors), "mirror"), strings.Join(parts, "; "))
 }
 
 // named returns the topics from arguments, a file and a job.
