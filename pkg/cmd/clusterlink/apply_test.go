@@ -89,6 +89,19 @@ func TestUnplannedFailover_WithTheOldClusterDead_ThenTruncateAndRestore(t *testi
 	s.pair.Remote.AssertSentOnce(t)
 }
 
+func TestFailover_TellsWhatMayBeLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all := topics("a", "b", "c")
+		all[1].Partitions[0].Lag, all[2].Partitions[0].Lag = 12, 3
+		s := newShell(t, mirrortest.Options{Topics: all, InMemory: true})
+		apply := s.inside("x", "plan", "failover", "dr-link", "--all", "--job", "x.job").next(t)
+		for _, o := range []outcome{s.inside("dr-link\n", apply...), s.inside("x", "show", "x.job")} {
+			require.Equal(t, 0, o.code, o.err)
+			require.Contains(t, o.out, "by the plan 15 messages had not come over: b 12, c 3 (may be lost)")
+		}
+	})
+}
+
 func TestExitCode_ATopicIsRefusedByTheCallAlone(t *testing.T) {
 	t.Parallel()
 	s := newShell(t, mirrortest.Options{Topics: topics("a", "b")})

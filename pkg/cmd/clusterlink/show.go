@@ -111,6 +111,7 @@ func (a *app) told(j *job.Job, path string, p *wait.Progress) coded {
 		}
 		_ = r.Table(&a.text) // memory
 	}
+	a.remarks(j.Plan())
 	_, other, err := a.clusters(r.ClusterID)
 	switch noSign := withoutSign(p); {
 	case code == exitDone && r.Verb == mirror.VerbReverseAndPause && err == nil && other.err == nil:
@@ -131,6 +132,27 @@ func (a *app) told(j *job.Job, path string, p *wait.Progress) coded {
 		a.next("plan", short(r.Verb), r.Link, "--cluster", r.ClusterID, "--topics-of", path+":refused", "--job", another(path))
 	}
 	return coded{code: code}
+}
+
+// remarks writes the facts of the plan that the report of the job does not have.
+func (a *app) remarks(plan *mirror.Report) {
+	if plan.Verb == mirror.VerbFailover {
+		if lag, lags := planLag(plan); lag > 0 {
+			fmt.Fprintf(&a.text, "by the plan %s had not come over: %s (may be lost)\n",
+				text.Count(int(lag), "message"), text.Fit(lags, 60))
+		}
+	}
+}
+
+// planLag returns the sum of the lags of a plan, and the topics with their lags.
+func planLag(plan *mirror.Report) (total int64, lags []string) {
+	for i := range plan.Results {
+		one := mirror.Mirror{Lags: plan.Results[i].Lags}.Lag().Total
+		if plan.Results[i].Outcome == mirror.Accepted && one > 0 {
+			total, lags = total+one, append(lags, fmt.Sprintf("%s %d", plan.Results[i].Topic, one))
+		}
+	}
+	return total, lags
 }
 
 // withoutSign returns the unknown topics that a cluster showed without a sign of the change, until the wait ended by
