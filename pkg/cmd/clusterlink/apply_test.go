@@ -102,6 +102,18 @@ func TestFailover_TellsWhatMayBeLost(t *testing.T) {
 	})
 }
 
+func TestTopicsLeftOutOfThePlan_AreRemembered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShell(t, mirrortest.Options{Topics: topics("a", "b"), InMemory: true})
+		s.pair.Local.Inject(mirrortest.Fault{Topic: "b", Every: true, Do: mirrortest.Refuse(400, "not b")})
+		o := s.inside("x", "plan", "failover", "dr-link", "--all", "--job", "x.job", "--leave-out-refused")
+		for _, o := range []outcome{s.inside("dr-link\n", o.next(t)...), s.inside("x", "show", "x.job")} {
+			require.Equal(t, 0, o.code, o.err)
+			require.Contains(t, o.out, "1 topic left out of the plan as refused: b")
+		}
+	})
+}
+
 func TestExitCode_ATopicIsRefusedByTheCallAlone(t *testing.T) {
 	t.Parallel()
 	s := newShell(t, mirrortest.Options{Topics: topics("a", "b")})

@@ -136,6 +136,9 @@ func (a *app) told(j *job.Job, path string, p *wait.Progress) coded {
 
 // remarks writes the facts of the plan that the report of the job does not have.
 func (a *app) remarks(plan *mirror.Report) {
+	if refused := plan.Topics(mirror.Failed); len(refused) > 0 {
+		fmt.Fprintf(&a.text, "%s left out of the plan as refused: %s\n", text.Count(len(refused), "topic"), text.Fit(refused, 60))
+	}
 	if plan.Verb == mirror.VerbFailover {
 		if lag, lags := planLag(plan); lag > 0 {
 			fmt.Fprintf(&a.text, "by the plan %s had not come over: %s (may be lost)\n",
