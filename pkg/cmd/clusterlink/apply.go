@@ -146,7 +146,7 @@ func (j *applying) send(ctx context.Context, remaining []string) error {
 		return errors.New("not ready: nothing was sent")
 	}
 	if j.approve == "" {
-		if err := j.ask(ctx, len(remaining)); err != nil {
+		if err := j.ask(ctx, text.Count(len(remaining), "topic")+j.cost(list)); err != nil {
 			return err
 		}
 	}
@@ -169,12 +169,13 @@ func (j *applying) send(ctx context.Context, remaining []string) error {
 // mayAsk returns why the command cannot go on, before a look at the clusters.
 func (j *applying) mayAsk() error {
 	restores := j.verb == mirror.VerbTruncateAndRestore
+	_, most := cuts(j.Plan())
 	switch {
 	case j.approve != "" && j.approve != j.Hash():
 		return fmt.Errorf("nothing was sent: the hash of the plan is %s, and %q was approved", j.Hash(), j.approve)
 	case restores && j.maxCut < 0:
 		return coded{exitWrongUse, fmt.Errorf("%s needs --max-messages: by the plan up to %s would be cut off a topic",
-			j.verb, text.Count(int(mostCut(j.Plan())), "message"))}
+			j.verb, text.Count(int(most), "message"))}
 	case j.approve == "" && !j.asks:
 		return coded{exitWrongUse, fmt.Errorf("there is no terminal to ask: run it with --approve %s", j.Hash())}
 	case restores:
@@ -183,10 +184,23 @@ func (j *applying) mayAsk() error {
 	return nil
 }
 
+// cost returns what the change costs, as far as the plan and the list show.
+func (j *applying) cost(list *mirror.Listing) string {
+	switch lag, _ := planLag(j.Plan()); {
+	case j.verb == mirror.VerbTruncateAndRestore:
+		total, most := cuts(j.Plan())
+		return fmt.Sprintf("; deletes %s by the plan, at most %d of a topic", text.Count(int(total), "record"), most)
+	case j.verb == mirror.VerbFailover && max(lag, list.Lag().Total) > 0:
+		return fmt.Sprintf("; lag %d, which may be lost; cannot be undone", max(lag, list.Lag().Total))
+	case j.verb == mirror.VerbFailover, j.verb == mirror.VerbPromote:
+		return "; cannot be undone"
+	}
+	return ""
+}
+
 // ask asks a person for the name of the link.
-func (j *applying) ask(ctx context.Context, n int) error {
-	j.tell.ask(fmt.Sprintf("%s of %s on %s. Type the link's name, %s, to go on: ",
-		short(j.verb), text.Count(n, "topic"), j.this.ClusterID(), j.link))
+func (j *applying) ask(ctx context.Context, what string) error {
+	j.tell.ask(fmt.Sprintf("%s on %s: %s. Type the link's name, %s, to go on: ", short(j.verb), j.this.ClusterID(), what, j.link))
 	line := make(chan string, 1)
 	go func() {
 		typed, _ := bufio.NewReader(j.in).ReadString('\n') // the text before an error counts

@@ -95,6 +95,7 @@ func TestFailover_TellsWhatMayBeLost(t *testing.T) {
 		all[1].Partitions[0].Lag, all[2].Partitions[0].Lag = 12, 3
 		s := newShell(t, mirrortest.Options{Topics: all, InMemory: true})
 		apply := s.inside("x", "plan", "failover", "dr-link", "--all", "--job", "x.job").next(t)
+		require.Contains(t, s.inside("no", apply...).err, "3 topics; lag 15, which may be lost; cannot be undone. Type")
 		for _, o := range []outcome{s.inside("dr-link\n", apply...), s.inside("x", "show", "x.job")} {
 			require.Equal(t, 0, o.code, o.err)
 			require.Contains(t, o.out, "by the plan 15 messages had not come over: b 12, c 3 (may be lost)")
@@ -261,7 +262,7 @@ func TestInterruptedWhileAsked_NothingIsSent(t *testing.T) {
 	j := &applying{looking: looking{app: &app{in: neverRead{}, tell: teller{w: io.Discard}}}}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	require.ErrorContains(t, j.ask(ctx, 1), "interrupted: nothing was sent")
+	require.ErrorContains(t, j.ask(ctx, "1 topic"), "interrupted: nothing was sent")
 }
 
 type neverRead struct{}

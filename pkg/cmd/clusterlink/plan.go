@@ -100,7 +100,8 @@ func short(v mirror.Verb) string { return strings.TrimSuffix(string(v), "-mirror
 func (a *app) nextApply(j *job.Job, path string) {
 	words := []string{"apply", path}
 	if plan := j.Plan(); plan.Verb == mirror.VerbTruncateAndRestore {
-		words = append(words, "--max-messages", strconv.FormatInt(mostCut(plan), 10))
+		_, most := cuts(plan)
+		words = append(words, "--max-messages", strconv.FormatInt(most, 10))
 	}
 	if !a.asks {
 		words = append(words, "--approve", j.Hash())
@@ -159,12 +160,12 @@ func cut(r *mirror.Result) int64 {
 	return max(r.MessagesTruncated, rows)
 }
 
-// mostCut returns the largest number of messages that a topic of a plan would lose.
-func mostCut(r *mirror.Report) (most int64) {
+// cuts returns how many messages the topics of a plan would lose, in all and at most of one topic.
+func cuts(r *mirror.Report) (total, most int64) {
 	for i := range r.Results {
-		if r.Results[i].Outcome == mirror.Accepted {
-			most = max(most, cut(&r.Results[i]))
+		if n := cut(&r.Results[i]); n > 0 && r.Results[i].Outcome == mirror.Accepted {
+			total, most = total+n, max(most, n)
 		}
 	}
-	return most
+	return total, most
 }
