@@ -176,6 +176,10 @@ func (j *applying) mayAsk() error {
 	case restores && j.maxCut < 0:
 		return coded{exitWrongUse, fmt.Errorf("%s needs --max-messages: by the plan up to %s would be cut off a topic",
 			j.verb, text.Count(int(most), "message"))}
+	case restores && j.maxCut < most:
+		j.nextApply(j.Job, j.path)
+		return fmt.Errorf("nothing was sent: by the plan %s would be cut off a topic, more than --max-messages %d",
+			text.Count(int(most), "message"), j.maxCut)
 	case j.approve == "" && !j.asks:
 		return coded{exitWrongUse, fmt.Errorf("there is no terminal to ask: run it with --approve %s", j.Hash())}
 	case restores:
