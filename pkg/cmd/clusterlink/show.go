@@ -116,8 +116,6 @@ func (a *app) told(j *job.Job, path string, p *wait.Progress) coded {
 	switch noSign := withoutSign(p); {
 	case code == exitDone && r.Verb == mirror.VerbReverseAndPause && err == nil && other.err == nil:
 		a.next("plan", "resume", r.Link, "--cluster", other.ClusterID(), "--topics-of", path+":done", "--job", "resume.job")
-	case code == exitDone:
-		a.next("status", r.Link, "--cluster", r.ClusterID)
 	case len(noSign) > 0:
 		noSign = noSign[:min(len(noSign), 5)]
 		a.next(append([]string{"status", r.Link, "--cluster", r.ClusterID}, noSign...)...)

@@ -52,10 +52,17 @@ func (a *app) status(ctx context.Context, id, link string, topics []string) erro
 	if len(topics) > 0 {
 		a.writeTopics(topics, sides)
 	}
-	if len(own.Mirrors.Topics()) > 0 {
-		a.next("check", map[bool]string{true: "reverse-and-pause", false: "failover"}[err == nil], link, "--cluster", own.ClusterID)
-	} else if err == nil && len(far.Mirrors.Topics()) > 0 {
-		a.next("status", link, "--cluster", far.ClusterID)
+	verb := map[bool]string{true: "reverse-and-pause", false: "failover"}[err == nil]
+	for _, s := range sides {
+		pending := slices.ContainsFunc(s.Mirrors.Mirrors, func(m mirror.Mirror) bool {
+			return strings.HasPrefix(string(m.Status), "PENDING_")
+		})
+		switch n := len(s.Mirrors.Mirrors); {
+		case pending:
+			fmt.Fprintf(&a.text, "\na change is under way on %s\n", s.ClusterID)
+		case n > 0 && n == len(s.Mirrors.Topics(mirror.StatusActive)):
+			a.next("check", verb, link, "--cluster", s.ClusterID)
+		}
 	}
 	return nil
 }
