@@ -162,6 +162,9 @@ func (j *applying) send(ctx context.Context, remaining []string) error {
 		return fmt.Errorf("nothing was sent: %w", err)
 	case err != nil:
 		j.tell.say("%v", err)
+		if unknown := j.Report().Topics(mirror.Unknown); len(unknown) > 0 {
+			j.tell.say("unknown: %s", text.Some(unknown, 3))
+		}
 	}
 	return nil
 }

@@ -136,6 +136,7 @@ func TestExitCode_SomebodyHasToLook(t *testing.T) {
 	s.pair.Local.Inject(mirrortest.Fault{Nth: 2, Do: mirrortest.Cut(0)}) // the call, and nothing was done
 	o := s.run("apply", "x.job", "--approve", hash, "--interval", "2s", "--patience", "1s")
 	require.Equal(t, exitLook, o.code, o.err)
+	require.Contains(t, o.err, "\nunknown: a, b\n")
 	require.Contains(t, o.err, "settle x.job a b --as 'done|untouched' --why '…what you saw…'")
 	pasted := s.run("settle", "x.job", "a", "b", "--as", "done|untouched", "--why", "…what you saw…")
 	require.Equal(t, exitWrongUse, pasted.code, "a person has to choose")
