@@ -142,7 +142,7 @@ func (j *applying) send(ctx context.Context, remaining []string) error {
 	if !j.Ready {
 		j.doc.Check = &j.checked
 		j.writeChecked()
-		j.nextApply(j.Job, j.path)
+		j.nextPatient()
 		return errors.New("not ready: nothing was sent")
 	}
 	if j.approve == "" {

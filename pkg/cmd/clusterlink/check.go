@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -96,7 +97,7 @@ func (k *looking) check(ctx context.Context, id string, topics, groups []string)
 		return unchanged(err)
 	}
 	k.writeChecked()
-	if this, _ := k.verb.Goal(); this == mirror.StatusStopped {
+	if reverses(k.verb) || k.verb == mirror.VerbPromote {
 		k.write(func(t *text.Table) {
 			t.Line("")
 			for _, o := range k.Offsets {
@@ -107,6 +108,7 @@ func (k *looking) check(ctx context.Context, id string, topics, groups []string)
 		})
 	}
 	if !k.Ready {
+		k.nextPatient()
 		return coded{code: exitRefused}
 	}
 	if len(topics) == 0 && needsNames(k.verb) {
@@ -177,7 +179,6 @@ func (k *looking) group(ctx context.Context, id string) {
 		case err != nil:
 			k.look("%swas not read: %v", what, err)
 		case group.State == "EMPTY" || group.State == "DEAD":
-			k.look("%sis %s", what, group.State)
 		case blocked && c == k.this:
 			k.inTheWay("%sis %s: stop its consumers", what, group.State)
 		default:
@@ -237,20 +238,39 @@ func (k *looking) caughtUp(ctx context.Context, topics []string) error {
 	k.Gate, err = wait.CaughtUp(limited, k.this.Client, k.link, topics, wait.LagOptions{
 		Other: k.other.Client, MaxLag: k.maxLag, Patience: k.timeout, AllowNeverFetched: k.neverFetched,
 		OnPoll: func(_ context.Context, l *wait.Lagging) error {
-			ready, lag := 0, int64(0)
+			ready, none, lag := 0, 0, int64(0)
 			for i := range l.Topics {
-				if lag += max(0, l.Topics[i].Lag); l.Topics[i].Ready {
+				t := &l.Topics[i]
+				if lag += max(0, t.Lag); t.Ready {
 					ready++
+				} else if t.Lag == 0 {
+					none++
 				}
 			}
 			if troubled := troubles(l.Clusters); troubled != "" || l.Clusters[0].Lists > 0 {
-				k.tell.now("%d of %d caught up, lag %d%s", ready, len(topics), lag, troubled)
+				twice := map[bool]string{true: "; lag 0 is looked at twice"}[none > 0]
+				k.tell.now("%d of %d caught up, lag %d%s%s", ready, len(topics), lag, twice, troubled)
 			}
 			return nil
 		},
 	})
 	k.Ready = k.Ready && err == nil
 	return ctx.Err()
+}
+
+// nextPatient adds commands that pass the gate later, or with a larger lag, if nothing else is in the way.
+func (k *looking) nextPatient() {
+	if len(k.InTheWay) > 0 {
+		return
+	}
+	lag := k.maxLag
+	for i := range k.Gate.Topics {
+		lag = max(lag, k.Gate.Topics[i].Lag)
+	}
+	k.next(append(slices.Clone(k.typed), "--timeout", "10m")...)
+	if lag > k.maxLag {
+		k.next(append(slices.Clone(k.typed), "--max-lag", strconv.FormatInt(lag, 10))...)
+	}
 }
 
 // troubles returns which clusters cannot be read, and why.
@@ -265,7 +285,12 @@ func troubles(clusters []wait.ClusterProgress) (s string) {
 
 func (k *looking) writeChecked() {
 	k.write(func(t *text.Table) {
-		t.Line(map[bool]string{true: "ready: nothing that was looked at is in the way", false: "not ready"}[k.Ready])
+		switch {
+		case k.Ready:
+			t.Line("ready: nothing that was looked at is in the way")
+		case len(k.InTheWay) > 0: // else the gate says so
+			t.Line("not ready")
+		}
 		if k.left != "" {
 			t.Line(k.left)
 		}
@@ -275,7 +300,7 @@ func (k *looking) writeChecked() {
 		for _, s := range k.WorthALook {
 			t.Row("worth a look", s)
 		}
-		if k.Gate != nil {
+		if k.Gate != nil && len(k.InTheWay)+len(k.WorthALook) > 0 {
 			t.Line("")
 		}
 	})
