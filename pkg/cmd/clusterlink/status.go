@@ -132,24 +132,26 @@ func (a *app) writeSides(sides []*side) {
 		}
 		for _, status := range statuses {
 			row(string(status), func(s *side) string {
-				lag := int64(0)
-				for i := range s.Mirrors.Mirrors {
-					if m := &s.Mirrors.Mirrors[i]; m.Status == status {
-						lag += m.Lag().Total
-					}
+				names := s.Mirrors.Topics(status)
+				cell := text.Count(len(names), "topic")
+				if status != mirror.StatusActive && len(names) > 0 {
+					cell += " (" + text.Fit(names, 40) + ")"
 				}
-				return text.Count(len(s.Mirrors.Topics(status)), "topic") + lagText(status, lag)
+				return cell + lagText(slices.DeleteFunc(slices.Clone(s.Mirrors.Mirrors), func(m mirror.Mirror) bool {
+					return m.Status != status
+				})...)
 			})
 		}
 	})
 }
 
-// lagText returns the lag of mirrors with a status. The lag of a stopped mirror is out of date.
-func lagText(s mirror.Status, lag int64) string {
-	if s == mirror.StatusStopped || lag == 0 {
+// lagText returns the known lag of mirrors. The lag of a stopped mirror is out of date.
+func lagText(mirrors ...mirror.Mirror) string {
+	lag := (&mirror.Listing{Mirrors: mirrors}).Lag()
+	if lag.Partitions == 0 {
 		return ""
 	}
-	return fmt.Sprintf(", lag %d", lag)
+	return fmt.Sprintf(", lag %d", lag.Total)
 }
 
 // offsetSync returns whether consumer offsets are synchronized, and how often.
@@ -178,7 +180,7 @@ func tasks(l *mirror.LinkInfo) string {
 	return strings.Join(g.keys, "; ")
 }
 
-// writeTopics writes the state of topics on each side. Topics with the same state are one line.
+// writeTopics writes the state of topics on each side. Of many topics those with the same state are one line.
 func (a *app) writeTopics(topics []string, sides []*side) {
 	rows := make([]map[string]*mirror.Mirror, len(sides))
 	for i, s := range sides {
@@ -196,14 +198,18 @@ func (a *app) writeTopics(topics []string, sides []*side) {
 				cells = append(cells, "not listed")
 				continue
 			}
-			cells = append(cells, string(m.Status)+lagText(m.Status, m.Lag().Total))
+			cells = append(cells, string(m.Status)+lagText(*m))
 			for _, r := range append([]mirror.Reason{{Code: m.Error}}, m.Reasons...) {
 				if r != (mirror.Reason{}) {
 					why = append(why, without(r.String(), name))
 				}
 			}
 		}
-		g.add(strings.Join(append(cells, strings.Join(why, "; ")), "\n"), name)
+		key := append(cells, strings.Join(why, "; "), name) // a row for each topic
+		if len(topics) > mostAsked {
+			key[len(key)-1] = ""
+		}
+		g.add(strings.Join(key, "\n"), name)
 	}
 	a.write(func(t *text.Table) {
 		t.Line("")
@@ -217,7 +223,7 @@ func (a *app) writeTopics(topics []string, sides []*side) {
 			for _, c := range strings.Split(key, "\n") {
 				cells = append(cells, c)
 			}
-			t.Row(cells...)
+			t.Row(cells[:len(cells)-1]...)
 		}
 	})
 }

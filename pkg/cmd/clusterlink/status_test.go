@@ -23,3 +23,16 @@ func TestStatus_OffersTheNextCommandOnlyIfAllMirrorsAreActive(t *testing.T) {
 		}
 	})
 }
+
+func TestStatus_NamesWhatIsNotActiveAndEachTopicThatWasNamed(t *testing.T) {
+	t.Parallel()
+	names := []string{strings.Repeat("a", 30), strings.Repeat("b", 30), strings.Repeat("c", 30)}
+	s := newShell(t, mirrortest.Options{Topics: append(topics(names...), mirrortest.Topic{Name: "cut-off",
+		Status: mirror.StatusSourceUnavailable, Partitions: []mirrortest.Partition{{Lag: 12, LastSourceFetchOffset: 7}}})})
+	o := s.run(append([]string{"status", "dr-link"}, names...)...)
+	require.Regexp(t, `SOURCE_UNAVAILABLE +1 topic \(cut-off\), lag 12`, o.out)
+	require.Regexp(t, `ACTIVE +3 topics, lag 0`, o.out)
+	for _, name := range names {
+		require.Contains(t, o.out, name+"  ACTIVE, lag 0")
+	}
+}
