@@ -282,13 +282,9 @@ func (j *applying) wait(ctx context.Context) error {
 		return err
 	}
 	j.doc.Progress = progress
-	switch {
-	case j.Finished():
-		err = nil
-	case progress.Done && len(j.Remaining()) == 0:
+	err = nil // the progress has it
+	if progress.Done && len(j.Remaining()) == 0 {
 		err = j.Finish() // what is left was refused
-	default:
-		err = j.settleDone(progress)
 	}
 	c := j.told(j.Job, j.path, progress)
 	if c.error = err; err != nil {
@@ -305,17 +301,4 @@ func firstReason(p *wait.Progress) string {
 		}
 	}
 	return ""
-}
-
-// settleDone records the done topics in the job, so that a later wait skips these topics.
-func (j *applying) settleDone(p *wait.Progress) error {
-	seen := map[string]bool{}
-	for _, name := range p.Topics(wait.StageDone) {
-		seen[name] = true
-	}
-	done := topicsWhere(j.Report(), func(r *mirror.Result) bool { return seen[r.Topic] && !r.Done })
-	if len(done) == 0 {
-		return nil
-	}
-	return j.Settle(mirror.Accepted, "it was seen done at "+p.At.UTC().Format(time.RFC3339), done...)
 }

@@ -85,21 +85,10 @@ func (a *app) show(j *job.Job, path string) error {
 	return a.told(j, path, nil)
 }
 
-// report returns the report of a job. The accepted topics of a finished job are done.
-func report(j *job.Job) *mirror.Report {
-	r := j.Report()
-	for i := range r.Results {
-		if res := &r.Results[i]; j.Finished() && res.Outcome == mirror.Accepted && !res.Done {
-			res.Done, res.Settled = true, "it was seen done, and the job is finished"
-		}
-	}
-	return r
-}
-
 // told writes the state of a job and the next commands, and returns the exit code. The progress is nil without a
 // wait.
 func (a *app) told(j *job.Job, path string, p *wait.Progress) coded {
-	r := report(j)
+	r := j.Report()
 	a.doc.Report = r
 	code, left := verdict(r)
 	if p != nil {

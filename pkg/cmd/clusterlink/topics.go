@@ -152,7 +152,7 @@ func topicsOf(of string) ([]string, error) {
 		return nil, err
 	}
 	var names []string
-	switch r := report(j); which {
+	switch r := j.Report(); which {
 	case "remaining":
 		names = j.Remaining()
 	case "refused":
