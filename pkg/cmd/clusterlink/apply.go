@@ -152,6 +152,7 @@ func (j *applying) send(ctx context.Context, remaining []string) error {
 	}
 	j.tell.now("looking once more at %s", text.Count(len(remaining), "topic"))
 	j.doc.Report, err = j.Run(ctx, j.this.WithRecorder(j))
+	j.sayStopped()
 	var changed *job.ChangedError
 	switch {
 	case errors.As(err, &changed):
@@ -167,6 +168,15 @@ func (j *applying) send(ctx context.Context, remaining []string) error {
 		}
 	}
 	return nil
+}
+
+// sayStopped reports the topics that were not sent since they had stopped.
+func (j *applying) sayStopped() {
+	stopped := topicsWhere(j.Report(), func(r *mirror.Result) bool { return r.AlreadyStopped() && r.Sends == nil })
+	if len(stopped) > 0 {
+		sent := map[bool]string{true: "not sent", false: "nothing was sent"}[j.answered]
+		j.tell.say("%s: %s had stopped already: %s", sent, text.Count(len(stopped), "topic"), text.Fit(stopped, 60))
+	}
 }
 
 // mayAsk returns why the command cannot go on, before a look at the clusters.

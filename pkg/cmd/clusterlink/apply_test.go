@@ -223,6 +223,7 @@ func TestCopiedJob_AppliedAgain_SendsNothing(t *testing.T) {
 		time.Sleep(time.Hour)
 		o := s.inside("dr-link\n", "apply", "copy.job")
 		require.Equal(t, 0, o.code, o.out+o.err)
+		require.Contains(t, o.err, "nothing was sent: 2 topics had stopped already: a, b")
 
 		s.pair.Local.SetStatus("a", mirror.StatusActive) // somebody has made it a mirror again
 		require.NoError(t, os.WriteFile("copy-2.job", text, 0o600))
@@ -230,6 +231,19 @@ func TestCopiedJob_AppliedAgain_SendsNothing(t *testing.T) {
 		require.Equal(t, exitUnchanged, o.code, o.err)
 		require.Equal(t, "a", o.document(t).Changes[0].Topic)
 		s.pair.Local.AssertSentOnce(t)
+	})
+}
+
+func TestTopicThatHasStopped_IsToldAndNotSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShell(t, mirrortest.Options{Topics: topics("a", "b"), InMemory: true})
+		apply := s.inside("x", "plan", "failover", "dr-link", "--all", "--job", "x.job").next(t)
+		s.pair.Local.SetStatus("a", mirror.StatusStopped)
+		o := s.inside("dr-link\n", apply...)
+		require.Equal(t, 0, o.code, o.out+o.err)
+		require.Contains(t, o.err, "\nnot sent: 1 topic had stopped already: a\n")
+		require.Zero(t, s.pair.Local.Sent("a"))
+		require.Equal(t, 1, s.pair.Local.Sent("b"))
 	})
 }
 
