@@ -45,7 +45,7 @@ func (a *app) clusters(id string) (this, other cluster, err error) {
 	case id == "":
 		err = this.err
 	case this.ClusterID() != id:
-		err = fmt.Errorf("no variables are about cluster %s: %v; %v", text.Quote(id), other, this)
+		err = fmt.Errorf("no variables are about cluster %s: %s; %s", text.Quote(id), other.about(), this.about())
 	}
 	if other.err == nil && other.ClusterID() == this.ClusterID() {
 		other = cluster{err: fmt.Errorf("both sets of variables are about cluster %s", text.Quote(this.ClusterID()))}
@@ -53,7 +53,8 @@ func (a *app) clusters(id string) (this, other cluster, err error) {
 	return this, other, err
 }
 
-func (c cluster) String() string {
+// about returns which cluster the variables name, or the error in the variables.
+func (c cluster) about() string {
 	if c.err != nil {
 		return c.err.Error()
 	}
