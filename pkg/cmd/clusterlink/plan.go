@@ -62,6 +62,9 @@ func (a *app) plan(ctx context.Context, v mirror.Verb, link string, p *planning)
 	if refused+accepted > 0 {
 		a.writePlan(report)
 	}
+	if err != nil && p.job != "" && (!p.leaveOut || accepted == 0) {
+		a.text.WriteString("no job was written\n")
+	}
 	again := slices.Clone(a.typed)
 	if p.job == "" {
 		again = append(again, "--job", short(v)+".job")
@@ -131,7 +134,7 @@ func (a *app) writePlan(r *mirror.Report) {
 	_ = r.Table(&a.text) // memory
 	a.write(func(t *text.Table) {
 		if names := r.Topics(mirror.Accepted); len(names) > 0 {
-			t.Line("topics: " + text.Fit(names, 100))
+			t.Line("would be accepted: " + text.Fit(names, 100))
 		}
 		if r.Verb != mirror.VerbTruncateAndRestore {
 			return
