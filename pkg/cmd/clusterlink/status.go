@@ -180,50 +180,31 @@ func tasks(l *mirror.LinkInfo) string {
 	return strings.Join(g.keys, "; ")
 }
 
-// writeTopics writes the state of topics on each side. Of many topics those with the same state are one line.
+// writeTopics writes the state of topics on each side.
 func (a *app) writeTopics(topics []string, sides []*side) {
-	rows := make([]map[string]*mirror.Mirror, len(sides))
-	for i, s := range sides {
-		rows[i] = map[string]*mirror.Mirror{}
-		for k := range s.Mirrors.Mirrors {
-			rows[i][s.Mirrors.Mirrors[k].Topic] = &s.Mirrors.Mirrors[k]
-		}
-	}
-	var g groups
-	for _, name := range topics {
-		var cells, why []string
-		for i := range sides {
-			m := rows[i][name]
-			if m == nil {
-				cells = append(cells, "not listed")
-				continue
-			}
-			cells = append(cells, string(m.Status)+lagText(*m))
-			for _, r := range append([]mirror.Reason{{Code: m.Error}}, m.Reasons...) {
-				if r != (mirror.Reason{}) {
-					why = append(why, without(r.String(), name))
-				}
-			}
-		}
-		key := append(cells, strings.Join(why, "; "), name) // a row for each topic
-		if len(topics) > mostAsked {
-			key[len(key)-1] = ""
-		}
-		g.add(strings.Join(key, "\n"), name)
-	}
 	a.write(func(t *text.Table) {
 		t.Line("")
-		head := []any{"TOPICS"}
+		head := []any{"TOPIC"}
 		for _, s := range sides {
 			head = append(head, s.ClusterID)
 		}
 		t.Row(append(head, "WHY")...)
-		for _, key := range g.keys {
-			cells := []any{g.some(key)}
-			for _, c := range strings.Split(key, "\n") {
-				cells = append(cells, c)
+		for _, name := range topics {
+			cells, why := []any{name}, []string{}
+			for _, s := range sides {
+				m, listed := s.Mirrors.Mirror(name)
+				if !listed {
+					cells = append(cells, "not listed")
+					continue
+				}
+				cells = append(cells, string(m.Status)+lagText(m))
+				for _, r := range append([]mirror.Reason{{Code: m.Error}}, m.Reasons...) {
+					if r != (mirror.Reason{}) {
+						why = append(why, r.String())
+					}
+				}
 			}
-			t.Row(cells[:len(cells)-1]...)
+			t.Row(append(cells, strings.Join(why, "; "))...)
 		}
 	})
 }
