@@ -283,8 +283,8 @@ func (j *applying) wait(ctx context.Context) error {
 	progress, err := j.Wait(ctx, wait.Options{
 		This: j.this.Client, Other: j.other.Client, Interval: j.interval, Patience: j.patience,
 		OnPoll: func(_ context.Context, p *wait.Progress) error {
-			j.tell.now("%d of %d done%s%s", p.Count(wait.StageDone), len(p.Waited),
-				counts(p.Count, wait.StageInProgress, wait.StageNoSign, wait.StageBlocked), firstReason(p)+troubles(p.Clusters))
+			j.tell.now("%s%d of %d done%s%s", troubles(p.Clusters), p.Count(wait.StageDone), len(p.Waited),
+				counts(p.Count, wait.StageInProgress, wait.StageNoSign, wait.StageBlocked), firstReason(p))
 			return nil
 		},
 	})

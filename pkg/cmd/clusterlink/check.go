@@ -249,7 +249,7 @@ func (k *looking) caughtUp(ctx context.Context, topics []string) error {
 			}
 			if troubled := troubles(l.Clusters); troubled != "" || l.Clusters[0].Lists > 0 {
 				twice := map[bool]string{true: "; lag 0 is looked at twice"}[none > 0]
-				k.tell.now("%d of %d caught up, lag %d%s%s", ready, len(topics), lag, twice, troubled)
+				k.tell.now("%s%d of %d caught up, lag %d%s", troubled, ready, len(topics), lag, twice)
 			}
 			return nil
 		},
@@ -273,11 +273,12 @@ func (k *looking) nextPatient() {
 	}
 }
 
-// troubles returns which clusters cannot be read, and why.
+// troubles returns which clusters cannot be read, and the cause in short: a terminal may be narrow.
 func troubles(clusters []wait.ClusterProgress) (s string) {
 	for _, c := range clusters {
 		if c.Error != "" {
-			s += "; " + c.ClusterID + ": " + c.Error
+			causes := strings.Split(c.Error, ": ")
+			s += c.ClusterID + ": " + causes[len(causes)-1] + "; "
 		}
 	}
 	return s

@@ -36,3 +36,12 @@ func TestCheck_AnEmptyGroupIsInOrder(t *testing.T) {
 	require.NotContains(t, o.out, "worth a look")
 	require.NotContains(t, o.out, "Stop the consumers", "an unplanned failover does not wait for these")
 }
+
+func TestClusterThatCannotBeReached_ItsCauseComesFirst(t *testing.T) {
+	t.Parallel()
+	s := newShell(t, mirrortest.Options{Topics: topics("a")})
+	s.pair.Remote.Inject(mirrortest.Fault{Reads: true, Every: true, Do: mirrortest.Cut(0)})
+	cmd, _, err := s.process("check", "reverse-and-pause", "dr-link", "--timeout", "2s")
+	require.Error(t, cmd.Run())
+	require.Contains(t, err.String(), "\nlkc-remote: EOF; 0 of 1 caught up")
+}
