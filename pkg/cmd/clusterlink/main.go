@@ -185,6 +185,9 @@ func (a *app) finish(c coded) int {
 		a.doc.Error = c.Error()
 		a.tell.say("clusterlink: %s", a.doc.Error)
 	}
+	if c.code == exitUnchanged && errors.Is(c.error, mirror.ErrRateLimited) {
+		a.doc.Next = []string{"clusterlink " + shellWords(a.typed...)} // try again
+	}
 	var err error
 	if a.output == "json" {
 		err = json.NewEncoder(a.out).Encode(&a.doc)
