@@ -291,7 +291,9 @@ func (j *applying) wait(ctx context.Context) error {
 	if errors.Is(err, mirror.ErrInvalidArgument) {
 		return err
 	}
-	j.doc.Progress = progress
+	if j.doc.Progress = progress; ctx.Err() != nil {
+		progress.Ended = "interrupted"
+	}
 	err = nil // the progress has it
 	if progress.Done && len(j.Remaining()) == 0 {
 		err = j.Finish() // what is left was refused

@@ -45,8 +45,8 @@ type gate struct {
 func (g *gate) gateFlags(c *cobra.Command) {
 	f := c.Flags()
 	f.Int64Var(&g.maxLag, "max-lag", 0, "reversals, promote: the largest lag that a partition may have")
-	f.DurationVar(&g.timeout, "timeout", 0, "reversals, promote: how long to wait until topics have caught up; 0 looks twice")
-	f.BoolVar(&g.neverFetched, "allow-never-fetched", false, "reversals, promote: nothing was ever fetched over the link")
+	f.DurationVar(&g.timeout, "timeout", 0, "reversals, promote: how long to wait until topics have caught up; 0 looks twice, 10s apart")
+	f.BoolVar(&g.neverFetched, "allow-never-fetched", false, "reversals, promote: go on with a link over which nothing was ever fetched")
 }
 
 func (a *app) checkCommand() *cobra.Command {

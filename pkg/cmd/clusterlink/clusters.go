@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
@@ -30,7 +32,9 @@ func (a *app) cluster(prefix string) (c cluster) {
 		}
 		c.Client, err = mirror.NewClient(cfg)
 	}
-	c.err = err
+	if c.err = err; err != nil { // the command has no such setting
+		c.err = errors.New(strings.ReplaceAll(err.Error(), ", or set AllowHTTP", ""))
+	}
 	return c
 }
 

@@ -42,3 +42,12 @@ func TestClusterWithoutVariables_IsToldWithThoseThatThereAre(t *testing.T) {
 	o = s.run("status", "dr-link", "--cluster", "lkc-9")
 	require.Contains(t, o.err, `one set is about "lkc-local"; OTHER_KAFKA_REST_ENDPOINT is not set`)
 }
+
+func TestHTTP_IsRefusedWithoutASettingThatTheCommandDoesNotHave(t *testing.T) {
+	t.Parallel()
+	s := newShell(t, mirrortest.Options{})
+	s.env["KAFKA_REST_ENDPOINT"] = "http://kafka.example.com"
+	o := s.run("status", "dr-link")
+	require.Equal(t, exitWrongUse, o.code)
+	require.Contains(t, o.err, "use https\n")
+}

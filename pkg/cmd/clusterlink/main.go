@@ -65,6 +65,10 @@ Exit codes (go run and make lose them):
 
 The first interrupt, SIGTERM or SIGHUP lets the batch under way end. The second ends the process.`
 
+const example = `  clusterlink check reverse-and-pause dr-link
+  clusterlink plan reverse-and-pause dr-link --all --job friday.job
+  clusterlink apply friday.job`
+
 func main() {
 	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if hangUp := syscall.Signal(1); !signal.Ignored(hangUp) { // nohup
@@ -80,11 +84,17 @@ func main() {
 		}
 		return columns
 	}}
-	context.AfterFunc(ctx, func() {
+	said := make(chan struct{})
+	unsaid := context.AfterFunc(ctx, func() {
+		defer close(said)
 		stop() // the next signal ends the process
 		a.tell.say("interrupted: the batch under way may end; interrupt again to end at once")
 	})
-	os.Exit(a.run(ctx, os.Args[1:]))
+	code := a.run(ctx, os.Args[1:])
+	if !unsaid() {
+		<-said
+	}
+	os.Exit(code)
 }
 
 // app is one run of the command.
@@ -142,6 +152,8 @@ func unchanged(err error) error {
 		return nil
 	case errors.As(err, &c):
 		return c
+	case errors.Is(err, context.Canceled):
+		return coded{exitUnchanged, errors.New("interrupted: nothing was changed")}
 	case errors.Is(err, mirror.ErrInvalidArgument), errors.Is(err, mirror.ErrNoTopics), errors.Is(err, job.ErrNoJob),
 		errors.Is(err, job.ErrAnotherJob), errors.Is(err, fs.ErrNotExist):
 		return coded{exitWrongUse, err}
@@ -152,6 +164,7 @@ func unchanged(err error) error {
 // run runs the command and returns the exit code.
 func (a *app) run(ctx context.Context, args []string) int {
 	root := &cobra.Command{Use: "clusterlink", Short: "Change mirror topics, and wait until it is done", Long: about,
+		Example:       example,
 		SilenceErrors: true, SilenceUsage: true,
 		PersistentPreRunE: func(*cobra.Command, []string) error {
 			if a.output != "table" && a.output != "json" {

@@ -54,7 +54,21 @@ func TestInterruptedWait_OffersToWaitAgain(t *testing.T) {
 	o := outcome{cmd.ProcessState.ExitCode(), out.String(), err.String()}
 	require.Equal(t, exitLook, o.code, o.err)
 	require.Equal(t, []string{"wait", "x.job"}, o.next(t))
+	require.Contains(t, o.err, "interrupted: the batch under way")
+	require.Regexp(t, `ended +after \d+s: interrupted\n`, o.out)
 	require.NotContains(t, o.err, "settle")
+}
+
+func TestInterruptedPlan_ChangesNothing(t *testing.T) {
+	t.Parallel()
+	s := newShell(t, mirrortest.Options{Topics: topics("a"), Latency: [2]time.Duration{time.Minute, time.Minute}})
+	cmd, _, err := s.process("plan", "pause", "dr-link", "a")
+	require.NoError(t, cmd.Start())
+	err.waitFor("asking what")
+	require.NoError(t, cmd.Process.Signal(syscall.SIGINT))
+	_ = cmd.Wait()
+	require.Equal(t, exitUnchanged, cmd.ProcessState.ExitCode())
+	require.Contains(t, err.String(), "clusterlink: interrupted: nothing was changed\n")
 }
 
 func TestSecondSignal_EndsTheProcess(t *testing.T) {

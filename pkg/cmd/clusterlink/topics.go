@@ -29,7 +29,7 @@ func (s *selection) topicFlags(c *cobra.Command) {
 	f.StringVar(&s.from, "topics-from", "", "a file with the names of topics, one a line, # for comments; - is standard input")
 	f.StringVar(&s.of, "topics-of", "", "the topics of a job: JOB, JOB:done, JOB:refused or JOB:remaining")
 	f.BoolVar(&s.all, "all", false, "the mirror topics of the link in a status that the verb starts from")
-	f.StringArrayVar(&s.prefix, "prefix", nil, "those of them whose names begin so; may be repeated")
+	f.StringArrayVar(&s.prefix, "prefix", nil, "the topics of --all whose names begin with this; may be repeated")
 	f.StringArrayVar(&s.excluded, "exclude", nil, "leave out a topic, or with * at its end all that begin so; may be repeated")
 }
 
