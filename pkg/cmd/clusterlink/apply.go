@@ -110,7 +110,7 @@ func (j *applying) apply(ctx context.Context) error {
 // send looks at the clusters, asks a person, and sends the remaining topics. If send returns an error, nothing was
 // sent.
 func (j *applying) send(ctx context.Context, remaining []string) error {
-	j.warn(j.verb)
+	j.warn(j.verb, j.this.ClusterID())
 	if err := j.mayAsk(); err != nil {
 		return err
 	}

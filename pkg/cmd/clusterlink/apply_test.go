@@ -76,7 +76,7 @@ func TestUnplannedFailover_WithTheOldClusterDead_ThenTruncateAndRestore(t *testi
 	require.Equal(t, 0, o.code, o.err)
 	require.Regexp(t, `(?m)^12 +b$`, o.out)
 	require.Regexp(t, `(?m)^12 +in all, of 2 topics$`, o.out)
-	require.Contains(t, o.err, "it deletes records")
+	require.Contains(t, o.err, "it deletes the records")
 	hash := o.next(t)[5]
 	require.Equal(t, exitWrongUse, s.run("apply", "restore.job", "--approve", hash).code, "without a limit")
 	o = s.run("apply", "restore.job", "--approve", hash, "--max-messages", "11")

@@ -112,7 +112,14 @@ type app struct {
 	doc   document
 }
 
-// document is what -o json prints.
+// document is what -o json prints. Every command prints exit_code, error and next. Beside these:
+//
+//	status  clusters: the link and the mirrors of each cluster
+//	check   check: ready, in_the_way, worth_a_look, offsets, and the lag gate; left_out
+//	plan    hash of the job, report of the dry run (mirror.Report), left_out: topics by status
+//	apply   hash, report, progress of the wait (wait.Progress), changes since the plan, check if not ready, left_out
+//	wait    hash, report, progress
+//	show, settle  hash, report
 type document struct {
 	ExitCode int                 `json:"exit_code"`
 	Error    string              `json:"error,omitempty"`

@@ -116,12 +116,12 @@ func (a *app) nextApply(j *job.Job, path string) {
 var warnings = map[mirror.Verb]string{
 	mirror.VerbPromote:            "only truncate-and-restore or a new mirror brings it back",
 	mirror.VerbFailover:           "only truncate-and-restore or a new mirror brings it back; what was not fetched yet is lost",
-	mirror.VerbTruncateAndRestore: "it deletes records: those that the other cluster does not have",
+	mirror.VerbTruncateAndRestore: "it deletes the records that the other cluster does not have; is this cluster the old source?",
 }
 
-func (a *app) warn(v mirror.Verb) {
+func (a *app) warn(v mirror.Verb, clusterID string) {
 	if w := warnings[v]; w != "" {
-		a.tell.say("%s: %s", short(v), w)
+		a.tell.say("%s on %s: %s", short(v), clusterID, w)
 	}
 }
 
@@ -130,7 +130,7 @@ const mostShown = 20
 
 // writePlan writes the report of a dry run.
 func (a *app) writePlan(r *mirror.Report) {
-	a.warn(r.Verb)
+	a.warn(r.Verb, r.ClusterID)
 	_ = r.Table(&a.text) // memory
 	a.write(func(t *text.Table) {
 		if names := r.Topics(mirror.Accepted); len(names) > 0 {
