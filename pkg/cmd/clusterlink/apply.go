@@ -121,18 +121,15 @@ func (j *applying) send(ctx context.Context, remaining []string) error {
 	if err != nil {
 		return err
 	}
-	remains := map[string]bool{} // by the topics of the job
+	outcomes := map[string]mirror.Outcome{} // of the topics of the job
 	for _, r := range j.Report().Results {
-		remains[r.Topic] = false
+		outcomes[r.Topic] = r.Outcome
 	}
-	for _, name := range remaining {
-		remains[name] = true
-	}
-	inJob := func(m *mirror.Mirror) bool { _, in := remains[m.Topic]; return in }
+	inJob := func(m *mirror.Mirror) bool { _, in := outcomes[m.Topic]; return in }
 	if left := j.leftOut(list, inJob); left != "" {
 		j.tell.say("%s", left)
 	}
-	list.Mirrors = slices.DeleteFunc(list.Mirrors, func(m mirror.Mirror) bool { return !remains[m.Topic] })
+	list.Mirrors = slices.DeleteFunc(list.Mirrors, func(m mirror.Mirror) bool { return outcomes[m.Topic] != mirror.Untouched })
 	if len(j.InTheWay) == 0 {
 		err = j.caughtUp(ctx, list.Topics(j.verb.From()...)) // the job reports the other topics
 	}
@@ -244,14 +241,10 @@ func (j *applying) writeChanges(changed *job.ChangedError) {
 	for _, c := range changed.Changes {
 		g.add(without(c.How, c.Topic), c.Topic)
 	}
-	j.write(func(t *text.Table) {
-		t.Line(text.Count(len(changed.Changes), "topic") + " not as planned: nothing was sent")
-		t.Line("")
-		t.Row("TOPICS", "HOW")
-		for _, how := range g.keys {
-			t.Row(g.some(how), how)
-		}
-	})
+	fmt.Fprintf(&j.text, "%s not as planned: nothing was sent\n", text.Count(len(changed.Changes), "topic"))
+	for _, how := range g.keys {
+		fmt.Fprintf(&j.text, "%s: %s\n", g.some(how), how)
+	}
 }
 
 // Sending reports a batch. Sending and Answered make applying a Recorder.

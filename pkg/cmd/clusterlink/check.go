@@ -98,14 +98,8 @@ func (k *looking) check(ctx context.Context, id string, topics, groups []string)
 	}
 	k.writeChecked()
 	if reverses(k.verb) || k.verb == mirror.VerbPromote {
-		k.write(func(t *text.Table) {
-			t.Line("")
-			for _, o := range k.Offsets {
-				t.Line(o)
-			}
-			t.Line("Stop the consumers, wait one interval, then apply. Not checked: the offsets. " +
-				"Compare with kafka-consumer-groups --describe on both clusters.")
-		})
+		fmt.Fprintf(&k.text, "\n%s\nStop the consumers, wait one interval, then apply. Not checked: the offsets. "+
+			"Compare with kafka-consumer-groups --describe on both clusters.\n", strings.Join(k.Offsets, "\n"))
 	}
 	if !k.Ready {
 		k.nextPatient()
@@ -201,17 +195,13 @@ func (k *looking) topics(ctx context.Context, topics []string) (starting []strin
 	if len(topics) == 0 {
 		k.left = k.leftOut(list, func(m *mirror.Mirror) bool { return slices.Contains(k.verb.From(), m.Status) })
 	}
-	status := map[string]mirror.Status{}
-	for i := range list.Mirrors {
-		status[list.Mirrors[i].Topic] = list.Mirrors[i].Status
-	}
 	var odd groups
 	for _, name := range topics {
-		switch s, listed := status[name]; {
+		switch m, listed := list.Mirror(name); {
 		case !listed && !k.verb.FromUnlisted():
 			odd.add("not listed", name)
-		case listed && !slices.Contains(k.verb.From(), s):
-			odd.add(string(s), name)
+		case listed && !slices.Contains(k.verb.From(), m.Status):
+			odd.add(string(m.Status), name)
 		}
 	}
 	for _, s := range odd.keys {
@@ -238,17 +228,14 @@ func (k *looking) caughtUp(ctx context.Context, topics []string) error {
 	k.Gate, err = wait.CaughtUp(limited, k.this.Client, k.link, topics, wait.LagOptions{
 		Other: k.other.Client, MaxLag: k.maxLag, Patience: k.timeout, AllowNeverFetched: k.neverFetched,
 		OnPoll: func(_ context.Context, l *wait.Lagging) error {
-			ready, none, lag := 0, 0, int64(0)
+			ready, lag := 0, int64(0)
 			for i := range l.Topics {
-				t := &l.Topics[i]
-				if lag += max(0, t.Lag); t.Ready {
+				if lag += max(0, l.Topics[i].Lag); l.Topics[i].Ready {
 					ready++
-				} else if t.Lag == 0 {
-					none++
 				}
 			}
 			if troubled := troubles(l.Clusters); troubled != "" || l.Clusters[0].Lists > 0 {
-				twice := map[bool]string{true: "; lag 0 is looked at twice"}[none > 0]
+				twice := map[bool]string{true: ", looking twice"}[lag == 0 && ready == 0]
 				k.tell.now("%s%d of %d caught up, lag %d%s", troubled, ready, len(topics), lag, twice)
 			}
 			return nil

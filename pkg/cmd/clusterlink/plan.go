@@ -88,10 +88,7 @@ func (a *app) plan(ctx context.Context, v mirror.Verb, link string, p *planning)
 		return unchanged(err)
 	}
 	a.doc.Hash = j.Hash()
-	a.write(func(t *text.Table) {
-		t.Line("")
-		t.Line(fmt.Sprintf("job %s, hash %s: %s", p.job, j.Hash(), text.Count(accepted, "topic")))
-	})
+	fmt.Fprintf(&a.text, "\njob %s, hash %s: %s\n", p.job, j.Hash(), text.Count(accepted, "topic"))
 	a.nextApply(j, p.job)
 	return j.Close()
 }
@@ -125,10 +122,7 @@ func (a *app) warn(v mirror.Verb, clusterID string) {
 	}
 }
 
-// mostShown is the number of topics in plan's list of truncations.
-const mostShown = 20
-
-// writePlan writes the report of a dry run.
+// writePlan writes the report of a dry run, and the 20 largest truncations.
 func (a *app) writePlan(r *mirror.Report) {
 	a.warn(r.Verb, r.ClusterID)
 	_ = r.Table(&a.text) // memory
@@ -145,7 +139,7 @@ func (a *app) writePlan(r *mirror.Report) {
 		t.Row("CUT OFF", "TOPIC")
 		for i := range results {
 			if n := cut(&results[i]); n >= 0 {
-				if total += n; i < mostShown {
+				if total += n; i < 20 {
 					t.Row(n, results[i].Topic)
 				}
 			}

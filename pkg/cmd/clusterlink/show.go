@@ -76,12 +76,10 @@ func (a *app) untouched(ctx context.Context, plan *mirror.Report, topics []strin
 func (a *app) show(j *job.Job, path string) error {
 	plan := j.Plan()
 	a.doc.Hash = j.Hash()
-	a.write(func(t *text.Table) {
-		t.Line(fmt.Sprintf("job %s, hash %s, %s", path, j.Hash(), map[bool]string{true: "finished", false: "not finished"}[j.Finished()]))
-		t.Line(fmt.Sprintf("%s, link %s, cluster %s: %s, planned at %s", short(plan.Verb), text.Quote(plan.Link), plan.ClusterID,
-			text.Count(len(j.Report().Results), "topic"), plan.Attempts[0].Start.UTC().Format("2006-01-02 15:04:05 MST")))
-		t.Line("")
-	})
+	fmt.Fprintf(&a.text, "job %s, hash %s, %s\n%s, link %s, cluster %s: %s, planned at %s\n\n",
+		path, j.Hash(), map[bool]string{true: "finished", false: "not finished"}[j.Finished()],
+		short(plan.Verb), text.Quote(plan.Link), plan.ClusterID, text.Count(len(j.Report().Results), "topic"),
+		plan.Attempts[0].Start.UTC().Format("2006-01-02 15:04:05 MST"))
 	return a.told(j, path, nil)
 }
 
