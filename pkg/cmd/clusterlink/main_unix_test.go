@@ -3,6 +3,7 @@
 package main
 
 import (
+	"net/http"
 	"os"
 	"slices"
 	"syscall"
@@ -61,10 +62,16 @@ func TestInterruptedWait_OffersToWaitAgain(t *testing.T) {
 
 func TestInterruptedPlan_ChangesNothing(t *testing.T) {
 	t.Parallel()
-	s := newShell(t, mirrortest.Options{Topics: topics("a"), Latency: [2]time.Duration{time.Minute, time.Minute}})
+	s := newShell(t, mirrortest.Options{Topics: topics("a")})
+	hangs := make(chan struct{})
+	s.pair.Local.Inject(mirrortest.Fault{Do: mirrortest.Handle(
+		func(_ http.ResponseWriter, r *http.Request, _ http.Handler) {
+			close(hangs)
+			<-r.Context().Done()
+		})})
 	cmd, _, err := s.process("plan", "pause", "dr-link", "a")
 	require.NoError(t, cmd.Start())
-	err.waitFor("asking what")
+	<-hangs
 	require.NoError(t, cmd.Process.Signal(syscall.SIGINT))
 	_ = cmd.Wait()
 	require.Equal(t, exitUnchanged, cmd.ProcessState.ExitCode())
