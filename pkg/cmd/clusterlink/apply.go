@@ -125,10 +125,7 @@ func (j *applying) send(ctx context.Context, remaining []string) error {
 	for _, r := range j.Report().Results {
 		outcomes[r.Topic] = r.Outcome
 	}
-	inJob := func(m *mirror.Mirror) bool { _, in := outcomes[m.Topic]; return in }
-	if left := j.leftOut(list, inJob); left != "" {
-		j.tell.say("%s", left)
-	}
+	j.leftOut(list, func(m *mirror.Mirror) bool { _, in := outcomes[m.Topic]; return in })
 	list.Mirrors = slices.DeleteFunc(list.Mirrors, func(m mirror.Mirror) bool { return outcomes[m.Topic] != mirror.Untouched })
 	if len(j.InTheWay) == 0 {
 		err = j.caughtUp(ctx, list.Topics(j.verb.From()...)) // the job reports the other topics
@@ -149,7 +146,11 @@ func (j *applying) send(ctx context.Context, remaining []string) error {
 	}
 	j.tell.now("looking once more at %s", text.Count(len(remaining), "topic"))
 	j.doc.Report, err = j.Run(ctx, j.this.WithRecorder(j))
-	j.sayStopped()
+	stopped := topicsWhere(j.Report(), func(r *mirror.Result) bool { return r.AlreadyStopped() && r.Sends == nil })
+	if len(stopped) > 0 {
+		sent := map[bool]string{true: "not sent", false: "nothing was sent"}[j.answered]
+		j.tell.say("%s: %s had stopped already: %s", sent, text.Count(len(stopped), "topic"), text.Fit(stopped, 60))
+	}
 	var changed *job.ChangedError
 	switch {
 	case errors.As(err, &changed):
@@ -165,15 +166,6 @@ func (j *applying) send(ctx context.Context, remaining []string) error {
 		}
 	}
 	return nil
-}
-
-// sayStopped reports the topics that were not sent since they had stopped.
-func (j *applying) sayStopped() {
-	stopped := topicsWhere(j.Report(), func(r *mirror.Result) bool { return r.AlreadyStopped() && r.Sends == nil })
-	if len(stopped) > 0 {
-		sent := map[bool]string{true: "not sent", false: "nothing was sent"}[j.answered]
-		j.tell.say("%s: %s had stopped already: %s", sent, text.Count(len(stopped), "topic"), text.Fit(stopped, 60))
-	}
 }
 
 // mayAsk returns why the command cannot go on, before a look at the clusters.
@@ -287,8 +279,7 @@ func (j *applying) wait(ctx context.Context) error {
 	if j.doc.Progress = progress; ctx.Err() != nil {
 		progress.Ended = "interrupted"
 	}
-	err = nil // the progress has it
-	if progress.Done && len(j.Remaining()) == 0 {
+	if err = nil; progress.Done && len(j.Remaining()) == 0 {
 		err = j.Finish() // what is left was refused
 	}
 	c := j.told(j.Job, j.path, progress)

@@ -45,8 +45,8 @@ type gate struct {
 func (g *gate) gateFlags(c *cobra.Command) {
 	f := c.Flags()
 	f.Int64Var(&g.maxLag, "max-lag", 0, "reversals, promote: the largest lag that a partition may have")
-	f.DurationVar(&g.timeout, "timeout", 0, "reversals, promote: how long to wait until topics have caught up; 0 looks twice, 10s apart")
-	f.BoolVar(&g.neverFetched, "allow-never-fetched", false, "reversals, promote: go on with a link over which nothing was ever fetched")
+	f.DurationVar(&g.timeout, "timeout", 0, "reversals, promote: how long to wait for the lag to fall; 0 looks twice, 10s apart")
+	f.BoolVar(&g.neverFetched, "allow-never-fetched", false, "reversals, promote: pass although the link never fetched anything")
 }
 
 func (a *app) checkCommand() *cobra.Command {
@@ -74,7 +74,6 @@ type looking struct {
 	verb        mirror.Verb
 	link        string
 	this, other cluster
-	left        string // which mirror topics are left out
 	checked
 }
 
@@ -193,7 +192,7 @@ func (k *looking) topics(ctx context.Context, topics []string) (starting []strin
 		k.inTheWay("no mirror topic has a status that %s starts from: %v", short(k.verb), k.verb.From())
 	}
 	if len(topics) == 0 {
-		k.left = k.leftOut(list, func(m *mirror.Mirror) bool { return slices.Contains(k.verb.From(), m.Status) })
+		k.leftOut(list, func(m *mirror.Mirror) bool { return slices.Contains(k.verb.From(), m.Status) })
 	}
 	var odd groups
 	for _, name := range topics {
@@ -273,14 +272,10 @@ func troubles(clusters []wait.ClusterProgress) (s string) {
 
 func (k *looking) writeChecked() {
 	k.write(func(t *text.Table) {
-		switch {
-		case k.Ready:
+		if k.Ready {
 			t.Line("ready: nothing that was looked at is in the way")
-		case len(k.InTheWay) > 0: // else the gate says so
+		} else if len(k.InTheWay) > 0 { // else the gate says so
 			t.Line("not ready")
-		}
-		if k.left != "" {
-			t.Line(k.left)
 		}
 		for _, s := range k.InTheWay {
 			t.Row("in the way", s)

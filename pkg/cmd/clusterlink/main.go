@@ -6,6 +6,15 @@
 //	clusterlink apply friday.job
 //
 // Run clusterlink -h for the commands, the variables that name the clusters, and the exit codes.
+//
+// With -o json each command prints an object with exit_code, error, and next (the commands to type), and these members:
+//
+//	clusters       status: the link and the mirrors of each cluster
+//	check          check, and apply if not ready: ready, in_the_way, worth_a_look, offsets, gate (wait.Lagging)
+//	left_out       check, plan and apply of all topics: the topics that are not taken, by status
+//	hash, report   all but status and check: the hash of the plan, and the outcomes (mirror.Report)
+//	progress       apply and wait (wait.Progress)
+//	changes        apply: the differences from the plan, if any
 package main
 
 import (
@@ -65,10 +74,6 @@ Exit codes (go run and make lose them):
 
 The first interrupt, SIGTERM or SIGHUP lets the batch under way end. The second ends the process.`
 
-const example = `  clusterlink check reverse-and-pause dr-link
-  clusterlink plan reverse-and-pause dr-link --all --job friday.job
-  clusterlink apply friday.job`
-
 func main() {
 	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if hangUp := syscall.Signal(1); !signal.Ignored(hangUp) { // nohup
@@ -112,14 +117,7 @@ type app struct {
 	doc   document
 }
 
-// document is what -o json prints. Every command prints exit_code, error and next. Beside these:
-//
-//	status  clusters: the link and the mirrors of each cluster
-//	check   check: ready, in_the_way, worth_a_look, offsets, and the lag gate; left_out
-//	plan    hash of the job, report of the dry run (mirror.Report), left_out: topics by status
-//	apply   hash, report, progress of the wait (wait.Progress), changes since the plan, check if not ready, left_out
-//	wait    hash, report, progress
-//	show, settle  hash, report
+// document is what -o json prints.
 type document struct {
 	ExitCode int                 `json:"exit_code"`
 	Error    string              `json:"error,omitempty"`
@@ -171,7 +169,7 @@ func unchanged(err error) error {
 // run runs the command and returns the exit code.
 func (a *app) run(ctx context.Context, args []string) int {
 	root := &cobra.Command{Use: "clusterlink", Short: "Change mirror topics, and wait until it is done", Long: about,
-		Example:       example,
+		Example:       "  clusterlink plan reverse-and-pause dr-link --all --job friday.job\n  clusterlink apply friday.job",
 		SilenceErrors: true, SilenceUsage: true,
 		PersistentPreRunE: func(*cobra.Command, []string) error {
 			if a.output != "table" && a.output != "json" {

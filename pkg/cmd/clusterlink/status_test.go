@@ -14,10 +14,11 @@ import (
 func TestStatus_OffersTheNextCommandOnlyIfAllMirrorsAreActive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShell(t, mirrortest.Options{Topics: topics("a", "b"), InMemory: true})
-		require.Equal(t, "check reverse-and-pause dr-link --cluster lkc-local", strings.Join(s.inside("", "status", "dr-link").next(t), " "))
+		o := s.inside("", "status", "dr-link")
+		require.Equal(t, strings.Fields("check reverse-and-pause dr-link --cluster lkc-local"), o.next(t))
 		for _, status := range []mirror.Status{mirror.StatusPendingStopped, mirror.StatusStopped, mirror.StatusSourceUnavailable} {
 			s.pair.Local.SetStatus("a", status)
-			o := s.inside("", "status", "dr-link")
+			o = s.inside("", "status", "dr-link")
 			require.NotContains(t, o.err, "next:", status)
 			require.Equal(t, status == mirror.StatusPendingStopped, strings.Contains(o.out, "a change is under way on lkc-local"))
 		}

@@ -84,14 +84,12 @@ func (s *selection) listed(ctx context.Context, a *app, c *mirror.Client, v mirr
 		begins := func(prefix string) bool { return strings.HasPrefix(m.Topic, prefix) }
 		return !s.all && !slices.ContainsFunc(s.prefix, begins)
 	})
-	if line := a.leftOut(list, func(m *mirror.Mirror) bool { return slices.Contains(v.From(), m.Status) }); line != "" {
-		a.text.WriteString(line + "\n\n")
-	}
+	a.leftOut(list, func(m *mirror.Mirror) bool { return slices.Contains(v.From(), m.Status) })
 	return list.Topics(v.From()...), nil
 }
 
-// leftOut returns which mirror topics are not taken, or "". The document gets all names.
-func (a *app) leftOut(list *mirror.Listing, takes func(*mirror.Mirror) bool) string {
+// leftOut reports the mirror topics that are not taken. The document gets all names.
+func (a *app) leftOut(list *mirror.Listing, takes func(*mirror.Mirror) bool) {
 	var g groups
 	n := 0
 	for i := range list.Mirrors {
@@ -100,15 +98,14 @@ func (a *app) leftOut(list *mirror.Listing, takes func(*mirror.Mirror) bool) str
 			n++
 		}
 	}
-	if a.doc.LeftOut = g.names; n == 0 {
-		return ""
-	}
 	var parts []string
 	for _, status := range g.keys {
 		is := map[bool]string{true: "is", false: "are"}[len(g.names[status]) == 1]
 		parts = append(parts, g.some(status)+" "+is+" "+status)
 	}
-	return fmt.Sprintf("%d of %s left out: %s", n, text.Count(len(list.Mirrors), "mirror"), strings.Join(parts, "; "))
+	if a.doc.LeftOut = g.names; n > 0 {
+		a.tell.say("%d of %s left out: %s", n, text.Count(len(list.Mirrors), "mirror"), strings.Join(parts, "; "))
+	}
 }
 
 // named returns the topics from arguments, a file and a job.
