@@ -32,6 +32,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -89,17 +90,12 @@ func main() {
 		}
 		return columns
 	}}
-	said := make(chan struct{})
-	unsaid := context.AfterFunc(ctx, func() {
-		defer close(said)
+	a.interrupted = sync.OnceFunc(func() {
 		stop() // the next signal ends the process
 		a.tell.say("interrupted: the batch under way may end; interrupt again to end at once")
 	})
-	code := a.run(ctx, os.Args[1:])
-	if !unsaid() {
-		<-said
-	}
-	os.Exit(code)
+	context.AfterFunc(ctx, a.interrupted)
+	os.Exit(a.run(ctx, os.Args[1:]))
 }
 
 // app is one run of the command.
@@ -109,6 +105,8 @@ type app struct {
 	asks bool // in is a terminal
 	tell teller
 	dial http.RoundTripper // nil is the library's transport
+
+	interrupted func() // reports an interrupt, once
 
 	output, envPrefix, otherPrefix string
 
@@ -188,7 +186,9 @@ func (a *app) run(ctx context.Context, args []string) int {
 	root.SetOut(&a.text)
 	root.SetErr(a.tell.w)
 	err := root.ExecuteContext(ctx)
-	a.tell.done()
+	if a.tell.done(); ctx.Err() != nil {
+		a.interrupted()
+	}
 	var c coded
 	if err != nil && !errors.As(err, &c) {
 		c = coded{exitWrongUse, err}

@@ -55,7 +55,7 @@ func TestInterruptedWait_OffersToWaitAgain(t *testing.T) {
 	o := outcome{cmd.ProcessState.ExitCode(), out.String(), err.String()}
 	require.Equal(t, exitLook, o.code, o.err)
 	require.Equal(t, []string{"wait", "x.job"}, o.next(t))
-	require.Contains(t, o.err, "interrupted: the batch under way")
+	require.Regexp(t, `(?s)\ninterrupted: the batch under way.*\nnext:`, o.err)
 	require.Regexp(t, `ended +after \d+s: interrupted\n`, o.out)
 	require.NotContains(t, o.err, "settle")
 }
