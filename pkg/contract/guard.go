@@ -89,8 +89,9 @@ func (g *guard) refuses(r *http.Request) string {
 		slices.Contains(g.allowed, asked) {
 		return ""
 	}
-	return fmt.Sprintf("it is not a dry run, its host or Host header is not loopback, and no AllowVerb names the verb %s "+
-		"for the cluster %s and the link %s", text.Quote(string(asked.verb)), text.Quote(asked.clusterID), text.Quote(asked.link))
+	return fmt.Sprintf("it is not a dry run, its host or Host header is not loopback, and no AllowVerb names the "+
+		"verb %s for the cluster %s and the link %s",
+		text.Quote(string(asked.verb)), text.Quote(asked.clusterID), text.Quote(asked.link))
 }
 
 // isDryRun returns whether every server reads the query as a dry run. The query must have exactly one validate_only,

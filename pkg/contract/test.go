@@ -33,7 +33,7 @@ func AllowVerb(verb mirror.Verb, clusterID, link string) Option {
 func Strictly() Option { return func(g *guard) { g.options.Strict = true } }
 
 // Test returns a transport for a test. The test fails on each Violation and logs every other Finding when the test
-// ends, equal findings on one line. The transport sends through base, or through http.DefaultTransport if base is
+// ends, equal findings on one line. The transport sends through base, or through mirror.NewTransport if base is
 // nil.
 //
 // Beyond loopback, the transport sends only reads and dry runs of the contract's verbs, unless AllowReversal or

@@ -10,6 +10,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 
 	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
+	"github.com/seed25095279/clusterlink-go/pkg/mirror"
 )
 
 // Options are the options of a Transport. The zero value of every field is ready to use.
@@ -34,7 +35,7 @@ type Transport struct {
 }
 
 // NewTransport returns a Transport that calls found with each Finding. The Transport sends through base, or through
-// http.DefaultTransport if base is nil. A nil found is an error.
+// mirror.NewTransport if base is nil. A nil found is an error.
 //
 // Findings about the request and the head of the response come before RoundTrip returns. Findings about the
 // response's body come at the end of the body, or when the body is closed. If RoundTrip returns before the request's
@@ -53,7 +54,7 @@ func NewTransport(base http.RoundTripper, found func(Finding), o Options) (*Tran
 		return nil, err
 	}
 	if base == nil {
-		base = http.DefaultTransport
+		base = mirror.NewTransport()
 	}
 	if o.MaxBody == 0 {
 		o.MaxBody = 32 << 20

@@ -20,14 +20,14 @@ import (
 var (
 	// ErrInUse means that another process, another Job of this process, or another Run of this Job uses the file.
 	ErrInUse = errors.New("the job is in use")
-	// ErrNoJob means that the file is missing, or that its first line was never written to its end. Create makes the
+	// ErrNoJob means that the file is missing or that its first line was never written to its end. Create makes the
 	// file.
 	ErrNoJob = errors.New("there is no job in the file")
 	// ErrAnotherJob means that the cluster of the client, or a line of the file, does not fit the plan of the job.
 	ErrAnotherJob = errors.New("another job")
-	// ErrFinished means that the job is finished. A finished job can be read and waited for, but sends nothing.
+	// ErrFinished means that the job is finished. A finished job can be read and waited for. It sends nothing.
 	ErrFinished = errors.New("the job is finished")
-	// ErrNewPlan means that the plan is too old, or that the job was abandoned. The job sends nothing more.
+	// ErrNewPlan means that the plan is too old or that the job was abandoned. The job sends nothing more.
 	ErrNewPlan = errors.New("a new plan is needed")
 )
 
@@ -128,7 +128,7 @@ func Read(path string) (*Job, error) {
 	return j, nil
 }
 
-// open opens the file of a job, or makes a new file if first is not nil.
+// open opens the file of a job. If first is not nil it may make a new file.
 func open(path string, first *line) (*Job, error) {
 	j, flags := newJob(path), os.O_RDWR
 	err := onlyRegular(path)
@@ -254,8 +254,8 @@ func (j *Job) Remaining() []string {
 //     *ChangedError. See EvenIfChanged.
 //
 // Before each batch the file gets a line on disk, and after each batch a line with the report. Recorders of the
-// client are called outside of these lines: Sending before the first, Answered after the second. The same job does
-// not send the topics that a batch refused again: these topics need a new plan.
+// client are called outside of these lines: Sending before the first, Answered after the second. A topic that a batch
+// refused is not sent again by the same job: the topic needs a new plan.
 //
 // Until the first batch is sent, a plan is valid for a day, or for an hour if the verb is TruncateAndRestore. After
 // that the error matches ErrNewPlan.
@@ -353,7 +353,7 @@ func (j *Job) Wait(ctx context.Context, o wait.Options) (*wait.Progress, error) 
 	return progress, errors.Join(err, bad)
 }
 
-// Settle settles topics like mirror.Report.Settle, and writes the result to the file.
+// Settle settles topics like mirror.Report.Settle and writes the result to the file.
 func (j *Job) Settle(to mirror.Outcome, why string, topics ...string) error {
 	known := j.Report()
 	now := known.Clone()

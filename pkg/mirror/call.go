@@ -109,7 +109,7 @@ func (k *call) leaveOut(results []Result, why error) {
 		results[i].Why = k.text(why)
 	}
 	if len(results) == 0 {
-		k.problem(why)
+		k.problem(k.text(why))
 	}
 }
 
@@ -119,10 +119,10 @@ func (k *call) text(err error) string {
 	return err.Error()
 }
 
-// problem notes an error of the run.
-func (k *call) problem(err error) {
-	if s := k.text(err); !slices.Contains(k.report.Problems, s) {
-		k.report.Problems = append(k.report.Problems, s)
+// problem adds a problem of the run.
+func (k *call) problem(p string) {
+	if !slices.Contains(k.report.Problems, p) {
+		k.report.Problems = append(k.report.Problems, p)
 	}
 }
 
@@ -145,7 +145,7 @@ func (k *call) record(ctx context.Context, recorders []Recorder, b *batch) error
 	defer cancel()
 	if err := recorders[0].Answered(last, told, b.report()); err != nil {
 		err = wire.Because(fmt.Sprintf("the recorder failed after batch %d of %d", b.Index+1, b.Of), wire.Foreign(err))
-		k.problem(err)
+		k.problem(k.text(err))
 		stop = wire.Join(stop, err)
 	}
 	return stop
@@ -164,7 +164,7 @@ type batch struct {
 	more       int  // how many unexpected rows were dropped
 	illegible  bool // a pattern's answer has a row without a readable topic
 	attempts   []Attempt
-	problems   []error
+	problems   []string
 }
 
 func (k *call) newBatch(b Batch, from int) *batch {
@@ -242,7 +242,7 @@ const maxUnexpected = 1000
 const disagree = "the answer has rows for this topic that disagree"
 
 // add records a row of the answer.
-func (b *batch) add(row row) {
+func (b *batch) add(row Result) {
 	i, ours := b.place(&row)
 	if !ours {
 		if len(b.unexpected) == maxUnexpected {
@@ -251,13 +251,13 @@ func (b *batch) add(row row) {
 		}
 		row.Lags, row.Truncations, row.MessagesTruncated = nil, nil, -1
 		row.Topic = b.call.secrets.Show(row.Topic, maxText)
-		b.unexpected = append(b.unexpected, row.Result)
+		b.unexpected = append(b.unexpected, row)
 		return
 	}
 	have := &b.results[i]
 	if b.rows[i]++; b.rows[i] == 1 {
 		row.Topic = have.Topic
-		*have = row.Result
+		*have = row
 		return
 	}
 	have.note("the answer has more than one row for this topic")
@@ -265,7 +265,7 @@ func (b *batch) add(row row) {
 		if have.Why != disagree {
 			have.noteRow(*have)
 		}
-		have.noteRow(row.Result)
+		have.noteRow(row)
 	}
 	if have.Outcome != row.Outcome {
 		have.Outcome, have.Code, have.Message, have.Why = Unknown, 0, "", disagree
@@ -284,7 +284,7 @@ func (r *Result) noteRow(row Result) {
 }
 
 // place returns the index of the row's Result. A row without a Result gets a note with the reason.
-func (b *batch) place(row *row) (place int, ours bool) {
+func (b *batch) place(row *Result) (place int, ours bool) {
 	if row.Topic == "" {
 		b.illegible = true
 		row.note("the row has no topic name that can be read")
@@ -329,7 +329,7 @@ func (b *batch) close(stands wire.Evidence) (stop error) {
 	}
 	told := why // the reason for topics without a row
 	if told == nil {
-		told = wire.WithText("the answer has no row for this topic", nil)
+		told = errors.New("the answer has no row for this topic")
 	}
 	for i := range b.results {
 		r := &b.results[i]
@@ -350,31 +350,28 @@ func (b *batch) close(stands wire.Evidence) (stop error) {
 			r.Sends = []Send{{Run: b.Run, Batch: b.Index, Unknown: r.Outcome == Unknown}}
 		}
 		if r.Outcome == Unknown && stop == nil {
-			stop = wire.WithText("the outcome of a topic is not known", nil)
+			stop = errors.New("the outcome of a topic is not known")
 		}
 		if b.call.check != nil {
 			b.call.check(r)
 		}
 	}
 	if why != nil && (b.Pattern != "" || !slices.Contains(b.rows, 0)) { // no topic has this reason
-		b.problems = append(b.problems, why)
+		b.problems = append(b.problems, b.call.text(why))
 	}
 	if b.Pattern != "" && stands.Proof == wire.Answered {
 		if b.illegible {
-			b.problems = append(b.problems, wire.WithText("the answer has a row whose topic cannot be told", nil))
+			b.problems = append(b.problems, "the answer has a row whose topic cannot be told")
 		}
 		if stands.Doubt != "" {
-			b.problems = append(b.problems, wire.WithText(
-				stands.Doubt+", and topics that the answer leaves out may have been "+b.Verb.Past(), nil))
+			b.problems = append(b.problems,
+				stands.Doubt+", and topics that the answer leaves out may have been "+b.Verb.Past())
 		}
 	}
-	for _, p := range b.answer.problems {
-		b.problems = append(b.problems, wire.WithText(p, nil))
-	}
+	b.problems = append(b.problems, b.answer.problems...)
 	if b.more > 0 {
-		b.problems = append(b.problems, wire.WithText(fmt.Sprintf(
-			"the answer has %d unexpected rows, of which the first %d are kept",
-			b.more+maxUnexpected, maxUnexpected), nil))
+		b.problems = append(b.problems, fmt.Sprintf(
+			"the answer has %d unexpected rows, of which the first %d are kept", b.more+maxUnexpected, maxUnexpected))
 	}
 	return stop
 }
@@ -382,14 +379,8 @@ func (b *batch) close(stands wire.Evidence) (stop error) {
 // report returns a report of the batch. The report shares nothing with the call's report.
 func (b *batch) report() *Report {
 	r := &Report{
-		Verb: b.Verb, ClusterID: b.ClusterID, Link: b.Link, Pattern: b.Pattern,
-		Results: b.results, Unexpected: b.unexpected, Attempts: b.attempts,
-	}
-	if b.Pattern != "" {
-		r.Lost = b.call.report.Lost
-	}
-	for _, p := range b.problems {
-		r.Problems = append(r.Problems, p.Error())
+		Verb: b.Verb, ClusterID: b.ClusterID, Link: b.Link, Pattern: b.Pattern, Lost: b.call.report.Lost,
+		Results: b.results, Unexpected: b.unexpected, Attempts: b.attempts, Problems: b.problems,
 	}
 	return r.Clone()
 }

@@ -15,7 +15,7 @@ import (
 // A Credential writes the headers of a request's authentication. A Credential is called once for each attempt, before
 // anything is sent. The context is the attempt's and must be honoured. The given headers are empty. An error ends the
 // attempt with nothing sent. The error's text becomes part of the report and must not hold a secret. The library
-// removes user info, query and fragment from URLs in the text. A passing network error, such as a refused connection,
+// removes user info, query and fragment from URLs in the text. A temporary network error, such as a refused connection,
 // is retried (Config.RetryFor).
 //
 // A Credential must be safe for concurrent use. If a server repeats a header's value, the library removes the value

@@ -59,7 +59,7 @@
 //	200, application/json                                     unknown               no
 //	429 with the header DoSFilter: unavailable                untouched             for RetryFor
 //	429 without a DoSFilter header and without an error_code  unknown if it ends there, and so are refusals after it
-//	                                                                                for RetryFor (not TruncateAndRestore)
+//	                                                                                RetryFor (not TruncateAndRestore)
 //	401                                                       untouched (assumed)   once, with another header
 //	301, 302, 307, 308, 404, 405, 407, 415, 421               untouched (assumed)   no
 //	400, 403: one JSON object without 40002 in it             untouched (assumed)   no

@@ -131,7 +131,7 @@ func (e *TopicError) Error() string {
 	return text.Line(e.Topic, maxTopicName) + ": " + codeAndMessage(e.Code, e.Message)
 }
 
-// Retriable reports whether the code is Kafka's code for a passing error (contract: 50003). Retriable does not prove
+// Retriable reports whether the code is Kafka's code for a temporary error (contract: 50003). Retriable does not prove
 // that nothing was done: time-outs have the code 50003 too.
 func (e *TopicError) Retriable() bool { return e.Code == 50003 }
 

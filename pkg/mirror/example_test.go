@@ -46,7 +46,7 @@ func dr() (pair *mirrortest.Pair, client *mirror.Client) {
 
 // A dry run with what the environment says of the cluster.
 func Example() {
-	pair, _, _ := linked(mirrortest.Topic{Name: "orders"}, mirrortest.Topic{Name: "refunds"})
+	pair, _, _ := linked(mirrortest.Topic{Name: "payments"}, mirrortest.Topic{Name: "refunds"})
 	defer pair.Close()
 	key, secret := pair.Local.APIKey()
 	for name, value := range map[string]string{
@@ -64,7 +64,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	report, err := client.Validate(context.Background(), mirror.VerbPromote, "dr-link", mirror.Topics("orders", "refunds"))
+	report, err := client.Validate(context.Background(), mirror.VerbPromote, "dr-link", mirror.Topics("payments", "refunds"))
 	fmt.Println(report) // report.Table tells the decision, what to do, which topics, and why
 	if err != nil {     // anything short of all accepted
 		os.Exit(1)
@@ -393,7 +393,7 @@ func ExampleClient_TruncateAndRestore() {
 	report, err := source.TruncateAndRestore(ctx, plan, 12)
 	fmt.Println(report, err)
 	// Output:
-	// would be deleted: 12 messages, by the rows of 1 partition of 1 topic; the server's own total is 12 for 1 topic
+	// would be deleted: 12 messages of 1 topic
 	// refused: true
 	// truncate-and-restore, link "dr-link": 1 accepted, 0 failed, 0 unknown, 0 untouched <nil>
 }

@@ -165,13 +165,7 @@ func (c *Client) Mirrors(ctx context.Context, link string, topics ...string) (*L
 	if err := c.checkRead(link, topics); err != nil {
 		return l, err
 	}
-	var wanted map[string]bool // nil is all
-	if len(topics) > 0 {
-		wanted = make(map[string]bool, len(topics))
-		for _, topic := range topics {
-			wanted[topic] = true
-		}
-	}
+	wanted := setOf(topics)
 	var odd oddRows
 	err := c.read(ctx, "the list of mirror topics of "+c.named(link), "/mirrors", link, func(
 		h http.Header, body io.Reader, s *wire.Secrets,
@@ -186,7 +180,7 @@ func (c *Client) Mirrors(ctx context.Context, link string, topics ...string) (*L
 			}
 			l.Fetched = l.Fetched || m.Status == StatusActive &&
 				slices.ContainsFunc(m.Lags, func(p PartitionLag) bool { return p.LastSourceFetchOffset > 0 })
-			if m.Topic == "" || wanted != nil && !wanted[m.Topic] {
+			if m.Topic == "" || len(topics) > 0 && !wanted[m.Topic] {
 				return
 			}
 			if i, twice := places[m.Topic]; twice {
@@ -245,7 +239,7 @@ func (c *Client) named(link string) string {
 	return "link " + text.Quote(link) + " on " + text.Quote(c.clusterID)
 }
 
-// read sends a GET and has its answer read. The error begins with the name of the object, which is what.
+// read sends a GET and has its answer read. what names the object in the error.
 func (c *Client) read(
 	ctx context.Context, what, path, link string, read func(http.Header, io.Reader, *wire.Secrets) error,
 	build func(server, cluster, link string) (*http.Request, error),

@@ -233,7 +233,7 @@ func TestReport_TableSaysEachThingOnce(t *testing.T) {
 	require.NoError(t, report.Settle(mirror.Untouched, "still ACTIVE", "b"))
 	require.NoError(t, report.Settle(mirror.Accepted, "STOPPED here, PAUSED there", "a"))
 	require.Contains(t, table(t, report), "send it again")
-	require.Contains(t, table(t, report), "the first: a is accepted: STOPPED")
+	require.Contains(t, table(t, report), "found done; the first: a: STOPPED")
 
 	twice := newClient(t, offline(responding(http.StatusOK, "application/json", rows(failed("a", "400", "no")), "X-Envoy-Attempt-Count", "2")))
 	report, err = reverse(t, twice, "a")

@@ -69,7 +69,8 @@ func (r *Report) decision() string {
 		}
 	}
 	if len(short) == 0 {
-		short = append(short, err.(*IncompleteError).causes[0].Error()) //nolint:errorlint,forcetypeassert // Err returns no other
+		incomplete := err.(*IncompleteError) //nolint:errorlint,forcetypeassert // Err returns no other
+		short = append(short, incomplete.causes[0].Error())
 	}
 	decision := v.notAll
 	if r.DryRun {
@@ -164,9 +165,15 @@ func (r *Report) whatToDo(t *text.Table) {
 			t.Row(o, r.advice(o))
 		}
 	}
-	if first, n := r.matching(func(res *Result) bool { return res.Settled != "" }); n > 0 {
-		t.Row("settled", fmt.Sprintf("%s by what was seen on the clusters; the first: %s is %v: %s",
-			text.Count(n, "topic"), first.Topic, first.Outcome, first.Settled))
+	for _, done := range []bool{true, false} {
+		first, n := r.matching(func(res *Result) bool { return res.Settled != "" && res.Done == done })
+		switch {
+		case n > 0 && done:
+			t.Row("done", fmt.Sprintf("%s found done; the first: %s: %s", text.Count(n, "topic"), first.Topic, first.Settled))
+		case n > 0:
+			t.Row("settled", fmt.Sprintf("%s found %v; the first: %s: %s",
+				text.Count(n, "topic"), first.Outcome, first.Topic, first.Settled))
+		}
 	}
 	if _, n := r.matching(func(res *Result) bool { return res.AlreadyStopped() }); n > 0 {
 		what := "the mirror has stopped, so the verb cannot change it"
@@ -207,7 +214,7 @@ func (r *Report) groups() (groups []*group) {
 		}
 		k := key{res.Outcome, why}
 		if res.Outcome != Untouched { // an Untouched topic's reason is the batch's or the call's
-			k.why = withoutName(why, res.Topic)
+			k.why = text.WithoutName(why, res.Topic)
 		}
 		g := known[k]
 		if g == nil {
@@ -225,27 +232,6 @@ func (r *Report) groups() (groups []*group) {
 		return slices.Index(urgency, a.outcome) - slices.Index(urgency, b.outcome)
 	})
 	return groups
-}
-
-// withoutName replaces a topic's name in a text by …, if the name stands alone.
-func withoutName(s, topic string) string {
-	inName := func(b byte) bool { return isTopicText(string(b)) }
-	var out strings.Builder
-	for {
-		before, after, found := strings.Cut(s, topic)
-		if !found || topic == "" {
-			out.WriteString(s)
-			return out.String()
-		}
-		out.WriteString(before)
-		dot := strings.HasPrefix(after, ".") && (len(after) == 1 || !inName(after[1])) // the end of a sentence
-		if before != "" && inName(before[len(before)-1]) || after != "" && inName(after[0]) && !dot {
-			out.WriteString(topic)
-		} else {
-			out.WriteString("…")
-		}
-		s = after
-	}
 }
 
 func (g *group) lagCell() string {
@@ -282,17 +268,16 @@ func (s LagSummary) String() string {
 
 // String summarizes the truncations on a single line.
 func (s TruncationSummary) String() string {
-	line := "none reported"
-	if s.Partitions > 0 {
-		line = fmt.Sprintf("%d messages, by the rows of %s of %s",
-			s.Messages, text.Count(s.Partitions, "partition"), text.Count(s.Topics, "topic"))
+	switch {
+	case s.ReportedTopics == 0 && s.Partitions == 0:
+		return "none reported"
+	case s.ReportedTopics == 0:
+		return fmt.Sprintf("%d messages by the partitions; the server gives no total", s.Messages)
+	case s.Partitions > 0 && s.Messages != s.Reported:
+		return fmt.Sprintf("%d messages of %s by the server's total, and %d by the partitions",
+			s.Reported, text.Count(s.ReportedTopics, "topic"), s.Messages)
 	}
-	if s.ReportedTopics > 0 {
-		line += fmt.Sprintf("; the server's own total is %d for %s", s.Reported, text.Count(s.ReportedTopics, "topic"))
-	} else if s.Partitions > 0 {
-		line += "; the server gives no total"
-	}
-	return line
+	return fmt.Sprintf("%d messages of %s", s.Reported, text.Count(s.ReportedTopics, "topic"))
 }
 
 // LogValue returns the report for a log record: counts, not topics.

@@ -84,13 +84,10 @@ func newGroupRequest(server, cluster, group string) (*http.Request, error) {
 	return gen.NewGetKafkaConsumerGroupRequest(server, cluster, group)
 }
 
-// readAnswer reads the answer to a verb and calls add for each row.
-func readAnswer(body io.Reader, s *wire.Secrets, add func(row)) (answer, error) {
+// readAnswer reads the answer to a verb and calls add for each row. Topic is "" if the row has no readable name.
+func readAnswer(body io.Reader, s *wire.Secrets, add func(Result)) (answer, error) {
 	return readList(body, s, func(v jsontext.Value) { add(readRow(v, s)) })
 }
-
-// row is an element of the answer to a verb. Topic is "" if the row has no readable name.
-type row struct{ Result }
 
 // The generated types come from the operations' answers, since a schema may be renamed.
 var (
@@ -116,8 +113,8 @@ func newVerbRow[R any]([]R) (r verbRow[R]) { return r }
 
 // readRow reads a row of the answer to a verb. If the row does not fit the contract, only name, code and message are
 // read, and code and message alone decide.
-func readRow(v jsontext.Value, s *wire.Secrets) row {
-	r := row{Result{MessagesTruncated: -1}}
+func readRow(v jsontext.Value, s *wire.Secrets) Result {
+	r := Result{MessagesTruncated: -1}
 	in := newVerbRow(verbRows)
 	if err := jsonv2.Unmarshal(v, &in, byNumber); err != nil {
 		m := membersOf(v, "mirror_topic_name", "error_code", "error_message")
@@ -136,9 +133,9 @@ func readRow(v jsontext.Value, s *wire.Secrets) row {
 	return r
 }
 
-// decide gives the row its outcome by code and message alone. Either may be set, unset (null, 0 or ""), absent or
+// decide gives a row its outcome by code and message alone. Either may be set, unset (null, 0 or ""), absent or
 // unreadable.
-func (r *row) decide(code, message jsontext.Value, s *wire.Secrets) {
+func (r *Result) decide(code, message jsontext.Value, s *wire.Secrets) {
 	n, err := strconv.ParseInt(string(code), 10, 32)
 	codeUnset := code.Kind() == 'n' || err == nil && n == 0
 	messageUnset := message.Kind() == 'n' || string(message) == `""`

@@ -101,10 +101,7 @@ func (s Selection) Match(names []string) ([]string, error) {
 	}
 	covers := s.covers
 	if s.expression == "" {
-		named := make(map[string]bool, len(s.names))
-		for _, name := range s.names {
-			named[name] = true
-		}
+		named := setOf(s.names)
 		covers = func(name string) bool { return named[name] }
 	}
 	var matched []string
@@ -114,6 +111,14 @@ func (s Selection) Match(names []string) ([]string, error) {
 		}
 	}
 	return matched, nil
+}
+
+func setOf(names []string) map[string]bool {
+	set := make(map[string]bool, len(names))
+	for _, name := range names {
+		set[name] = true
+	}
+	return set
 }
 
 // checkTo adds the selection's problems to bad.

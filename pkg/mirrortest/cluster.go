@@ -2,7 +2,6 @@ package mirrortest
 
 import (
 	"cmp"
-	"crypto/tls"
 	"errors"
 	"log/slog"
 	"math/rand/v2"
@@ -57,29 +56,21 @@ func newCluster(p *Pair, i int, id string) *Cluster {
 
 // Config returns a complete Config for the cluster: endpoint, id, API key, and whatever else the Options require.
 func (c *Cluster) Config() mirror.Config {
+	t := mirror.NewTransport()
+	if c.network != nil {
+		t.DialContext = c.network.dial
+	}
 	cfg := mirror.Config{
 		Endpoint:   c.Endpoint,
 		ClusterID:  c.ID,
 		Credential: mirror.APIKey(c.APIKey()),
 		PathPrefix: c.pair.opts.PathPrefix,
-		Transport:  c.transport(),
+		Transport:  t,
 	}
 	if c.pair.opts.NoCredential {
 		cfg.Credential = mirror.NoCredential()
 	}
 	return cfg
-}
-
-// transport returns a transport with the network and the trusted certificate of the cluster.
-func (c *Cluster) transport() http.RoundTripper {
-	t := mirror.NewTransport()
-	if c.network != nil {
-		t.DialContext = c.network.dial
-	}
-	if c.pair.opts.TLS {
-		t.TLSClientConfig.RootCAs = c.pair.roots
-	}
-	return t
 }
 
 // APIKey returns the API key and secret that have all rights on this cluster only.
@@ -175,18 +166,11 @@ func (c *Cluster) serve() error {
 	if c.address == "" {
 		c.address = listener.Addr().String()
 		c.Endpoint = "http://" + c.address
-		if c.pair.opts.TLS {
-			c.Endpoint = "https://" + c.address
-		}
-	}
-	if c.pair.opts.TLS {
-		own := tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{c.pair.certificate}}
-		listener = tls.NewListener(listener, &own)
 	}
 	var running sync.WaitGroup
 	server := &http.Server{
 		Handler:           c,
-		ErrorLog:          slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), // for example about a client without TLS
+		ErrorLog:          slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), // such as TLS
 		ReadHeaderTimeout: time.Minute,
 		ConnState: func(_ net.Conn, s http.ConnState) {
 			switch s {

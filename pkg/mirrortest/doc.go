@@ -7,7 +7,8 @@
 //	client, err := mirror.NewClient(pair.Local.Config())
 //
 // The endpoints listen on loopback. With Options.InMemory they listen on a network in memory, which works inside a
-// testing/synctest bubble, where a minute of waiting takes no time.
+// testing/synctest bubble, where a minute of waiting takes no time. A Cluster is an http.Handler: for https, serve the
+// Cluster with httptest.NewTLSServer.
 //
 // # Facts and their grades
 //

@@ -48,7 +48,7 @@ func Cut(n int) Action {
 	return Action{respond: func(w http.ResponseWriter, _ *http.Request, a response) { a.cut(w, n, false) }}
 }
 
-// Reset is like Cut, but resets the connection. On a network in memory and with TLS, Reset equals Cut.
+// Reset is like Cut, but resets the connection. On a network in memory, Reset equals Cut.
 func Reset(n int) Action {
 	return Action{respond: func(w http.ResponseWriter, _ *http.Request, a response) { a.cut(w, n, true) }}
 }

@@ -2,10 +2,8 @@ package mirrortest
 
 import (
 	"context"
-	"crypto/x509"
 	"fmt"
 	"net"
-	"net/http/httptest"
 	"sync"
 	"syscall"
 )
@@ -79,11 +77,3 @@ func (l *memoryListener) Close() error {
 }
 
 func (l *memoryListener) Addr() net.Addr { return memoryAddr(l.address) }
-
-// makeCertificate sets the certificate of the pair's endpoints: the certificate of net/http/httptest.
-func (p *Pair) makeCertificate() {
-	s := httptest.NewTLSServer(nil)
-	defer s.Close()
-	p.certificate, p.roots = s.TLS.Certificates[0], x509.NewCertPool()
-	p.roots.AddCert(s.Certificate())
-}

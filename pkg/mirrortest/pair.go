@@ -2,8 +2,6 @@ package mirrortest
 
 import (
 	"cmp"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -48,9 +46,6 @@ type Options struct {
 	NoCredential bool
 	// PathPrefix is the beginning of the API's paths; "" is /kafka and "/" is none, as in mirror.Config.
 	PathPrefix string
-	// TLS makes the endpoints use https, with a certificate that only Config's Transport trusts. TLS and InMemory
-	// exclude each other.
-	TLS bool
 	// InMemory puts the endpoints on a network in memory instead of loopback.
 	InMemory bool
 }
@@ -88,9 +83,6 @@ type Pair struct {
 
 	mu       sync.Mutex // guards all state of both clusters
 	requests []Request
-
-	certificate tls.Certificate // with Options.TLS
-	roots       *x509.CertPool
 }
 
 // NewPair starts a pair for a test. At the end of the test the pair is closed, and the test fails if anything is left
@@ -119,9 +111,6 @@ func Start(o Options) (*Pair, error) {
 	if o.Rate.PerClient < 0 || o.Rate.PerServer < 0 || o.Rate.Mode > RateDelay {
 		return nil, errors.New("Options.Rate has a negative limit or an unknown mode")
 	}
-	if o.TLS && o.InMemory {
-		return nil, errors.New("Options.TLS does not go with InMemory, whose connections have no buffers")
-	}
 	p := &Pair{links: []string{o.Link}, opts: o}
 	p.Local, p.Remote = newCluster(p, 0, "lkc-local"), newCluster(p, 1, "lkc-remote")
 	p.Local.peer, p.Remote.peer = p.Remote, p.Local
@@ -131,9 +120,6 @@ func Start(o Options) (*Pair, error) {
 			return nil, fmt.Errorf("topic %q is without a name or there twice", t.Name)
 		}
 		p.add(t, draw)
-	}
-	if o.TLS {
-		p.makeCertificate()
 	}
 	if o.InMemory {
 		network := new(memory)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"strings"
 	"sync"
@@ -196,15 +197,13 @@ func TestOptions_ForAConfigOfTheUsers(t *testing.T) {
 		"no credential":        {NoCredential: true},
 		"no path prefix":       {PathPrefix: "/"},
 		"a path prefix":        {PathPrefix: "/a/b"},
-		"TLS":                  {TLS: true},
-		"all but a key, TLS":   {TLS: true, NoCredential: true, PathPrefix: "/"},
+		"neither":              {NoCredential: true, PathPrefix: "/"},
 		"in memory, no prefix": {InMemory: true, PathPrefix: "/"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := mirrortest.NewPair(t, o)
 			_, err := reverse(t, p.Local, "topic-1")
 			require.NoError(t, err)
-			require.Equal(t, o.TLS, strings.HasPrefix(p.Local.Endpoint, "https://"))
 			wrong := p.Local.Config()
 			wrong.PathPrefix, wrong.Transport, wrong.RetryFor = "/elsewhere", nil, -1
 			m, err := mirror.NewClient(wrong)
@@ -214,6 +213,17 @@ func TestOptions_ForAConfigOfTheUsers(t *testing.T) {
 			require.Equal(t, []string{"topic-2"}, report.Topics(mirror.Untouched))
 		})
 	}
-	_, err := mirrortest.Start(mirrortest.Options{TLS: true, InMemory: true})
-	require.ErrorContains(t, err, "TLS does not go with InMemory")
+}
+
+func TestCluster_IsAHandlerForATLSServer(t *testing.T) {
+	p := mirrortest.NewPair(t, mirrortest.Options{})
+	s := httptest.NewTLSServer(p.Local)
+	defer s.Close()
+	cfg := p.Local.Config()
+	cfg.Endpoint, cfg.Transport = s.URL, s.Client().Transport
+	m, err := mirror.NewClient(cfg)
+	require.NoError(t, err)
+	_, err = m.Pause(ctx, p.Link(), mirror.Topics("topic-1"))
+	require.NoError(t, err)
+	require.Equal(t, 1, p.Local.Applied("topic-1"))
 }

@@ -149,7 +149,7 @@ func TestCaughtUp_WhatTheClustersShow(t *testing.T) {
 		{name: "a lag that falls", this: "ACTIVE-/4600:100 5s:ACTIVE<1800>/1600:3100", err: "refused", lists: "2", says: "lag 1600, falling by 2"},
 		{name: "a lag that rises", this: "ACTIVE-/100:100 5s:ACTIVE<1800>/160:300", err: "refused", lists: "2", says: "rising by "},
 		{name: "producers still write", this: "ACTIVE-/0:100 5s:ACTIVE<1800>/0:200", err: "refused", lists: "2",
-			says: "messages still come, 8.", not: "another list"},
+			says: "messages still come, 9.", not: "another list"},
 		{name: "a lag that falls to nothing", o: patient, this: "ACTIVE-/4600:100 60s:ACTIVE<1800>/2000:3100 200s:ACTIVE<1800>/0:5100", err: "nil", lists: "19-23"},
 		{name: "a lag that does not fall", o: patient, this: "ACTIVE-/4600:100", err: "stalled", lists: "31-37", says: "lag 4600, not falling"},
 		{name: "producers still write, for ever", o: patient, this: "ACTIVE-/0:100 " + writing(60), err: "stalled", lists: "31-37", says: "messages still come, 1.0/s"},

@@ -1,9 +1,9 @@
 package wait
 
-// WithoutJitter makes the polls of all waits come at the same times in every run, until the function is called that it
-// returns.
-func WithoutJitter() (restore func()) {
-	was := jitter
+import "testing"
+
+// The polls of all waits come at the same times in every run of the tests.
+func TestMain(m *testing.M) {
 	jitter = func() float64 { return 0 }
-	return func() { jitter = was }
+	m.Run()
 }

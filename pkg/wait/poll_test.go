@@ -24,9 +24,12 @@ func remote(e *env) *mirrortest.Cluster { return e.pair.Remote }
 // faulty has something go wrong with each read of a cluster, from a time after the call on and for a while. 0 is for good.
 func faulty(cluster func(*env) *mirrortest.Cluster, from, long time.Duration, do mirrortest.Action) func(*env) {
 	return func(e *env) {
-		time.AfterFunc(from, func() {
-			cluster(e).Inject(mirrortest.Fault{Reads: true, Every: long == 0, For: long, Do: do})
-		})
+		inject := func() { cluster(e).Inject(mirrortest.Fault{Reads: true, Every: long == 0, For: long, Do: do}) }
+		if from == 0 { // before the first list
+			inject()
+			return
+		}
+		time.AfterFunc(from, inject)
 	}
 }
 

@@ -150,7 +150,7 @@ func (p *Progress) rows() (rows []*row) {
 		if t.Asked.IsZero() && asked[key] != nil {
 			first = asked[key]
 		}
-		key.reason = strings.ReplaceAll(first.reasons(), first.Topic, "…")
+		key.reason = text.WithoutName(first.reasons(), first.Topic)
 		r := index[key]
 		if r == nil {
 			r = &row{rowKey: key, first: first, since: t.Since}
@@ -263,7 +263,7 @@ func (p *Progress) apart(t *text.Table) {
 		k := key{"never sent", res.Why}
 		switch {
 		case res.Outcome == mirror.Failed && !res.AlreadyStopped():
-			k = key{"refused", strings.ReplaceAll(strings.TrimPrefix(res.Err().Error(), res.Topic+": "), res.Topic, "…")}
+			k = key{"refused", text.WithoutName(strings.TrimPrefix(res.Err().Error(), res.Topic+": "), res.Topic)}
 		case res.Outcome != mirror.Untouched:
 			continue
 		}

@@ -131,7 +131,7 @@ func (t *topic) next(ended string) string {
 	case ended == "":
 		return "nothing to be seen yet: wait"
 	}
-	return "no sign, which is no proof that it was not made: look at the topic before sending it again"
+	return "nothing shows that the change was made, and nothing proves that it was not: look at the topic before sending it again"
 }
 
 // Topic returns how far a topic has come, and whether Waited has the topic. Topic looks through Waited.

@@ -32,22 +32,22 @@ type applying struct {
 func (a *app) applyCommand() *cobra.Command {
 	j := &applying{looking: looking{app: a}}
 	evenIfChanged := false
-	c := j.command("apply JOB", "Look again, send what remains of a job, and wait until it is done",
+	c := j.command("apply JOB", "Look again, send the remaining topics of a job, and wait until all are done",
 		func(ctx context.Context) error {
 			j.EvenIfChanged = evenIfChanged
 			return j.apply(ctx)
 		})
 	j.gateFlags(c)
 	f := c.Flags()
-	f.StringVar(&j.approve, "approve", "", "the hash of the plan, in place of a person who types the link's name")
+	f.StringVar(&j.approve, "approve", "", "the hash of the plan, instead of typing the link's name")
 	f.Int64Var(&j.maxCut, "max-messages", -1, "truncate-and-restore: the most messages that may be cut off each topic")
-	f.BoolVar(&evenIfChanged, "even-if-changed", false, "go on although something differs from the plan")
+	f.BoolVar(&evenIfChanged, "even-if-changed", false, "go on even if a topic differs from the plan")
 	return c
 }
 
 func (a *app) waitCommand() *cobra.Command {
 	j := &applying{looking: looking{app: a}}
-	return j.command("wait JOB", "Wait until what a job has sent is done", func(ctx context.Context) error {
+	return j.command("wait JOB", "Wait until the topics that a job has sent are done", func(ctx context.Context) error {
 		if len(j.Remaining()) == len(j.Report().Results) {
 			j.nextApply(j.Job, j.path)
 			return unchanged(errors.New("there is nothing to wait for: nothing was sent"))
@@ -155,7 +155,8 @@ func (j *applying) send(ctx context.Context, remaining []string) error {
 	switch {
 	case errors.As(err, &changed):
 		j.writeChanges(changed)
-		j.next("plan", short(j.verb), j.link, "--cluster", j.this.ClusterID(), "--topics-of", j.path, "--job", another(j.path))
+		j.next("plan", short(j.verb), j.link, "--cluster", j.this.ClusterID(), "--topics-of", j.path,
+			"--job", another(j.path))
 		return fmt.Errorf("%w: nothing was sent (see --even-if-changed)", job.ErrChanged)
 	case err != nil && !j.answered && len(j.Remaining()) > 0:
 		return fmt.Errorf("nothing was sent: %w", err)

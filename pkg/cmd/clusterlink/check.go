@@ -45,8 +45,10 @@ type gate struct {
 func (g *gate) gateFlags(c *cobra.Command) {
 	f := c.Flags()
 	f.Int64Var(&g.maxLag, "max-lag", 0, "reversals, promote: the largest lag that a partition may have")
-	f.DurationVar(&g.timeout, "timeout", 0, "reversals, promote: how long to wait for the lag to fall; 0 looks twice, 10s apart")
-	f.BoolVar(&g.neverFetched, "allow-never-fetched", false, "reversals, promote: pass although the link never fetched anything")
+	f.DurationVar(&g.timeout, "timeout", 0,
+		"reversals, promote: how long to wait for the lag to fall; 0 looks twice, 10s apart")
+	f.BoolVar(&g.neverFetched, "allow-never-fetched", false,
+		"reversals, promote: pass although the link never fetched anything")
 }
 
 func (a *app) checkCommand() *cobra.Command {

@@ -55,8 +55,8 @@ const (
 
 const about = `clusterlink changes the mirror topics of a cluster link, and waits until each change is done.
 
-A change has two steps: plan asks the cluster what it would do, and writes a job; apply does the job. An apply that was
-interrupted or killed is typed again, and sends nothing twice.
+A change has two steps: plan asks the cluster what it would do, and writes a job; apply does the job. After an interrupt
+or a kill, type the same apply again: nothing is sent twice.
 
 VERB is reverse-and-pause, reverse-and-start, promote, failover, pause, resume or truncate-and-restore.
 
@@ -64,7 +64,7 @@ Variables say which cluster is called:
   KAFKA_REST_ENDPOINT, KAFKA_CLUSTER_ID
   KAFKA_API_KEY and KAFKA_API_SECRET, or KAFKA_BEARER_TOKEN_FILE and, if need be, KAFKA_IDENTITY_POOL_ID
   KAFKA_CA_FILE, KAFKA_PATH_PREFIX       if need be
-The same with OTHER_ in front are those of the cluster at the other end of the link. Only the reversals need it.
+The same names with OTHER_ in front are for the cluster at the other end of the link. Only the reversals need it.
 
 Exit codes (go run and make lose them):
   0  done; plan: all topics would be accepted; check: ready
@@ -144,7 +144,7 @@ func command(use, short string, args cobra.PositionalArgs, run func(context.Cont
 }
 
 func clusterFlag(c *cobra.Command, id *string) {
-	c.Flags().StringVar(id, "cluster", "", "the id of the cluster to act on, if not that of KAFKA_CLUSTER_ID")
+	c.Flags().StringVar(id, "cluster", "", "the id of the cluster to act on; default KAFKA_CLUSTER_ID")
 }
 
 // unchanged marks err: nothing was changed. An error with a code keeps the code.
@@ -177,8 +177,8 @@ func (a *app) run(ctx context.Context, args []string) int {
 		}}
 	flags := root.PersistentFlags()
 	flags.StringVarP(&a.output, "output", "o", "table", "table or json: one document on standard output")
-	flags.StringVar(&a.envPrefix, "env-prefix", "", "what the names of the variables begin with")
-	flags.StringVar(&a.otherPrefix, "other-prefix", "OTHER_", "what the names of the other cluster's variables begin with")
+	flags.StringVar(&a.envPrefix, "env-prefix", "", "the prefix of the variables' names")
+	flags.StringVar(&a.otherPrefix, "other-prefix", "OTHER_", "the prefix of the names of the other cluster's variables")
 	root.AddCommand(a.statusCommand(), a.checkCommand(), a.planCommand(), a.applyCommand(), a.waitCommand(),
 		a.showCommand(), a.settleCommand())
 	a.typed = args

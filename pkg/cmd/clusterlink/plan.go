@@ -27,8 +27,8 @@ type planning struct {
 
 func (a *app) planCommand() *cobra.Command {
 	var p planning
-	c := command("plan VERB LINK [TOPIC...]", "Ask the cluster what a verb would do, and write a job", cobra.MinimumNArgs(2),
-		func(ctx context.Context, args []string) error {
+	c := command("plan VERB LINK [TOPIC...]", "Ask the cluster what a verb would do, and write a job",
+		cobra.MinimumNArgs(2), func(ctx context.Context, args []string) error {
 			v, err := mirror.ParseVerb(args[0])
 			if err != nil {
 				return err
@@ -38,14 +38,14 @@ func (a *app) planCommand() *cobra.Command {
 		})
 	clusterFlag(c, &p.cluster)
 	p.topicFlags(c)
-	c.Flags().StringVar(&p.job, "job", "", "the file of the job, which must not be there")
+	c.Flags().StringVar(&p.job, "job", "", "the file of the new job, which must not exist")
 	c.Flags().BoolVar(&p.leaveOut, "leave-out-refused", false, "leave the topics that the dry run refuses out of the job")
 	return c
 }
 
 func (a *app) plan(ctx context.Context, v mirror.Verb, link string, p *planning) error {
 	if _, err := os.Lstat(p.job); p.job != "" && err == nil {
-		return fmt.Errorf("--job: the file %s is there already", p.job)
+		return fmt.Errorf("--job: the file %s already exists", p.job)
 	}
 	this, _, err := a.clusters(p.cluster)
 	if err != nil {
@@ -111,9 +111,11 @@ func (a *app) nextApply(j *job.Job, path string) {
 
 // warnings are printed before a verb that cannot be undone.
 var warnings = map[mirror.Verb]string{
-	mirror.VerbPromote:            "only truncate-and-restore or a new mirror brings it back",
-	mirror.VerbFailover:           "only truncate-and-restore or a new mirror brings it back; what was not fetched yet is lost",
-	mirror.VerbTruncateAndRestore: "it deletes the records that the other cluster does not have; is this cluster the old source?",
+	mirror.VerbPromote: "only truncate-and-restore or a new mirror brings it back",
+	mirror.VerbFailover: "only truncate-and-restore or a new mirror brings it back; " +
+		"what was not fetched yet is lost",
+	mirror.VerbTruncateAndRestore: "it deletes the records that the other cluster does not have; " +
+		"is this cluster the old source?",
 }
 
 func (a *app) warn(v mirror.Verb, clusterID string) {

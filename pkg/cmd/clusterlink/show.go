@@ -15,7 +15,7 @@ import (
 )
 
 func (a *app) showCommand() *cobra.Command {
-	return command("show JOB", "Show what is known of a job, also while another process runs it", cobra.ExactArgs(1),
+	return command("show JOB", "Show a job, also while another process runs the job", cobra.ExactArgs(1),
 		func(_ context.Context, args []string) error {
 			j, err := job.Read(args[0])
 			if err != nil {
@@ -27,7 +27,7 @@ func (a *app) showCommand() *cobra.Command {
 
 func (a *app) settleCommand() *cobra.Command {
 	var as, why string
-	c := command("settle JOB TOPIC...", "Write down what a person found out of topics of unknown outcome",
+	c := command("settle JOB TOPIC...", "Record what a person found out about topics with an unknown outcome",
 		cobra.MinimumNArgs(2), func(ctx context.Context, args []string) error {
 			to, known := map[string]mirror.Outcome{"done": mirror.Accepted, "untouched": mirror.Untouched}[as]
 			if !known {
@@ -114,7 +114,8 @@ func (a *app) told(j *job.Job, path string, p *wait.Progress) coded {
 		a.nextApply(j, path)
 	}
 	if left.refused > 0 {
-		a.next("plan", short(r.Verb), r.Link, "--cluster", r.ClusterID, "--topics-of", path+":refused", "--job", another(path))
+		a.next("plan", short(r.Verb), r.Link, "--cluster", r.ClusterID, "--topics-of", path+":refused",
+			"--job", another(path))
 	}
 	return coded{code: code}
 }

@@ -26,11 +26,12 @@ type selection struct {
 
 func (s *selection) topicFlags(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVar(&s.from, "topics-from", "", "a file with the names of topics, one a line, # for comments; - is standard input")
+	f.StringVar(&s.from, "topics-from", "",
+		"a file with the names of topics, one a line, # for comments; - is standard input")
 	f.StringVar(&s.of, "topics-of", "", "the topics of a job: JOB, JOB:done, JOB:refused or JOB:remaining")
 	f.BoolVar(&s.all, "all", false, "the mirror topics of the link in a status that the verb starts from")
-	f.StringArrayVar(&s.prefix, "prefix", nil, "the topics of --all whose names begin with this; may be repeated")
-	f.StringArrayVar(&s.excluded, "exclude", nil, "leave out a topic, or with * at its end all that begin so; may be repeated")
+	f.StringArrayVar(&s.prefix, "prefix", nil, "like --all, for names that begin with this; may be repeated")
+	f.StringArrayVar(&s.excluded, "exclude", nil, "a topic to leave out, or a prefix with * at its end; may be repeated")
 }
 
 // needsNames returns whether the verb's topics must be named one by one.
@@ -39,7 +40,9 @@ func needsNames(v mirror.Verb) bool {
 }
 
 // topics returns the names of the topics.
-func (s *selection) topics(ctx context.Context, a *app, c *mirror.Client, v mirror.Verb, link string) ([]string, error) {
+func (s *selection) topics(
+	ctx context.Context, a *app, c *mirror.Client, v mirror.Verb, link string,
+) ([]string, error) {
 	byList, byName := s.all || len(s.prefix) > 0, len(s.names) > 0 || s.from != "" || s.of != ""
 	var names []string
 	var err error
@@ -74,7 +77,9 @@ func (s *selection) topics(ctx context.Context, a *app, c *mirror.Client, v mirr
 }
 
 // listed returns the mirror topics in a status that the verb starts from.
-func (s *selection) listed(ctx context.Context, a *app, c *mirror.Client, v mirror.Verb, link string) ([]string, error) {
+func (s *selection) listed(
+	ctx context.Context, a *app, c *mirror.Client, v mirror.Verb, link string,
+) ([]string, error) {
 	a.tell.now("reading the mirror topics")
 	list, err := c.Mirrors(ctx, link)
 	if err != nil {

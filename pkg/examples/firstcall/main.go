@@ -1,4 +1,5 @@
-// Firstcall is a program to copy. The program prints the table of a dry run of a reversal, and changes nothing.
+// Firstcall is a program to copy. The program prints the table of a dry run of a reversal. The program changes
+// nothing.
 //
 //	firstcall dr-link orders payments
 //

@@ -1,7 +1,7 @@
-// Unplanned is a program to copy. After the loss of the source, the first form makes the mirror topics writable. When
-// the old cluster is back, the second form makes its topics mirrors. The way back is then a planned failover.
+// Unplanned is a program to copy. After the loss of the source the first form makes the mirror topics writable. When
+// the old cluster is back the second form makes its topics mirrors. The way back is a planned failover.
 //
-//	unplanned -link dr-link                            on the surviving cluster; all topics, or the named topics
+//	unplanned -link dr-link                            on the surviving cluster; all topics or the named topics
 //	unplanned -link dr-link -restore 1000 orders ...   on the old cluster; deletes at most 1000 messages of each topic
 package main
 

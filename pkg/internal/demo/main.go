@@ -91,7 +91,7 @@ func (d *demo) start(o mirrortest.Options) (err error) {
 func (d *demo) run(code int, args ...string) error {
 	d.say("\n$ clusterlink " + strings.Join(args, " "))
 	// An interrupt reaches the command too.
-	cmd := exec.CommandContext(context.WithoutCancel(d.ctx), d.command, args...) //nolint:gosec // make names the command
+	cmd := exec.CommandContext(context.WithoutCancel(d.ctx), d.command, args...) //nolint:gosec // named by make
 	cmd.Dir, cmd.Stdout, cmd.Stderr = d.dir, d.out, d.out
 	for i, prefix := range []string{"", "OTHER_"} {
 		c := []*mirrortest.Cluster{d.pair.Local, d.pair.Remote}[i]

@@ -107,3 +107,26 @@ func Fit(list []string, columns int) string {
 	}
 	return Some(list, n)
 }
+
+// WithoutName replaces a topic's name in a text by …, if the name stands alone and is no part of a longer name.
+func WithoutName(s, topic string) string {
+	inName := func(b byte) bool {
+		return b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= '0' && b <= '9' || strings.IndexByte("._-", b) >= 0
+	}
+	var out strings.Builder
+	for {
+		before, after, found := strings.Cut(s, topic)
+		if !found || topic == "" {
+			out.WriteString(s)
+			return out.String()
+		}
+		out.WriteString(before)
+		dot := strings.HasPrefix(after, ".") && (len(after) == 1 || !inName(after[1])) // the end of a sentence
+		if before != "" && inName(before[len(before)-1]) || after != "" && inName(after[0]) && !dot {
+			out.WriteString(topic)
+		} else {
+			out.WriteString("…")
+		}
+		s = after
+	}
+}

@@ -87,13 +87,6 @@ type Evidence struct {
 	retry retry
 }
 
-// trace counts how often the head of a request was written.
-type trace struct{ wroteHeaders atomic.Int32 }
-
-func (t *trace) in(ctx context.Context) context.Context {
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { t.wroteHeaders.Add(1) }})
-}
-
 // attempt makes an attempt. refused are the credential's headers that got a 401. If the credential writes the same
 // headers again, nothing is sent and same is true.
 func (s *Sender) attempt(caller context.Context, q *Request, refused http.Header) (
@@ -104,7 +97,6 @@ func (s *Sender) attempt(caller context.Context, q *Request, refused http.Header
 	body := &body{data: bytes.NewReader(q.Body)}
 	ctx, cancel := s.begin(caller, body, q.Safe)
 	defer cancel()
-	var sent trace
 	r, written, err := s.request(ctx, q, body)
 	switch {
 	case err == nil && ctx.Err() != nil:
@@ -117,7 +109,9 @@ func (s *Sender) attempt(caller context.Context, q *Request, refused http.Header
 	case refused != nil && maps.EqualFunc(refused, written, slices.Equal):
 		return e, written, true
 	}
-	resp, err := s.Transport.RoundTrip(r.WithContext(sent.in(ctx)))
+	var heads atomic.Int32 // how often the head of the request was written
+	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { heads.Add(1) }})
+	resp, err := s.Transport.RoundTrip(r.WithContext(traced))
 	switch {
 	case err != nil:
 	case resp == nil:
@@ -128,7 +122,7 @@ func (s *Sender) attempt(caller context.Context, q *Request, refused http.Header
 	if err != nil {
 		taken := body.seal()
 		if q.Body == nil {
-			taken = sent.wroteHeaders.Load() > 0
+			taken = heads.Load() > 0
 		}
 		err = q.Secrets.foreign(err)
 		switch {
@@ -149,7 +143,7 @@ func (s *Sender) attempt(caller context.Context, q *Request, refused http.Header
 		q.Secrets.Add(resp.Request.Header)
 	}
 	e.respond(caller, ctx, q, resp, body)
-	n, gateway := sent.wroteHeaders.Load(), gatewayAttempts(resp.Header)
+	n, gateway := heads.Load(), gatewayAttempts(resp.Header)
 	switch {
 	case q.Safe:
 	case n > 1:
@@ -204,7 +198,7 @@ func (s *Sender) request(ctx context.Context, q *Request, b *body) (*http.Reques
 		err = checkHeader(written)
 	}
 	if err != nil {
-		return nil, written, &credentialError{q.Secrets.foreign(err)}
+		return nil, written, Because("the credential failed", q.Secrets.foreign(err))
 	}
 	maps.Copy(r.Header, written)
 	return r, written, nil
@@ -221,12 +215,6 @@ func checkHeader(h http.Header) error {
 	}
 	return nil
 }
-
-// credentialError is the failure of a credential.
-type credentialError struct{ err error }
-
-func (e *credentialError) Error() string { return "the credential failed: " + e.err.Error() }
-func (e *credentialError) Unwrap() error { return e.err }
 
 // respond reads the response and says what the response proves.
 func (e *Evidence) respond(caller, ctx context.Context, q *Request, resp *http.Response, b *body) {
