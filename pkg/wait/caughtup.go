@@ -104,6 +104,9 @@ func CaughtUp(
 	return l, l.Err()
 }
 
+// errTwice ends a call without Patience.
+var errTwice = errors.New("the clusters were asked twice")
+
 // gate is the state of a call of CaughtUp.
 type gate struct {
 	*poller
@@ -178,7 +181,7 @@ func (g *gate) run(ctx context.Context) error {
 	case !errors.Is(err, errOver):
 		return err
 	case g.options.Patience == 0:
-		return errors.New("the clusters were asked twice")
+		return errTwice
 	}
 	return fmt.Errorf("no topic became ready and no lag fell for %v: %w", g.options.Patience, ErrStalled)
 }

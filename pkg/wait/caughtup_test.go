@@ -144,7 +144,7 @@ func TestCaughtUp_WhatTheClustersShow(t *testing.T) {
 		{name: "an interval of two seconds", this: "ACTIVE-/0:100", o: wait.LagOptions{Patience: time.Minute, Interval: 2 * time.Second}, err: "nil", lists: "5-6"},
 
 		// The lag.
-		{name: "a lag", this: "ACTIVE-/4600:100", err: "refused", lists: "2", says: "not ready: 0 of 1; a: lag 4600, not falling"},
+		{name: "a lag", this: "ACTIVE-/4600:100", err: "refused", lists: "2", says: "not ready: 0 of 1 caught up; a: lag 4600, not falling"},
 		{name: "a lag that is more than allowed, by one", this: "ACTIVE-/6:100,0:3", o: wait.LagOptions{MaxLag: 5}, err: "refused", lists: "2", says: "a: lag 6"},
 		{name: "a lag that falls", this: "ACTIVE-/4600:100 5s:ACTIVE<1800>/1600:3100", err: "refused", lists: "2", says: "lag 1600, falling by 2"},
 		{name: "a lag that rises", this: "ACTIVE-/100:100 5s:ACTIVE<1800>/160:300", err: "refused", lists: "2", says: "rising by "},
@@ -179,7 +179,7 @@ func TestCaughtUp_WhatTheClustersShow(t *testing.T) {
 			says: "1 partition had an offset and has none now, as after a leader change"},
 		{name: "a partition with data shows -1 for a while", o: patient, this: "ACTIVE-/0:500 5s:ACTIVE<1800>/0:-1 60s:ACTIVE<1800>/0:500", err: "nil", lists: "7-8"},
 		{name: "topics without any offset are named first", this: "ACTIVE-/5:100", more: map[string]string{"dlq": "ACTIVE<100>/0:-1"},
-			err: "refused", lists: "2", says: "not ready: 0 of 2; dlq: 1 partition without an offset"},
+			err: "refused", lists: "2", says: "not ready: 0 of 2 caught up; dlq: 1 partition without an offset"},
 
 		// The status.
 		{name: "just resumed, with a left-over lag of 0", this: "ACTIVE<5>/0:100", err: "refused", lists: "2", says: "its lag may be from before"},
@@ -223,7 +223,7 @@ func TestCaughtUp_WhatTheClustersShow(t *testing.T) {
 			says: "lkc-remote could not be read for"},
 		{name: "the source dies after the first list", other: true, this: "ACTIVE-/0:100", err: "refused", lists: "2",
 			set:  faulty(remote, 5*time.Second, 0, mirrortest.Cut(0)),
-			says: "1 of 1; lkc-remote has given no new list for 1"},
+			says: "1 of 1 caught up; lkc-remote has given no new list for 1"},
 		{name: "the source swallows packets, and comes back", other: true, o: patient, this: "ACTIVE-/0:100", err: "nil",
 			set: faulty(remote, 0, 2*time.Minute, mirrortest.Error(503, 50003, "x"))},
 		{name: "the source comes back when the lists are old", other: true, o: patient, this: "ACTIVE-/0:100", err: "stalled",

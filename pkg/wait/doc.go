@@ -5,7 +5,7 @@
 //
 //	lagging, err := wait.CaughtUp(ctx, local, "dr-link", names, wait.LagOptions{Other: remote})
 //	if err != nil {
-//		return err // such as: not ready: 499 of 500; orders: lag 4600, falling by 300.0/s; try again in 15s
+//		return err // such as: not ready: 499 of 500 caught up; orders: lag 4600, falling by 300.0/s; try again in 15s
 //	}
 //	report, err := local.ReverseAndPause(ctx, "dr-link", mirror.Topics(names...))
 //	progress, err := wait.Done(ctx, report, wait.Options{This: local, Other: remote})

@@ -2,6 +2,7 @@ package wait
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -352,7 +353,7 @@ func (l *Lagging) String() string {
 		}
 		return text.Line(s, maxLine)
 	}
-	all := []string{"not ready: " + of}
+	all := []string{"not ready: " + of + " caught up"}
 	for i, c := range l.Clusters {
 		switch {
 		case c.Dark && i == 1:
@@ -418,5 +419,9 @@ func (l *Lagging) Table(w io.Writer) error {
 	for _, r := range rows {
 		t.Row(text.Fit(r.topics, 40), cmp.Or(r.Status, "-"), r.Lag, r.Why)
 	}
-	return finish(&t, w, l.Clusters, l.Began, l.At, l.Ended)
+	ended := l.Ended
+	if errors.Is(l.err, errTwice) { // which is no reason
+		ended = ""
+	}
+	return finish(&t, w, l.Clusters, l.Began, l.At, ended)
 }

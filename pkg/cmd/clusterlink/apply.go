@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -109,15 +110,24 @@ func (j *applying) apply(ctx context.Context) error {
 // send looks at the clusters, asks a person, and sends the remaining topics. If send returns an error, nothing was
 // sent.
 func (j *applying) send(ctx context.Context, remaining []string) error {
-	j.warn(j.verb)
+	j.warn(j.verb, j.this.ClusterID())
 	if err := j.mayAsk(); err != nil {
 		return err
 	}
 	if err := j.links(ctx); err != nil {
 		return err
 	}
-	list, err := j.this.Mirrors(ctx, j.link, remaining...)
-	if err == nil && len(j.InTheWay) == 0 {
+	list, err := j.this.Mirrors(ctx, j.link)
+	if err != nil {
+		return err
+	}
+	outcomes := map[string]mirror.Outcome{} // of the topics of the job
+	for _, r := range j.Report().Results {
+		outcomes[r.Topic] = r.Outcome
+	}
+	j.leftOut(list, func(m *mirror.Mirror) bool { _, in := outcomes[m.Topic]; return in })
+	list.Mirrors = slices.DeleteFunc(list.Mirrors, func(m mirror.Mirror) bool { return outcomes[m.Topic] != mirror.Untouched })
+	if len(j.InTheWay) == 0 {
 		err = j.caughtUp(ctx, list.Topics(j.verb.From()...)) // the job reports the other topics
 	}
 	if err != nil {
@@ -126,16 +136,21 @@ func (j *applying) send(ctx context.Context, remaining []string) error {
 	if !j.Ready {
 		j.doc.Check = &j.checked
 		j.writeChecked()
-		j.nextApply(j.Job, j.path)
+		j.nextPatient()
 		return errors.New("not ready: nothing was sent")
 	}
 	if j.approve == "" {
-		if err := j.ask(ctx, len(remaining)); err != nil {
+		if err := j.ask(ctx, text.Count(len(remaining), "topic")+j.cost(list)); err != nil {
 			return err
 		}
 	}
 	j.tell.now("looking once more at %s", text.Count(len(remaining), "topic"))
 	j.doc.Report, err = j.Run(ctx, j.this.WithRecorder(j))
+	stopped := topicsWhere(j.Report(), func(r *mirror.Result) bool { return r.AlreadyStopped() && r.Sends == nil })
+	if len(stopped) > 0 {
+		sent := map[bool]string{true: "not sent", false: "nothing was sent"}[j.answered]
+		j.tell.say("%s: %s had stopped already: %s", sent, text.Count(len(stopped), "topic"), text.Fit(stopped, 60))
+	}
 	var changed *job.ChangedError
 	switch {
 	case errors.As(err, &changed):
@@ -147,6 +162,9 @@ func (j *applying) send(ctx context.Context, remaining []string) error {
 		return fmt.Errorf("nothing was sent: %w", err)
 	case err != nil:
 		j.tell.say("%v", err)
+		if unknown := j.Report().Topics(mirror.Unknown); len(unknown) > 0 {
+			j.tell.say("unknown: %s", text.Some(unknown, 3))
+		}
 	}
 	return nil
 }
@@ -154,12 +172,17 @@ func (j *applying) send(ctx context.Context, remaining []string) error {
 // mayAsk returns why the command cannot go on, before a look at the clusters.
 func (j *applying) mayAsk() error {
 	restores := j.verb == mirror.VerbTruncateAndRestore
+	_, most := cuts(j.Plan())
 	switch {
 	case j.approve != "" && j.approve != j.Hash():
 		return fmt.Errorf("nothing was sent: the hash of the plan is %s, and %q was approved", j.Hash(), j.approve)
 	case restores && j.maxCut < 0:
 		return coded{exitWrongUse, fmt.Errorf("%s needs --max-messages: by the plan up to %s would be cut off a topic",
-			j.verb, text.Count(int(mostCut(j.Plan())), "message"))}
+			j.verb, text.Count(int(most), "message"))}
+	case restores && j.maxCut < most:
+		j.nextApply(j.Job, j.path)
+		return fmt.Errorf("nothing was sent: by the plan %s would be cut off a topic, more than --max-messages %d",
+			text.Count(int(most), "message"), j.maxCut)
 	case j.approve == "" && !j.asks:
 		return coded{exitWrongUse, fmt.Errorf("there is no terminal to ask: run it with --approve %s", j.Hash())}
 	case restores:
@@ -168,10 +191,23 @@ func (j *applying) mayAsk() error {
 	return nil
 }
 
+// cost returns what the change costs, as far as the plan and the list show.
+func (j *applying) cost(list *mirror.Listing) string {
+	switch lag, _ := planLag(j.Plan()); {
+	case j.verb == mirror.VerbTruncateAndRestore:
+		total, most := cuts(j.Plan())
+		return fmt.Sprintf("; deletes %s by the plan, at most %d of a topic", text.Count(int(total), "record"), most)
+	case j.verb == mirror.VerbFailover && max(lag, list.Lag().Total) > 0:
+		return fmt.Sprintf("; lag %d, which may be lost; cannot be undone", max(lag, list.Lag().Total))
+	case j.verb == mirror.VerbFailover, j.verb == mirror.VerbPromote:
+		return "; cannot be undone"
+	}
+	return ""
+}
+
 // ask asks a person for the name of the link.
-func (j *applying) ask(ctx context.Context, n int) error {
-	j.tell.ask(fmt.Sprintf("%s of %s on %s. Type the link's name, %s, to go on: ",
-		short(j.verb), text.Count(n, "topic"), j.this.ClusterID(), j.link))
+func (j *applying) ask(ctx context.Context, what string) error {
+	j.tell.ask(fmt.Sprintf("%s on %s: %s. Type the link's name, %s, to go on: ", short(j.verb), j.this.ClusterID(), what, j.link))
 	line := make(chan string, 1)
 	go func() {
 		typed, _ := bufio.NewReader(j.in).ReadString('\n') // the text before an error counts
@@ -198,14 +234,10 @@ func (j *applying) writeChanges(changed *job.ChangedError) {
 	for _, c := range changed.Changes {
 		g.add(without(c.How, c.Topic), c.Topic)
 	}
-	j.write(func(t *text.Table) {
-		t.Line(text.Count(len(changed.Changes), "topic") + " not as planned: nothing was sent")
-		t.Line("")
-		t.Row("TOPICS", "HOW")
-		for _, how := range g.keys {
-			t.Row(g.some(how), how)
-		}
-	})
+	fmt.Fprintf(&j.text, "%s not as planned: nothing was sent\n", text.Count(len(changed.Changes), "topic"))
+	for _, how := range g.keys {
+		fmt.Fprintf(&j.text, "%s: %s\n", g.some(how), how)
+	}
 }
 
 // Sending reports a batch. Sending and Answered make applying a Recorder.
@@ -237,22 +269,19 @@ func (j *applying) wait(ctx context.Context) error {
 	progress, err := j.Wait(ctx, wait.Options{
 		This: j.this.Client, Other: j.other.Client, Interval: j.interval, Patience: j.patience,
 		OnPoll: func(_ context.Context, p *wait.Progress) error {
-			j.tell.now("%d of %d done%s%s", p.Count(wait.StageDone), len(p.Waited),
-				counts(p.Count, wait.StageInProgress, wait.StageNoSign, wait.StageBlocked), firstReason(p)+troubles(p.Clusters))
+			j.tell.now("%s%d of %d done%s%s", troubles(p.Clusters), p.Count(wait.StageDone), len(p.Waited),
+				counts(p.Count, wait.StageInProgress, wait.StageNoSign, wait.StageBlocked), firstReason(p))
 			return nil
 		},
 	})
 	if errors.Is(err, mirror.ErrInvalidArgument) {
 		return err
 	}
-	j.doc.Progress = progress
-	switch {
-	case j.Finished():
-		err = nil
-	case progress.Done && len(j.Remaining()) == 0:
+	if j.doc.Progress = progress; ctx.Err() != nil {
+		progress.Ended = "interrupted"
+	}
+	if err = nil; progress.Done && len(j.Remaining()) == 0 {
 		err = j.Finish() // what is left was refused
-	default:
-		err = j.settleDone(progress)
 	}
 	c := j.told(j.Job, j.path, progress)
 	if c.error = err; err != nil {
@@ -269,17 +298,4 @@ func firstReason(p *wait.Progress) string {
 		}
 	}
 	return ""
-}
-
-// settleDone records the done topics in the job, so that a later wait skips these topics.
-func (j *applying) settleDone(p *wait.Progress) error {
-	seen := map[string]bool{}
-	for _, name := range p.Topics(wait.StageDone) {
-		seen[name] = true
-	}
-	done := topicsWhere(j.Report(), func(r *mirror.Result) bool { return seen[r.Topic] && !r.Done })
-	if len(done) == 0 {
-		return nil
-	}
-	return j.Settle(mirror.Accepted, "it was seen done at "+p.At.UTC().Format(time.RFC3339), done...)
 }

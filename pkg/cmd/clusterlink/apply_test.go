@@ -36,18 +36,15 @@ func TestPlannedFailover_EndsWithTheOtherClusterMirroring(t *testing.T) {
 func TestPlannedFailover_AndBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShell(t, mirrortest.Options{Topics: topics("a", "b"), Takes: 10 * time.Second, InMemory: true})
-		next := []string{"plan", "reverse-and-pause", "dr-link", "--all", "--job", "reverse.job"}
-		for range 2 { // a job, and what follows it
-			o := s.inside("dr-link\n", next...)
-			require.Equal(t, 0, o.code, o.err)
+		o := s.inside("dr-link\n", "plan", "reverse-and-pause", "dr-link", "--all", "--job", "reverse.job")
+		for range 3 { // apply, and plan and apply of what follows
 			o = s.inside("dr-link\n", o.next(t)...)
 			require.Equal(t, 0, o.code, o.out+o.err)
-			next = o.next(t)
 		}
 		require.Equal(t, mirror.StatusActive, s.pair.Remote.Status("a"))
 		time.Sleep(2 * time.Minute) // so long a mirror must be ACTIVE, and Date has whole seconds
 
-		o := s.inside("x", "check", "reverse-and-pause", "dr-link", "--cluster", "lkc-remote")
+		o = s.inside("x", "check", "reverse-and-pause", "dr-link", "--cluster", "lkc-remote")
 		require.Equal(t, 0, o.code, o.out+o.err)
 		o = s.inside("dr-link\n", o.next(t)...)
 		require.Equal(t, 0, o.code, o.err)
@@ -79,14 +76,42 @@ func TestUnplannedFailover_WithTheOldClusterDead_ThenTruncateAndRestore(t *testi
 	require.Equal(t, 0, o.code, o.err)
 	require.Regexp(t, `(?m)^12 +b$`, o.out)
 	require.Regexp(t, `(?m)^12 +in all, of 2 topics$`, o.out)
-	require.Contains(t, o.err, "it deletes records")
+	require.Contains(t, o.err, "it deletes the records")
 	hash := o.next(t)[5]
 	require.Equal(t, exitWrongUse, s.run("apply", "restore.job", "--approve", hash).code, "without a limit")
-	require.Equal(t, exitUnchanged, s.run("apply", "restore.job", "--approve", hash, "--max-messages", "11").code)
-	o = s.run(o.next(t)...)
+	o = s.run("apply", "restore.job", "--approve", hash, "--max-messages", "11")
+	require.Equal(t, exitUnchanged, o.code)
+	require.Contains(t, o.err, "12 messages would be cut off a topic, more than --max-messages 11")
+	o = s.run(o.next(t)...) // with 12
 	require.Equal(t, 0, o.code, o.err)
 	require.Equal(t, mirror.StatusActive, s.pair.Remote.Status("b"))
 	s.pair.Remote.AssertSentOnce(t)
+}
+
+func TestFailover_TellsWhatMayBeLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all := topics("a", "b", "c")
+		all[1].Partitions[0].Lag, all[2].Partitions[0].Lag = 12, 3
+		s := newShell(t, mirrortest.Options{Topics: all, InMemory: true})
+		apply := s.inside("x", "plan", "failover", "dr-link", "--all", "--job", "x.job").next(t)
+		require.Contains(t, s.inside("no", apply...).err, "3 topics; lag 15, which may be lost; cannot be undone. Type")
+		for _, o := range []outcome{s.inside("dr-link\n", apply...), s.inside("x", "show", "x.job")} {
+			require.Equal(t, 0, o.code, o.err)
+			require.Contains(t, o.out, "by the plan 15 messages had not come over: b 12, c 3 (may be lost)")
+		}
+	})
+}
+
+func TestTopicsLeftOutOfThePlan_AreRemembered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShell(t, mirrortest.Options{Topics: topics("a", "b"), InMemory: true})
+		s.pair.Local.Inject(mirrortest.Fault{Topic: "b", Every: true, Do: mirrortest.Refuse(400, "not b")})
+		o := s.inside("x", "plan", "failover", "dr-link", "--all", "--job", "x.job", "--leave-out-refused")
+		for _, o := range []outcome{s.inside("dr-link\n", o.next(t)...), s.inside("x", "show", "x.job")} {
+			require.Equal(t, 0, o.code, o.err)
+			require.Contains(t, o.out, "1 topic left out of the plan as refused: b")
+		}
+	})
 }
 
 func TestExitCode_ATopicIsRefusedByTheCallAlone(t *testing.T) {
@@ -111,14 +136,34 @@ func TestExitCode_SomebodyHasToLook(t *testing.T) {
 	s.pair.Local.Inject(mirrortest.Fault{Nth: 2, Do: mirrortest.Cut(0)}) // the call, and nothing was done
 	o := s.run("apply", "x.job", "--approve", hash, "--interval", "2s", "--patience", "1s")
 	require.Equal(t, exitLook, o.code, o.err)
-	settle := "settle x.job a b --as untouched --why 'status shows that it was not done'"
-	require.Contains(t, o.err, settle)
+	require.Contains(t, o.err, "\nunknown: a, b\n")
+	require.Contains(t, o.err, "settle x.job a b --as 'done|untouched' --why '…what you saw…'")
+	pasted := s.run("settle", "x.job", "a", "b", "--as", "done|untouched", "--why", "…what you saw…")
+	require.Equal(t, exitWrongUse, pasted.code, "a person has to choose")
 	require.Equal(t, exitLook, s.run("show", "x.job").code)
 
 	o = s.run("settle", "x.job", "a", "b", "--as", "untouched", "--why", "seen ACTIVE")
 	require.Equal(t, 0, o.code, o.err)
 	require.Equal(t, 0, s.run(o.next(t)...).code)
 	require.Equal(t, 1, s.pair.Local.Applied("a"))
+}
+
+func TestSettle_ATopicThatIsBeingChangedIsNotUntouched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShell(t, mirrortest.Options{Topics: topics("a"), Takes: time.Hour, InMemory: true})
+		s.inside("x", "plan", "failover", "dr-link", "a", "--job", "x.job")
+		s.pair.Local.Inject(mirrortest.Fault{Do: mirrortest.Cut(0), AfterApply: true})
+		o := s.inside("dr-link\n", "apply", "x.job")
+		require.Equal(t, exitLook, o.code, o.err)
+		require.NotContains(t, o.err, "settle", "the change can be seen")
+		settle := []string{"settle", "x.job", "a", "--as", "untouched", "--why", "x"}
+		o = s.inside("x", settle...)
+		require.Equal(t, exitUnchanged, o.code)
+		require.Contains(t, o.err, "a is PENDING_STOPPED")
+		require.NoError(t, s.pair.Local.Die(mirrortest.Refuses))
+		o = s.inside("x", settle...)
+		require.Equal(t, 0, o.code, o.err)
+	})
 }
 
 func hang(c *mirrortest.Cluster, topic string) (hangs <-chan struct{}, release func()) {
@@ -178,6 +223,7 @@ func TestCopiedJob_AppliedAgain_SendsNothing(t *testing.T) {
 		time.Sleep(time.Hour)
 		o := s.inside("dr-link\n", "apply", "copy.job")
 		require.Equal(t, 0, o.code, o.out+o.err)
+		require.Contains(t, o.err, "nothing was sent: 2 topics had stopped already: a, b")
 
 		s.pair.Local.SetStatus("a", mirror.StatusActive) // somebody has made it a mirror again
 		require.NoError(t, os.WriteFile("copy-2.job", text, 0o600))
@@ -185,6 +231,19 @@ func TestCopiedJob_AppliedAgain_SendsNothing(t *testing.T) {
 		require.Equal(t, exitUnchanged, o.code, o.err)
 		require.Equal(t, "a", o.document(t).Changes[0].Topic)
 		s.pair.Local.AssertSentOnce(t)
+	})
+}
+
+func TestTopicThatHasStopped_IsToldAndNotSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShell(t, mirrortest.Options{Topics: topics("a", "b"), InMemory: true})
+		apply := s.inside("x", "plan", "failover", "dr-link", "--all", "--job", "x.job").next(t)
+		s.pair.Local.SetStatus("a", mirror.StatusStopped)
+		o := s.inside("dr-link\n", apply...)
+		require.Equal(t, 0, o.code, o.out+o.err)
+		require.Contains(t, o.err, "\nnot sent: 1 topic had stopped already: a\n")
+		require.Zero(t, s.pair.Local.Sent("a"))
+		require.Equal(t, 1, s.pair.Local.Sent("b"))
 	})
 }
 
@@ -217,7 +276,7 @@ func TestInterruptedWhileAsked_NothingIsSent(t *testing.T) {
 	j := &applying{looking: looking{app: &app{in: neverRead{}, tell: teller{w: io.Discard}}}}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	require.ErrorContains(t, j.ask(ctx, 1), "interrupted: nothing was sent")
+	require.ErrorContains(t, j.ask(ctx, "1 topic"), "interrupted: nothing was sent")
 }
 
 type neverRead struct{}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -45,8 +46,9 @@ func (g *gate) gateFlags(c *cobra.Command) {
 	f := c.Flags()
 	f.Int64Var(&g.maxLag, "max-lag", 0, "reversals, promote: the largest lag that a partition may have")
 	f.DurationVar(&g.timeout, "timeout", 0,
-		"reversals, promote: how long to wait until topics have caught up; 0 looks twice")
-	f.BoolVar(&g.neverFetched, "allow-never-fetched", false, "reversals, promote: nothing was ever fetched over the link")
+		"reversals, promote: how long to wait for the lag to fall; 0 looks twice, 10s apart")
+	f.BoolVar(&g.neverFetched, "allow-never-fetched", false,
+		"reversals, promote: pass although the link never fetched anything")
 }
 
 func (a *app) checkCommand() *cobra.Command {
@@ -96,17 +98,12 @@ func (k *looking) check(ctx context.Context, id string, topics, groups []string)
 		return unchanged(err)
 	}
 	k.writeChecked()
-	if this, _ := k.verb.Goal(); this == mirror.StatusStopped {
-		k.write(func(t *text.Table) {
-			t.Line("")
-			for _, o := range k.Offsets {
-				t.Line(o)
-			}
-			t.Line("Stop the consumers, wait one interval, then apply. Not checked: the offsets. " +
-				"Compare with kafka-consumer-groups --describe on both clusters.")
-		})
+	if reverses(k.verb) || k.verb == mirror.VerbPromote {
+		fmt.Fprintf(&k.text, "\n%s\nStop the consumers, wait one interval, then apply. Not checked: the offsets. "+
+			"Compare with kafka-consumer-groups --describe on both clusters.\n", strings.Join(k.Offsets, "\n"))
 	}
 	if !k.Ready {
+		k.nextPatient()
 		return coded{code: exitRefused}
 	}
 	if len(topics) == 0 && needsNames(k.verb) {
@@ -177,7 +174,6 @@ func (k *looking) group(ctx context.Context, id string) {
 		case err != nil:
 			k.look("%swas not read: %v", what, err)
 		case group.State == "EMPTY" || group.State == "DEAD":
-			k.look("%sis %s", what, group.State)
 		case blocked && c == k.this:
 			k.inTheWay("%sis %s: stop its consumers", what, group.State)
 		default:
@@ -197,17 +193,16 @@ func (k *looking) topics(ctx context.Context, topics []string) (starting []strin
 	if len(topics)+len(starting) == 0 {
 		k.inTheWay("no mirror topic has a status that %s starts from: %v", short(k.verb), k.verb.From())
 	}
-	status := map[string]mirror.Status{}
-	for i := range list.Mirrors {
-		status[list.Mirrors[i].Topic] = list.Mirrors[i].Status
+	if len(topics) == 0 {
+		k.leftOut(list, func(m *mirror.Mirror) bool { return slices.Contains(k.verb.From(), m.Status) })
 	}
 	var odd groups
 	for _, name := range topics {
-		switch s, listed := status[name]; {
+		switch m, listed := list.Mirror(name); {
 		case !listed && !k.verb.FromUnlisted():
 			odd.add("not listed", name)
-		case listed && !slices.Contains(k.verb.From(), s):
-			odd.add(string(s), name)
+		case listed && !slices.Contains(k.verb.From(), m.Status):
+			odd.add(string(m.Status), name)
 		}
 	}
 	for _, s := range odd.keys {
@@ -241,7 +236,8 @@ func (k *looking) caughtUp(ctx context.Context, topics []string) error {
 				}
 			}
 			if troubled := troubles(l.Clusters); troubled != "" || l.Clusters[0].Lists > 0 {
-				k.tell.now("%d of %d caught up, lag %d%s", ready, len(topics), lag, troubled)
+				twice := map[bool]string{true: ", looking twice"}[lag == 0 && ready == 0]
+				k.tell.now("%s%d of %d caught up, lag %d%s", troubled, ready, len(topics), lag, twice)
 			}
 			return nil
 		},
@@ -250,11 +246,27 @@ func (k *looking) caughtUp(ctx context.Context, topics []string) error {
 	return ctx.Err()
 }
 
-// troubles returns which clusters cannot be read, and why.
+// nextPatient adds commands that pass the gate later, or with a larger lag, if nothing else is in the way.
+func (k *looking) nextPatient() {
+	if len(k.InTheWay) > 0 {
+		return
+	}
+	lag := k.maxLag
+	for i := range k.Gate.Topics {
+		lag = max(lag, k.Gate.Topics[i].Lag)
+	}
+	k.next(append(slices.Clone(k.typed), "--timeout", "10m")...)
+	if lag > k.maxLag {
+		k.next(append(slices.Clone(k.typed), "--max-lag", strconv.FormatInt(lag, 10))...)
+	}
+}
+
+// troubles returns which clusters cannot be read, and the cause in short: a terminal may be narrow.
 func troubles(clusters []wait.ClusterProgress) (s string) {
 	for _, c := range clusters {
 		if c.Error != "" {
-			s += "; " + c.ClusterID + ": " + c.Error
+			causes := strings.Split(c.Error, ": ")
+			s += c.ClusterID + ": " + causes[len(causes)-1] + "; "
 		}
 	}
 	return s
@@ -262,14 +274,18 @@ func troubles(clusters []wait.ClusterProgress) (s string) {
 
 func (k *looking) writeChecked() {
 	k.write(func(t *text.Table) {
-		t.Line(map[bool]string{true: "ready: nothing that was looked at is in the way", false: "not ready"}[k.Ready])
+		if k.Ready {
+			t.Line("ready: nothing that was looked at is in the way")
+		} else if len(k.InTheWay) > 0 { // else the gate says so
+			t.Line("not ready")
+		}
 		for _, s := range k.InTheWay {
 			t.Row("in the way", s)
 		}
 		for _, s := range k.WorthALook {
 			t.Row("worth a look", s)
 		}
-		if k.Gate != nil {
+		if k.Gate != nil && len(k.InTheWay)+len(k.WorthALook) > 0 {
 			t.Line("")
 		}
 	})

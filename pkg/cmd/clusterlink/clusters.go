@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
@@ -30,7 +32,9 @@ func (a *app) cluster(prefix string) (c cluster) {
 		}
 		c.Client, err = mirror.NewClient(cfg)
 	}
-	c.err = err
+	if c.err = err; err != nil { // the command has no such setting
+		c.err = errors.New(strings.ReplaceAll(err.Error(), ", or set AllowHTTP", ""))
+	}
 	return c
 }
 
@@ -45,7 +49,7 @@ func (a *app) clusters(id string) (this, other cluster, err error) {
 	case id == "":
 		err = this.err
 	case this.ClusterID() != id:
-		err = fmt.Errorf("no variables are about cluster %s: %v; %v", text.Quote(id), other, this)
+		err = fmt.Errorf("no variables are about cluster %s: %s; %s", text.Quote(id), other.about(), this.about())
 	}
 	if other.err == nil && other.ClusterID() == this.ClusterID() {
 		other = cluster{err: fmt.Errorf("both sets of variables are about cluster %s", text.Quote(this.ClusterID()))}
@@ -53,7 +57,8 @@ func (a *app) clusters(id string) (this, other cluster, err error) {
 	return this, other, err
 }
 
-func (c cluster) String() string {
+// about returns which cluster the variables name, or the error in the variables.
+func (c cluster) about() string {
 	if c.err != nil {
 		return c.err.Error()
 	}

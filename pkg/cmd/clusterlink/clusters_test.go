@@ -31,3 +31,23 @@ func TestTokenFile_IsReadForEachRequest(t *testing.T) {
 	require.Equal(t, 0, o.code, o.err)
 	require.Len(t, s.pair.Requests(), 2)
 }
+
+func TestClusterWithoutVariables_IsToldWithThoseThatThereAre(t *testing.T) {
+	t.Parallel()
+	s := newShell(t, mirrortest.Options{})
+	o := s.run("status", "dr-link", "--cluster", "lkc-9")
+	require.Equal(t, exitWrongUse, o.code)
+	require.Contains(t, o.err, `no variables are about cluster "lkc-9": one set is about "lkc-local"; one set is about "lkc-remote"`)
+	delete(s.env, "OTHER_KAFKA_REST_ENDPOINT")
+	o = s.run("status", "dr-link", "--cluster", "lkc-9")
+	require.Contains(t, o.err, `one set is about "lkc-local"; OTHER_KAFKA_REST_ENDPOINT is not set`)
+}
+
+func TestHTTP_IsRefusedWithoutASettingThatTheCommandDoesNotHave(t *testing.T) {
+	t.Parallel()
+	s := newShell(t, mirrortest.Options{})
+	s.env["KAFKA_REST_ENDPOINT"] = "http://kafka.example.com"
+	o := s.run("status", "dr-link")
+	require.Equal(t, exitWrongUse, o.code)
+	require.Contains(t, o.err, "use https\n")
+}

@@ -6,6 +6,15 @@
 //	clusterlink apply friday.job
 //
 // Run clusterlink -h for the commands, the variables that name the clusters, and the exit codes.
+//
+// With -o json each command prints an object with exit_code, error, and next (the commands to type), and these members:
+//
+//	clusters       status: the link and the mirrors of each cluster
+//	check          check, and apply if not ready: ready, in_the_way, worth_a_look, offsets, gate (wait.Lagging)
+//	left_out       check, plan and apply of all topics: the topics that are not taken, by status
+//	hash, report   all but status and check: the hash of the plan, and the outcomes (mirror.Report)
+//	progress       apply and wait (wait.Progress)
+//	changes        apply: the differences from the plan, if any
 package main
 
 import (
@@ -23,6 +32,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -80,10 +90,11 @@ func main() {
 		}
 		return columns
 	}}
-	context.AfterFunc(ctx, func() {
+	a.interrupted = sync.OnceFunc(func() {
 		stop() // the next signal ends the process
 		a.tell.say("interrupted: the batch under way may end; interrupt again to end at once")
 	})
+	context.AfterFunc(ctx, a.interrupted)
 	os.Exit(a.run(ctx, os.Args[1:]))
 }
 
@@ -95,6 +106,8 @@ type app struct {
 	tell teller
 	dial http.RoundTripper // nil is the library's transport
 
+	interrupted func() // reports an interrupt, once
+
 	output, envPrefix, otherPrefix string
 
 	typed []string     // the arguments
@@ -104,15 +117,16 @@ type app struct {
 
 // document is what -o json prints.
 type document struct {
-	ExitCode int            `json:"exit_code"`
-	Error    string         `json:"error,omitempty"`
-	Hash     string         `json:"hash,omitempty"`
-	Report   *mirror.Report `json:"report,omitempty"`
-	Progress *wait.Progress `json:"progress,omitempty"`
-	Changes  []job.Change   `json:"changes,omitempty"`
-	Check    *checked       `json:"check,omitempty"`
-	Clusters []*side        `json:"clusters,omitempty"`
-	Next     []string       `json:"next,omitempty"`
+	ExitCode int                 `json:"exit_code"`
+	Error    string              `json:"error,omitempty"`
+	Hash     string              `json:"hash,omitempty"`
+	Report   *mirror.Report      `json:"report,omitempty"`
+	Progress *wait.Progress      `json:"progress,omitempty"`
+	Changes  []job.Change        `json:"changes,omitempty"`
+	Check    *checked            `json:"check,omitempty"`
+	LeftOut  map[string][]string `json:"left_out,omitempty"` // mirror topics by status
+	Clusters []*side             `json:"clusters,omitempty"`
+	Next     []string            `json:"next,omitempty"`
 }
 
 // coded is an error with an exit code. If the error is nil, the output has the reason.
@@ -141,6 +155,8 @@ func unchanged(err error) error {
 		return nil
 	case errors.As(err, &c):
 		return c
+	case errors.Is(err, context.Canceled):
+		return coded{exitUnchanged, errors.New("interrupted: nothing was changed")}
 	case errors.Is(err, mirror.ErrInvalidArgument), errors.Is(err, mirror.ErrNoTopics), errors.Is(err, job.ErrNoJob),
 		errors.Is(err, job.ErrAnotherJob), errors.Is(err, fs.ErrNotExist):
 		return coded{exitWrongUse, err}
@@ -151,6 +167,7 @@ func unchanged(err error) error {
 // run runs the command and returns the exit code.
 func (a *app) run(ctx context.Context, args []string) int {
 	root := &cobra.Command{Use: "clusterlink", Short: "Change mirror topics, and wait until it is done", Long: about,
+		Example:       "  clusterlink plan reverse-and-pause dr-link --all --job friday.job\n  clusterlink apply friday.job",
 		SilenceErrors: true, SilenceUsage: true,
 		PersistentPreRunE: func(*cobra.Command, []string) error {
 			if a.output != "table" && a.output != "json" {
@@ -169,7 +186,9 @@ func (a *app) run(ctx context.Context, args []string) int {
 	root.SetOut(&a.text)
 	root.SetErr(a.tell.w)
 	err := root.ExecuteContext(ctx)
-	a.tell.done()
+	if a.tell.done(); ctx.Err() != nil {
+		a.interrupted()
+	}
 	var c coded
 	if err != nil && !errors.As(err, &c) {
 		c = coded{exitWrongUse, err}
@@ -183,6 +202,9 @@ func (a *app) finish(c coded) int {
 	if c.error != nil {
 		a.doc.Error = c.Error()
 		a.tell.say("clusterlink: %s", a.doc.Error)
+	}
+	if c.code == exitUnchanged && errors.Is(c.error, mirror.ErrRateLimited) {
+		a.doc.Next = []string{"clusterlink " + shellWords(a.typed...)} // try again
 	}
 	var err error
 	if a.output == "json" {

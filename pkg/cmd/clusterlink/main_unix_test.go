@@ -3,6 +3,7 @@
 package main
 
 import (
+	"net/http"
 	"os"
 	"slices"
 	"syscall"
@@ -39,6 +40,42 @@ func endsAfterTheBatch(t *testing.T, signal syscall.Signal, n int) {
 	o := s.run("apply", "x.job", "--approve", hash)
 	require.Equal(t, 0, o.code, o.out+o.err)
 	s.pair.Local.AssertSentOnce(t)
+}
+
+func TestInterruptedWait_OffersToWaitAgain(t *testing.T) {
+	t.Parallel()
+	s := newShell(t, mirrortest.Options{Topics: topics("a"), Takes: time.Hour})
+	hash := s.planned("failover", "dr-link", "a", "--job", "x.job")
+	s.pair.Local.Inject(mirrortest.Fault{Nth: 2, Do: mirrortest.Cut(0)}) // unknown, and no sign of it
+	cmd, out, err := s.process("apply", "x.job", "--approve", hash)
+	require.NoError(t, cmd.Start())
+	err.waitFor("1 no sign")
+	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+	_ = cmd.Wait()
+	o := outcome{cmd.ProcessState.ExitCode(), out.String(), err.String()}
+	require.Equal(t, exitLook, o.code, o.err)
+	require.Equal(t, []string{"wait", "x.job"}, o.next(t))
+	require.Regexp(t, `(?s)\ninterrupted: the batch under way.*\nnext:`, o.err)
+	require.Regexp(t, `ended +after \d+s: interrupted\n`, o.out)
+	require.NotContains(t, o.err, "settle")
+}
+
+func TestInterruptedPlan_ChangesNothing(t *testing.T) {
+	t.Parallel()
+	s := newShell(t, mirrortest.Options{Topics: topics("a")})
+	hangs := make(chan struct{})
+	s.pair.Local.Inject(mirrortest.Fault{Do: mirrortest.Handle(
+		func(_ http.ResponseWriter, r *http.Request, _ http.Handler) {
+			close(hangs)
+			<-r.Context().Done()
+		})})
+	cmd, _, err := s.process("plan", "pause", "dr-link", "a")
+	require.NoError(t, cmd.Start())
+	<-hangs
+	require.NoError(t, cmd.Process.Signal(syscall.SIGINT))
+	_ = cmd.Wait()
+	require.Equal(t, exitUnchanged, cmd.ProcessState.ExitCode())
+	require.Contains(t, err.String(), "clusterlink: interrupted: nothing was changed\n")
 }
 
 func TestSecondSignal_EndsTheProcess(t *testing.T) {

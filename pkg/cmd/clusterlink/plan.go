@@ -62,6 +62,9 @@ func (a *app) plan(ctx context.Context, v mirror.Verb, link string, p *planning)
 	if refused+accepted > 0 {
 		a.writePlan(report)
 	}
+	if err != nil && p.job != "" && (!p.leaveOut || accepted == 0) {
+		a.text.WriteString("no job was written\n")
+	}
 	again := slices.Clone(a.typed)
 	if p.job == "" {
 		again = append(again, "--job", short(v)+".job")
@@ -85,10 +88,7 @@ func (a *app) plan(ctx context.Context, v mirror.Verb, link string, p *planning)
 		return unchanged(err)
 	}
 	a.doc.Hash = j.Hash()
-	a.write(func(t *text.Table) {
-		t.Line("")
-		t.Line(fmt.Sprintf("job %s, hash %s: %s", p.job, j.Hash(), text.Count(accepted, "topic")))
-	})
+	fmt.Fprintf(&a.text, "\njob %s, hash %s: %s\n", p.job, j.Hash(), text.Count(accepted, "topic"))
 	a.nextApply(j, p.job)
 	return j.Close()
 }
@@ -100,7 +100,8 @@ func short(v mirror.Verb) string { return strings.TrimSuffix(string(v), "-mirror
 func (a *app) nextApply(j *job.Job, path string) {
 	words := []string{"apply", path}
 	if plan := j.Plan(); plan.Verb == mirror.VerbTruncateAndRestore {
-		words = append(words, "--max-messages", strconv.FormatInt(mostCut(plan), 10))
+		_, most := cuts(plan)
+		words = append(words, "--max-messages", strconv.FormatInt(most, 10))
 	}
 	if !a.asks {
 		words = append(words, "--approve", j.Hash())
@@ -113,25 +114,23 @@ var warnings = map[mirror.Verb]string{
 	mirror.VerbPromote: "only truncate-and-restore or a new mirror brings it back",
 	mirror.VerbFailover: "only truncate-and-restore or a new mirror brings it back; " +
 		"what was not fetched yet is lost",
-	mirror.VerbTruncateAndRestore: "it deletes records: those that the other cluster does not have",
+	mirror.VerbTruncateAndRestore: "it deletes the records that the other cluster does not have; " +
+		"is this cluster the old source?",
 }
 
-func (a *app) warn(v mirror.Verb) {
+func (a *app) warn(v mirror.Verb, clusterID string) {
 	if w := warnings[v]; w != "" {
-		a.tell.say("%s: %s", short(v), w)
+		a.tell.say("%s on %s: %s", short(v), clusterID, w)
 	}
 }
 
-// mostShown is the number of topics in plan's list of truncations.
-const mostShown = 20
-
-// writePlan writes the report of a dry run.
+// writePlan writes the report of a dry run, and the 20 largest truncations.
 func (a *app) writePlan(r *mirror.Report) {
-	a.warn(r.Verb)
+	a.warn(r.Verb, r.ClusterID)
 	_ = r.Table(&a.text) // memory
 	a.write(func(t *text.Table) {
 		if names := r.Topics(mirror.Accepted); len(names) > 0 {
-			t.Line("topics: " + text.Fit(names, 100))
+			t.Line("would be accepted: " + text.Fit(names, 100))
 		}
 		if r.Verb != mirror.VerbTruncateAndRestore {
 			return
@@ -142,7 +141,7 @@ func (a *app) writePlan(r *mirror.Report) {
 		t.Row("CUT OFF", "TOPIC")
 		for i := range results {
 			if n := cut(&results[i]); n >= 0 {
-				if total += n; i < mostShown {
+				if total += n; i < 20 {
 					t.Row(n, results[i].Topic)
 				}
 			}
@@ -160,12 +159,12 @@ func cut(r *mirror.Result) int64 {
 	return max(r.MessagesTruncated, rows)
 }
 
-// mostCut returns the largest number of messages that a topic of a plan would lose.
-func mostCut(r *mirror.Report) (most int64) {
+// cuts returns how many messages the topics of a plan would lose, in all and at most of one topic.
+func cuts(r *mirror.Report) (total, most int64) {
 	for i := range r.Results {
-		if r.Results[i].Outcome == mirror.Accepted {
-			most = max(most, cut(&r.Results[i]))
+		if n := cut(&r.Results[i]); n > 0 && r.Results[i].Outcome == mirror.Accepted {
+			total, most = total+n, max(most, n)
 		}
 	}
-	return most
+	return total, most
 }

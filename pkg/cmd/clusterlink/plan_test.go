@@ -20,6 +20,7 @@ func TestExitCode_RefusedTopics(t *testing.T) {
 	o := s.run("plan", "pause", "dr-link", "a", "b", "c", "--job", "x.job")
 	require.Equal(t, exitRefused, o.code, o.err)
 	require.NoFileExists(t, s.path("x.job"))
+	require.Contains(t, o.out, "no job was written")
 	o = s.run(o.next(t)...)
 	require.Equal(t, 0, o.code, o.err)
 	o = s.run(o.next(t)...)

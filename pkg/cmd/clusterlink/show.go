@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -26,7 +28,7 @@ func (a *app) showCommand() *cobra.Command {
 func (a *app) settleCommand() *cobra.Command {
 	var as, why string
 	c := command("settle JOB TOPIC...", "Record what a person found out about topics with an unknown outcome",
-		cobra.MinimumNArgs(2), func(_ context.Context, args []string) error {
+		cobra.MinimumNArgs(2), func(ctx context.Context, args []string) error {
 			to, known := map[string]mirror.Outcome{"done": mirror.Accepted, "untouched": mirror.Untouched}[as]
 			if !known {
 				return fmt.Errorf("--as: %q is neither done nor untouched", as)
@@ -36,7 +38,13 @@ func (a *app) settleCommand() *cobra.Command {
 				return err
 			}
 			defer j.Close() //nolint:errcheck // each line is on disk
-			if err := j.Settle(to, why, args[1:]...); err != nil {
+			if to == mirror.Untouched {
+				err = a.untouched(ctx, j.Plan(), args[1:])
+			}
+			if err == nil {
+				err = j.Settle(to, why, args[1:]...)
+			}
+			if err != nil {
 				return unchanged(err)
 			}
 			_ = a.show(j, args[0]) // the exit code of show is the job's
@@ -47,36 +55,38 @@ func (a *app) settleCommand() *cobra.Command {
 	return c
 }
 
+// untouched returns an error if the job's cluster shows that the change of a topic has begun. Without the variables, or
+// if the cluster cannot be read, the person's word counts.
+func (a *app) untouched(ctx context.Context, plan *mirror.Report, topics []string) error {
+	this, _, err := a.clusters(plan.ClusterID)
+	if err != nil {
+		return nil //nolint:nilerr // settle needs no variables
+	}
+	list, _ := this.WithRetryFor(-1).Mirrors(ctx, plan.Link, topics...) // what was read counts
+	goal, _ := plan.Verb.Goal()
+	for i := range list.Mirrors {
+		if m := &list.Mirrors[i]; m.Status == goal || strings.HasPrefix(string(m.Status), "PENDING_") {
+			return fmt.Errorf("%s is %s on %s, so it is not untouched: nothing was written", m.Topic, m.Status, plan.ClusterID)
+		}
+	}
+	return nil
+}
+
 // show writes the plan and the state of a job.
 func (a *app) show(j *job.Job, path string) error {
 	plan := j.Plan()
 	a.doc.Hash = j.Hash()
-	a.write(func(t *text.Table) {
-		t.Line(fmt.Sprintf("job %s, hash %s, %s", path, j.Hash(),
-			map[bool]string{true: "finished", false: "not finished"}[j.Finished()]))
-		t.Line(fmt.Sprintf("%s, link %s, cluster %s: %s, planned at %s",
-			short(plan.Verb), text.Quote(plan.Link), plan.ClusterID,
-			text.Count(len(j.Report().Results), "topic"), plan.Attempts[0].Start.UTC().Format("2006-01-02 15:04:05 MST")))
-		t.Line("")
-	})
+	fmt.Fprintf(&a.text, "job %s, hash %s, %s\n%s, link %s, cluster %s: %s, planned at %s\n\n",
+		path, j.Hash(), map[bool]string{true: "finished", false: "not finished"}[j.Finished()],
+		short(plan.Verb), text.Quote(plan.Link), plan.ClusterID, text.Count(len(j.Report().Results), "topic"),
+		plan.Attempts[0].Start.UTC().Format("2006-01-02 15:04:05 MST"))
 	return a.told(j, path, nil)
-}
-
-// report returns the report of a job. The accepted topics of a finished job are done.
-func report(j *job.Job) *mirror.Report {
-	r := j.Report()
-	for i := range r.Results {
-		if res := &r.Results[i]; j.Finished() && res.Outcome == mirror.Accepted && !res.Done {
-			res.Done, res.Settled = true, "it was seen done, and the job is finished"
-		}
-	}
-	return r
 }
 
 // told writes the state of a job and the next commands, and returns the exit code. The progress is nil without a
 // wait.
 func (a *app) told(j *job.Job, path string, p *wait.Progress) coded {
-	r := report(j)
+	r := j.Report()
 	a.doc.Report = r
 	code, left := verdict(r)
 	if p != nil {
@@ -88,17 +98,15 @@ func (a *app) told(j *job.Job, path string, p *wait.Progress) coded {
 		}
 		_ = r.Table(&a.text) // memory
 	}
+	a.remarks(j.Plan())
 	_, other, err := a.clusters(r.ClusterID)
-	switch unknown := r.Topics(mirror.Unknown); {
+	switch noSign := withoutSign(p); {
 	case code == exitDone && r.Verb == mirror.VerbReverseAndPause && err == nil && other.err == nil:
 		a.next("plan", "resume", r.Link, "--cluster", other.ClusterID(), "--topics-of", path+":done", "--job", "resume.job")
-	case code == exitDone:
-		a.next("status", r.Link, "--cluster", r.ClusterID)
-	case left.unknown > 0 && p != nil:
-		unknown = unknown[:min(len(unknown), 5)]
-		a.next(append([]string{"status", r.Link, "--cluster", r.ClusterID}, unknown...)...)
-		a.next(append(append([]string{"settle", path}, unknown...),
-			"--as", "untouched", "--why", "status shows that it was not done")...)
+	case len(noSign) > 0:
+		noSign = noSign[:min(len(noSign), 5)]
+		a.next(append([]string{"status", r.Link, "--cluster", r.ClusterID}, noSign...)...)
+		a.next(append(append([]string{"settle", path}, noSign...), "--as", "done|untouched", "--why", "…what you saw…")...)
 	case left.unknown+left.waits > 0:
 		a.next("wait", path)
 	}
@@ -110,6 +118,44 @@ func (a *app) told(j *job.Job, path string, p *wait.Progress) coded {
 			"--job", another(path))
 	}
 	return coded{code: code}
+}
+
+// remarks writes the facts of the plan that the report of the job does not have.
+func (a *app) remarks(plan *mirror.Report) {
+	if refused := plan.Topics(mirror.Failed); len(refused) > 0 {
+		fmt.Fprintf(&a.text, "%s left out of the plan as refused: %s\n", text.Count(len(refused), "topic"), text.Fit(refused, 60))
+	}
+	if plan.Verb == mirror.VerbFailover {
+		if lag, lags := planLag(plan); lag > 0 {
+			fmt.Fprintf(&a.text, "by the plan %s had not come over: %s (may be lost)\n",
+				text.Count(int(lag), "message"), text.Fit(lags, 60))
+		}
+	}
+}
+
+// planLag returns the sum of the lags of a plan, and the topics with their lags.
+func planLag(plan *mirror.Report) (total int64, lags []string) {
+	for i := range plan.Results {
+		one := mirror.Mirror{Lags: plan.Results[i].Lags}.Lag().Total
+		if plan.Results[i].Outcome == mirror.Accepted && one > 0 {
+			total, lags = total+one, append(lags, fmt.Sprintf("%s %d", plan.Results[i].Topic, one))
+		}
+	}
+	return total, lags
+}
+
+// withoutSign returns the unknown topics that a cluster showed without a sign of the change, until the wait ended by
+// itself.
+func withoutSign(p *wait.Progress) (names []string) {
+	if p == nil || errors.Is(p.Err(), context.Canceled) {
+		return nil
+	}
+	for i := range p.Waited {
+		if t := &p.Waited[i]; t.Outcome == mirror.Unknown && t.Stage == wait.StageNoSign && !t.This.At.IsZero() {
+			names = append(names, t.Topic)
+		}
+	}
+	return names
 }
 
 // left counts the topics of a job that are not done.

@@ -52,11 +52,17 @@ func (a *app) status(ctx context.Context, id, link string, topics []string) erro
 	if len(topics) > 0 {
 		a.writeTopics(topics, sides)
 	}
-	if len(own.Mirrors.Topics()) > 0 {
-		verb := map[bool]string{true: "reverse-and-pause", false: "failover"}[err == nil]
-		a.next("check", verb, link, "--cluster", own.ClusterID)
-	} else if err == nil && len(far.Mirrors.Topics()) > 0 {
-		a.next("status", link, "--cluster", far.ClusterID)
+	verb := map[bool]string{true: "reverse-and-pause", false: "failover"}[err == nil]
+	for _, s := range sides {
+		pending := slices.ContainsFunc(s.Mirrors.Mirrors, func(m mirror.Mirror) bool {
+			return strings.HasPrefix(string(m.Status), "PENDING_")
+		})
+		switch n := len(s.Mirrors.Mirrors); {
+		case pending:
+			fmt.Fprintf(&a.text, "\na change is under way on %s\n", s.ClusterID)
+		case n > 0 && n == len(s.Mirrors.Topics(mirror.StatusActive)):
+			a.next("check", verb, link, "--cluster", s.ClusterID)
+		}
 	}
 	return nil
 }
@@ -126,24 +132,26 @@ func (a *app) writeSides(sides []*side) {
 		}
 		for _, status := range statuses {
 			row(string(status), func(s *side) string {
-				lag := int64(0)
-				for i := range s.Mirrors.Mirrors {
-					if m := &s.Mirrors.Mirrors[i]; m.Status == status {
-						lag += m.Lag().Total
-					}
+				names := s.Mirrors.Topics(status)
+				cell := text.Count(len(names), "topic")
+				if status != mirror.StatusActive && len(names) > 0 {
+					cell += " (" + text.Fit(names, 40) + ")"
 				}
-				return text.Count(len(s.Mirrors.Topics(status)), "topic") + lagText(status, lag)
+				return cell + lagText(slices.DeleteFunc(slices.Clone(s.Mirrors.Mirrors), func(m mirror.Mirror) bool {
+					return m.Status != status
+				})...)
 			})
 		}
 	})
 }
 
-// lagText returns the lag of mirrors with a status. The lag of a stopped mirror is out of date.
-func lagText(s mirror.Status, lag int64) string {
-	if s == mirror.StatusStopped || lag == 0 {
+// lagText returns the known lag of mirrors. The lag of a stopped mirror is out of date.
+func lagText(mirrors ...mirror.Mirror) string {
+	lag := (&mirror.Listing{Mirrors: mirrors}).Lag()
+	if lag.Partitions == 0 {
 		return ""
 	}
-	return fmt.Sprintf(", lag %d", lag)
+	return fmt.Sprintf(", lag %d", lag.Total)
 }
 
 // offsetSync returns whether consumer offsets are synchronized, and how often.
@@ -172,46 +180,31 @@ func tasks(l *mirror.LinkInfo) string {
 	return strings.Join(g.keys, "; ")
 }
 
-// writeTopics writes the state of topics on each side. Topics with the same state are one line.
+// writeTopics writes the state of topics on each side.
 func (a *app) writeTopics(topics []string, sides []*side) {
-	rows := make([]map[string]*mirror.Mirror, len(sides))
-	for i, s := range sides {
-		rows[i] = map[string]*mirror.Mirror{}
-		for k := range s.Mirrors.Mirrors {
-			rows[i][s.Mirrors.Mirrors[k].Topic] = &s.Mirrors.Mirrors[k]
-		}
-	}
-	var g groups
-	for _, name := range topics {
-		var cells, why []string
-		for i := range sides {
-			m := rows[i][name]
-			if m == nil {
-				cells = append(cells, "not listed")
-				continue
-			}
-			cells = append(cells, string(m.Status)+lagText(m.Status, m.Lag().Total))
-			for _, r := range append([]mirror.Reason{{Code: m.Error}}, m.Reasons...) {
-				if r != (mirror.Reason{}) {
-					why = append(why, without(r.String(), name))
-				}
-			}
-		}
-		g.add(strings.Join(append(cells, strings.Join(why, "; ")), "\n"), name)
-	}
 	a.write(func(t *text.Table) {
 		t.Line("")
-		head := []any{"TOPICS"}
+		head := []any{"TOPIC"}
 		for _, s := range sides {
 			head = append(head, s.ClusterID)
 		}
 		t.Row(append(head, "WHY")...)
-		for _, key := range g.keys {
-			cells := []any{g.some(key)}
-			for _, c := range strings.Split(key, "\n") {
-				cells = append(cells, c)
+		for _, name := range topics {
+			cells, why := []any{name}, []string{}
+			for _, s := range sides {
+				m, listed := s.Mirrors.Mirror(name)
+				if !listed {
+					cells = append(cells, "not listed")
+					continue
+				}
+				cells = append(cells, string(m.Status)+lagText(m))
+				for _, r := range append([]mirror.Reason{{Code: m.Error}}, m.Reasons...) {
+					if r != (mirror.Reason{}) {
+						why = append(why, r.String())
+					}
+				}
 			}
-			t.Row(cells...)
+			t.Row(append(cells, strings.Join(why, "; "))...)
 		}
 	})
 }

@@ -120,7 +120,7 @@ func (l limiterLog) WithGroup(string) slog.Handler                  { return l }
 func (l limiterLog) Handle(_ context.Context, r slog.Record) error {
 	r.Attrs(func(a slog.Attr) bool {
 		if a.Key == "wait" {
-			l.now("%s", r.Message)
+			l.now("%s, for a minute at most", r.Message)
 		}
 		return true
 	})

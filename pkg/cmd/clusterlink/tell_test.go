@@ -52,6 +52,11 @@ func TestRateLimiter_IsToldAtOnce(t *testing.T) {
 		s.pair.Local.Inject(mirrortest.Fault{Do: mirrortest.RateLimited()})
 		o := s.inside("", "plan", "pause", "dr-link", "a")
 		require.Equal(t, 0, o.code)
-		require.Contains(t, o.err, "waiting for the rate limiter\n")
+		require.Contains(t, o.err, "waiting for the rate limiter, for a minute at most\n")
+
+		s.pair.Local.Inject(mirrortest.Fault{Do: mirrortest.RateLimited(), Every: true})
+		o = s.inside("", "plan", "pause", "dr-link", "a")
+		require.Equal(t, exitUnchanged, o.code)
+		require.Equal(t, []string{"plan", "pause", "dr-link", "a"}, o.next(t), "try again")
 	})
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/seed25095279/clusterlink-go/pkg/internal/text"
 	"github.com/seed25095279/clusterlink-go/pkg/job"
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
 )
@@ -84,11 +85,32 @@ func (s *selection) listed(
 	if err != nil {
 		return nil, unchanged(err)
 	}
-	which := mirror.All()
-	if len(s.prefix) > 0 {
-		which = mirror.Prefix(s.prefix...)
+	list.Mirrors = slices.DeleteFunc(list.Mirrors, func(m mirror.Mirror) bool {
+		begins := func(prefix string) bool { return strings.HasPrefix(m.Topic, prefix) }
+		return !s.all && !slices.ContainsFunc(s.prefix, begins)
+	})
+	a.leftOut(list, func(m *mirror.Mirror) bool { return slices.Contains(v.From(), m.Status) })
+	return list.Topics(v.From()...), nil
+}
+
+// leftOut reports the mirror topics that are not taken. The document gets all names.
+func (a *app) leftOut(list *mirror.Listing, takes func(*mirror.Mirror) bool) {
+	var g groups
+	n := 0
+	for i := range list.Mirrors {
+		if m := &list.Mirrors[i]; !takes(m) {
+			g.add(string(m.Status), m.Topic)
+			n++
+		}
 	}
-	return which.Match(list.Topics(v.From()...))
+	var parts []string
+	for _, status := range g.keys {
+		is := map[bool]string{true: "is", false: "are"}[len(g.names[status]) == 1]
+		parts = append(parts, g.some(status)+" "+is+" "+status)
+	}
+	if a.doc.LeftOut = g.names; n > 0 {
+		a.tell.say("%d of %s left out: %s", n, text.Count(len(list.Mirrors), "mirror"), strings.Join(parts, "; "))
+	}
 }
 
 // named returns the topics from arguments, a file and a job.
@@ -132,7 +154,7 @@ func topicsOf(of string) ([]string, error) {
 		return nil, err
 	}
 	var names []string
-	switch r := report(j); which {
+	switch r := j.Report(); which {
 	case "remaining":
 		names = j.Remaining()
 	case "refused":

@@ -29,6 +29,23 @@ func TestTopics(t *testing.T) {
 	}
 }
 
+func TestTopicsLeftOut_AreTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all := append(topics("eu.a", "eu.b", "us.a"), mirrortest.Topic{Name: "stopped", Status: mirror.StatusStopped},
+			mirrortest.Topic{Name: "eu.paused", Status: mirror.StatusPaused})
+		s := newShell(t, mirrortest.Options{Topics: all, InMemory: true})
+		const whole = "2 of 5 mirrors left out: eu.paused is PAUSED; stopped is STOPPED"
+		const eu = "1 of 3 mirrors left out: eu.paused is PAUSED"
+		require.Contains(t, s.inside("x", "plan", "pause", "dr-link", "--all", "--job", "x.job").err, whole)
+		require.Contains(t, s.inside("x", "plan", "pause", "dr-link", "--prefix", "eu.").err, eu)
+		require.Contains(t, s.inside("x", "check", "pause", "dr-link").err, whole)
+		require.Contains(t, s.inside("no", "apply", "x.job").err, whole, "before the question")
+		require.NotContains(t, s.inside("x", "plan", "pause", "dr-link", "us.a").err, "left out", "it was named")
+		d := s.inside("x", "plan", "pause", "dr-link", "--all", "-o", "json").document(t)
+		require.Equal(t, map[string][]string{"STOPPED": {"stopped"}, "PAUSED": {"eu.paused"}}, d.LeftOut)
+	})
+}
+
 func TestTopicsOf_AJobThatIsNotFinished(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShell(t, mirrortest.Options{Topics: topics("a", "b", "c", "d"), InMemory: true, Takes: time.Second})

@@ -20,7 +20,7 @@ func TestDemo(t *testing.T) {
 		says  []string
 	}{
 		{"planned", planned, 45, []string{"4 were unknown and are done: nothing was sent twice", "asked 1 time to change"}},
-		{"unplanned", unplanned, 100, []string{"not read", "deletes records", "2 of 2 are ACTIVE"}},
+		{"unplanned", unplanned, 100, []string{"not read", "deletes the records", "2 of 2 are ACTIVE"}},
 		{"the contract's example", contractExample, 45, []string{"has already stopped its mirror", "topic-sb"}},
 	} {
 		t.Run(part.name, func(t *testing.T) {

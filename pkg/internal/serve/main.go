@@ -125,7 +125,7 @@ The data flows back once the mirrors on %[3]s go on:
 clusterlink plan resume %[1]s --cluster %[3]s --topics-of friday.job:done --job back.job
 clusterlink apply back.job
 
-An unplanned failover, after a new start of this program, and the old source made a mirror:
+An unplanned failover. Restart this program first. At the end %[3]s, which was the source, is the mirror:
 
 clusterlink plan failover %[1]s --all --job failover.job
 clusterlink apply failover.job
@@ -141,11 +141,14 @@ waits      is consumed by the group billing on %[4]s, which is active: a promote
 refused    is refused by a row of its own, in a dry run too
 left-out   is changed, and left out of the answer
 
-One of these acts on all topics of its request, so take one at a time. A dry run shows only the first:
+Each of these acts on all topics of its request, so take one at a time. A dry run shows only the first:
 
 error-429  is turned away by the rate limiter
 error-500  is changed, and the answer is a 500
 lost       is changed, and the answer is lost
+
+clusterlink plan failover %[2]s --all --exclude error-429 --exclude error-500 --exclude lost --job odd.job --leave-out-refused
+clusterlink apply odd.job
 
 Any other client works too. A dry run; without validate_only=true it is done:
 
