@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -106,7 +107,7 @@ func (a *app) told(j *job.Job, path string, p *wait.Progress) coded {
 	case len(noSign) > 0:
 		noSign = noSign[:min(len(noSign), 5)]
 		a.next(append([]string{"status", r.Link, "--cluster", r.ClusterID}, noSign...)...)
-		a.next(append(append([]string{"settle", path}, noSign...), "--as", "done|untouched", "--why", "…what you saw…")...)
+		a.next(slices.Concat([]string{"settle", path}, noSign, []string{"--as", "done|untouched", "--why", "…what you saw…"})...)
 	case left.unknown+left.waits > 0:
 		a.next("wait", path)
 	}
@@ -123,7 +124,8 @@ func (a *app) told(j *job.Job, path string, p *wait.Progress) coded {
 // remarks writes the facts of the plan that the report of the job does not have.
 func (a *app) remarks(plan *mirror.Report) {
 	if refused := plan.Topics(mirror.Failed); len(refused) > 0 {
-		fmt.Fprintf(&a.text, "%s left out of the plan as refused: %s\n", text.Count(len(refused), "topic"), text.Fit(refused, 60))
+		fmt.Fprintf(&a.text, "%s left out of the plan as refused: %s\n",
+			text.Count(len(refused), "topic"), text.Fit(refused, 60))
 	}
 	if plan.Verb == mirror.VerbFailover {
 		if lag, lags := planLag(plan); lag > 0 {
