@@ -128,11 +128,10 @@ func (j *applying) send(ctx context.Context, remaining []string) error {
 	j.leftOut(list, func(m *mirror.Mirror) bool { _, in := outcomes[m.Topic]; return in })
 	sent := func(m mirror.Mirror) bool { return outcomes[m.Topic] != mirror.Untouched }
 	list.Mirrors = slices.DeleteFunc(list.Mirrors, sent)
-	if len(j.InTheWay) == 0 {
-		err = j.caughtUp(ctx, list.Topics(j.verb.From()...)) // the job reports the other topics
-	}
-	if err != nil {
-		return err
+	if len(j.InTheWay) == 0 { // the job reports the other topics
+		if err := j.caughtUp(ctx, list.Topics(j.verb.From()...)); err != nil {
+			return err
+		}
 	}
 	if !j.Ready {
 		j.doc.Check = &j.checked

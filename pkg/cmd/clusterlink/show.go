@@ -39,10 +39,7 @@ func (a *app) settleCommand() *cobra.Command {
 				return err
 			}
 			defer j.Close() //nolint:errcheck // each line is on disk
-			if to == mirror.Untouched {
-				err = a.untouched(ctx, j.Plan(), args[1:])
-			}
-			if err == nil {
+			if err = a.contradicts(ctx, to, j.Plan(), args[1:]); err == nil {
 				err = j.Settle(to, why, args[1:]...)
 			}
 			if err != nil {
@@ -56,11 +53,11 @@ func (a *app) settleCommand() *cobra.Command {
 	return c
 }
 
-// untouched returns an error if the job's cluster shows that the change of a topic has begun. Without the variables, or
-// if the cluster cannot be read, the person's word counts.
-func (a *app) untouched(ctx context.Context, plan *mirror.Report, topics []string) error {
+// contradicts returns an error if a topic is to be settled as Untouched, and the job's cluster shows that its change
+// has begun. Without the variables, or if the cluster cannot be read, the person's word counts.
+func (a *app) contradicts(ctx context.Context, to mirror.Outcome, plan *mirror.Report, topics []string) error {
 	this, _, err := a.clusters(plan.ClusterID)
-	if err != nil {
+	if err != nil || to != mirror.Untouched {
 		return nil //nolint:nilerr // settle needs no variables
 	}
 	list, _ := this.WithRetryFor(-1).Mirrors(ctx, plan.Link, topics...) // what was read counts
