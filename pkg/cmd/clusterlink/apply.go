@@ -126,12 +126,12 @@ func (j *applying) send(ctx context.Context, remaining []string) error {
 		outcomes[r.Topic] = r.Outcome
 	}
 	j.leftOut(list, func(m *mirror.Mirror) bool { _, in := outcomes[m.Topic]; return in })
-	list.Mirrors = slices.DeleteFunc(list.Mirrors, func(m mirror.Mirror) bool { return outcomes[m.Topic] != mirror.Untouched })
-	if len(j.InTheWay) == 0 {
-		err = j.caughtUp(ctx, list.Topics(j.verb.From()...)) // the job reports the other topics
-	}
-	if err != nil {
-		return err
+	sent := func(m mirror.Mirror) bool { return outcomes[m.Topic] != mirror.Untouched }
+	list.Mirrors = slices.DeleteFunc(list.Mirrors, sent)
+	if len(j.InTheWay) == 0 { // the job reports the other topics
+		if err := j.caughtUp(ctx, list.Topics(j.verb.From()...)); err != nil {
+			return err
+		}
 	}
 	if !j.Ready {
 		j.doc.Check = &j.checked
@@ -207,7 +207,8 @@ func (j *applying) cost(list *mirror.Listing) string {
 
 // ask asks a person for the name of the link.
 func (j *applying) ask(ctx context.Context, what string) error {
-	j.tell.ask(fmt.Sprintf("%s on %s: %s. Type the link's name, %s, to go on: ", short(j.verb), j.this.ClusterID(), what, j.link))
+	j.tell.ask(fmt.Sprintf("%s on %s: %s. Type the link's name, %s, to go on: ",
+		short(j.verb), j.this.ClusterID(), what, j.link))
 	line := make(chan string, 1)
 	go func() {
 		typed, _ := bufio.NewReader(j.in).ReadString('\n') // the text before an error counts

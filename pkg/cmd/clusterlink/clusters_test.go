@@ -37,7 +37,7 @@ func TestClusterWithoutVariables_IsToldWithThoseThatThereAre(t *testing.T) {
 	s := newShell(t, mirrortest.Options{})
 	o := s.run("status", "dr-link", "--cluster", "lkc-9")
 	require.Equal(t, exitWrongUse, o.code)
-	require.Contains(t, o.err, `no variables are about cluster "lkc-9": one set is about "lkc-local"; one set is about "lkc-remote"`)
+	require.Contains(t, o.err, `cluster "lkc-9": one set is about "lkc-local"; one set is about "lkc-remote"`)
 	delete(s.env, "OTHER_KAFKA_REST_ENDPOINT")
 	o = s.run("status", "dr-link", "--cluster", "lkc-9")
 	require.Contains(t, o.err, `one set is about "lkc-local"; OTHER_KAFKA_REST_ENDPOINT is not set`)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -38,10 +39,7 @@ func (a *app) settleCommand() *cobra.Command {
 				return err
 			}
 			defer j.Close() //nolint:errcheck // each line is on disk
-			if to == mirror.Untouched {
-				err = a.untouched(ctx, j.Plan(), args[1:])
-			}
-			if err == nil {
+			if err = a.contradicts(ctx, to, j.Plan(), args[1:]); err == nil {
 				err = j.Settle(to, why, args[1:]...)
 			}
 			if err != nil {
@@ -55,11 +53,11 @@ func (a *app) settleCommand() *cobra.Command {
 	return c
 }
 
-// untouched returns an error if the job's cluster shows that the change of a topic has begun. Without the variables, or
-// if the cluster cannot be read, the person's word counts.
-func (a *app) untouched(ctx context.Context, plan *mirror.Report, topics []string) error {
+// contradicts returns an error if a topic is to be settled as Untouched, and the job's cluster shows that its change
+// has begun. Without the variables, or if the cluster cannot be read, the person's word counts.
+func (a *app) contradicts(ctx context.Context, to mirror.Outcome, plan *mirror.Report, topics []string) error {
 	this, _, err := a.clusters(plan.ClusterID)
-	if err != nil {
+	if err != nil || to != mirror.Untouched {
 		return nil //nolint:nilerr // settle needs no variables
 	}
 	list, _ := this.WithRetryFor(-1).Mirrors(ctx, plan.Link, topics...) // what was read counts
@@ -106,7 +104,7 @@ func (a *app) told(j *job.Job, path string, p *wait.Progress) coded {
 	case len(noSign) > 0:
 		noSign = noSign[:min(len(noSign), 5)]
 		a.next(append([]string{"status", r.Link, "--cluster", r.ClusterID}, noSign...)...)
-		a.next(append(append([]string{"settle", path}, noSign...), "--as", "done|untouched", "--why", "…what you saw…")...)
+		a.next(slices.Concat([]string{"settle", path}, noSign, []string{"--as", "done|untouched", "--why", "…what you saw…"})...)
 	case left.unknown+left.waits > 0:
 		a.next("wait", path)
 	}
@@ -123,7 +121,8 @@ func (a *app) told(j *job.Job, path string, p *wait.Progress) coded {
 // remarks writes the facts of the plan that the report of the job does not have.
 func (a *app) remarks(plan *mirror.Report) {
 	if refused := plan.Topics(mirror.Failed); len(refused) > 0 {
-		fmt.Fprintf(&a.text, "%s left out of the plan as refused: %s\n", text.Count(len(refused), "topic"), text.Fit(refused, 60))
+		fmt.Fprintf(&a.text, "%s left out of the plan as refused: %s\n",
+			text.Count(len(refused), "topic"), text.Fit(refused, 60))
 	}
 	if plan.Verb == mirror.VerbFailover {
 		if lag, lags := planLag(plan); lag > 0 {

@@ -16,11 +16,12 @@ func TestStatus_OffersTheNextCommandOnlyIfAllMirrorsAreActive(t *testing.T) {
 		s := newShell(t, mirrortest.Options{Topics: topics("a", "b"), InMemory: true})
 		o := s.inside("", "status", "dr-link")
 		require.Equal(t, strings.Fields("check reverse-and-pause dr-link --cluster lkc-local"), o.next(t))
-		for _, status := range []mirror.Status{mirror.StatusPendingStopped, mirror.StatusStopped, mirror.StatusSourceUnavailable} {
+		for _, status := range []mirror.Status{"PENDING_STOPPED", "STOPPED", "SOURCE_UNAVAILABLE"} {
 			s.pair.Local.SetStatus("a", status)
 			o = s.inside("", "status", "dr-link")
 			require.NotContains(t, o.err, "next:", status)
-			require.Equal(t, status == mirror.StatusPendingStopped, strings.Contains(o.out, "a change is under way on lkc-local"))
+			underWay := strings.Contains(o.out, "a change is under way on lkc-local")
+			require.Equal(t, status == mirror.StatusPendingStopped, underWay)
 		}
 	})
 }

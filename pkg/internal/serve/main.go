@@ -147,7 +147,8 @@ error-429  is turned away by the rate limiter
 error-500  is changed, and the answer is a 500
 lost       is changed, and the answer is lost
 
-clusterlink plan failover %[2]s --all --exclude error-429 --exclude error-500 --exclude lost --job odd.job --leave-out-refused
+clusterlink plan failover %[2]s --all --exclude error-429 --exclude error-500 --exclude lost \
+  --job odd.job --leave-out-refused
 clusterlink apply odd.job
 
 Any other client works too. A dry run; without validate_only=true it is done:
