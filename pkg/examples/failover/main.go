@@ -1,9 +1,6 @@
-// Failover is a program to copy: a planned failover. The program may be killed and run again.
-//
-//	failover friday.job dr-link orders payments
-//
-// The cluster that holds the mirror topics comes from KAFKA_REST_ENDPOINT, KAFKA_CLUSTER_ID, KAFKA_API_KEY and
-// KAFKA_API_SECRET. The other cluster comes from the same names with OTHER_ in front.
+// Failover is a program to copy: a planned failover. The program may be killed and run again. Its arguments are a file,
+// the link and the topics. The clusters come from KAFKA_REST_ENDPOINT, KAFKA_CLUSTER_ID, KAFKA_API_KEY and
+// KAFKA_API_SECRET, and for the other cluster from the same names with OTHER_ in front.
 package main
 
 import (
@@ -42,28 +39,24 @@ func main() {
 func failover(ctx context.Context, local, other *mirror.Client, path, link string, topics []string) (err error) {
 	j, err := job.Open(path)
 	if errors.Is(err, job.ErrNoJob) { // the first run
-		if _, err := wait.CaughtUp(ctx, local, link, topics, wait.LagOptions{Other: other}); err != nil {
+		if _, err = wait.CaughtUp(ctx, local, link, topics, wait.LagOptions{Other: other}); err != nil {
 			return err
 		}
-		plan, err := local.Validate(ctx, mirror.VerbReverseAndPause, link, mirror.Topics(topics...))
-		if err != nil {
-			return err
+		plan, refused := local.Validate(ctx, mirror.VerbReverseAndPause, link, mirror.Topics(topics...))
+		if refused != nil {
+			return refused
 		}
-		if j, err = job.Create(path, plan, job.Options{}); err != nil {
-			return err
-		}
-	} else if err != nil {
+		j, err = job.Create(path, plan, job.Options{})
+	}
+	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, j.Close()) }()
 	report, notSent := j.Run(ctx, local)
 	fmt.Println(report)
 	progress, err := j.Wait(ctx, wait.Options{This: local, Other: other}) // also for a batch whose answer was lost
-	if err := progress.Table(os.Stdout); err != nil {
-		return err
-	}
 	if err != nil {
-		return errors.Join(notSent, err)
+		err = errors.Join(notSent, err)
 	}
-	return nil
+	return errors.Join(err, progress.Table(os.Stdout))
 }
