@@ -3,6 +3,8 @@ package main
 import (
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,7 +13,11 @@ import (
 
 func TestDemo(t *testing.T) {
 	command := filepath.Join(t.TempDir(), "clusterlink")
-	out, err := exec.Command("go", "build", "-o", command, "../../cmd/clusterlink").CombinedOutput()
+	build := []string{"build", "-o", command}
+	if info, _ := debug.ReadBuildInfo(); slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+		build = append(build, "-race") // what the tests are built from is there already
+	}
+	out, err := exec.Command("go", append(build, "../../cmd/clusterlink")...).CombinedOutput()
 	require.NoError(t, err, string(out))
 	for _, part := range []struct {
 		name  string
