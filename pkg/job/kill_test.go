@@ -114,7 +114,11 @@ func killOneJob(t *testing.T, draw *rand.Rand, kills int, total *tally) (killed 
 			settleAndFinish(t, pair, path, total)
 			return killed
 		case <-time.After(moment):
-			require.NoError(t, cmd.Process.Kill())
+			if err := cmd.Process.Kill(); errors.Is(err, os.ErrProcessDone) { // the process was faster
+				require.NoError(t, <-ended, out.String())
+				settleAndFinish(t, pair, path, total)
+				return killed
+			}
 			<-ended
 			killed++
 		}
