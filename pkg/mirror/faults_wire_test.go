@@ -229,6 +229,15 @@ func (c *failingConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
+// Read fails as Write does: net/http tells whichever comes first.
+func (c *failingConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if err != nil {
+		err = c.err
+	}
+	return n, err
+}
+
 // longToken makes the head of a request longer than net/http's buffer, so that some of it is written before any of the
 // body is taken.
 func longToken(e *env) {
