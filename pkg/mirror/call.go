@@ -105,11 +105,12 @@ func (k *call) sendAll(ctx context.Context) {
 
 // leaveOut says why topics were not sent. Without topics the reason is a problem of the run.
 func (k *call) leaveOut(results []Result, why error) {
+	told := k.text(why)
 	for i := range results {
-		results[i].Why = k.text(why)
+		results[i].Why = told
 	}
 	if len(results) == 0 {
-		k.problem(k.text(why))
+		k.problem(told)
 	}
 }
 
@@ -327,15 +328,15 @@ func (b *batch) close(stands wire.Evidence) (stop error) {
 		took := last.Start.Add(last.Duration).Sub(first.Start).Round(time.Second)
 		why = wire.WithText(fmt.Sprintf("%v (%d attempts in %v)", why, len(b.attempts), took), why)
 	}
-	told := why // the reason for topics without a row
-	if told == nil {
-		told = errors.New("the answer has no row for this topic")
+	told := "the answer has no row for this topic"
+	if why != nil {
+		told = b.call.text(why)
 	}
 	for i := range b.results {
 		r := &b.results[i]
 		switch {
 		case b.rows[i] == 0:
-			r.Why = b.call.text(told)
+			r.Why = told
 			r.Outcome = Unknown
 			if stands.Proof == wire.NotDone {
 				r.Outcome = Untouched
@@ -357,7 +358,7 @@ func (b *batch) close(stands wire.Evidence) (stop error) {
 		}
 	}
 	if why != nil && (b.Pattern != "" || !slices.Contains(b.rows, 0)) { // no topic has this reason
-		b.problems = append(b.problems, b.call.text(why))
+		b.problems = append(b.problems, told)
 	}
 	if b.Pattern != "" && stands.Proof == wire.Answered {
 		if b.illegible {

@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -253,7 +252,7 @@ func (c *Client) read(
 		Log:     []slog.Attr{slog.String("operation", "read "+what)},
 	})
 	if err := evidenceError(stands); err != nil {
-		return wire.Because(strings.TrimSpace(what)+" was not read", err)
+		return wire.Because(what+" was not read", err)
 	}
 	return nil
 }
