@@ -15,7 +15,10 @@ import (
 type ChangedError struct{ Changes []Change }
 
 // A Change is how a topic differs from the plan.
-type Change struct{ Topic, How string }
+type Change struct {
+	Topic string `json:"topic"`
+	How   string `json:"how"`
+}
 
 // ErrChanged is matched by a *ChangedError.
 var ErrChanged = errors.New("something has changed since the plan")
