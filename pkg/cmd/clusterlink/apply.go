@@ -233,7 +233,7 @@ func (j *applying) writeChanges(changed *job.ChangedError) {
 	j.doc.Changes = changed.Changes
 	var g groups
 	for _, c := range changed.Changes {
-		g.add(without(c.How, c.Topic), c.Topic)
+		g.add(text.WithoutName(c.How, c.Topic), c.Topic)
 	}
 	fmt.Fprintf(&j.text, "%s not as planned: nothing was sent\n", text.Count(len(changed.Changes), "topic"))
 	for _, how := range g.keys {

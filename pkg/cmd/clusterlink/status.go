@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -223,14 +222,6 @@ func (g *groups) add(key, name string) {
 		g.keys = append(g.keys, key)
 	}
 	g.names[key] = append(g.names[key], name)
-}
-
-// without replaces a topic's name by …, where the name stands alone in a text.
-func without(s, topic string) string {
-	if !strings.Contains(s, topic) {
-		return s
-	}
-	return regexp.MustCompile(`(^|[^\w.-])`+regexp.QuoteMeta(topic)+`([^\w.-]|\.?$)`).ReplaceAllString(s, "${1}…${2}")
 }
 
 // some names the first members of a group.
