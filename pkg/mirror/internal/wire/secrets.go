@@ -31,8 +31,8 @@ type Secrets struct {
 	replacer *strings.Replacer
 }
 
-// secretHeader matches the names of headers whose values are secrets.
-var secretHeader = regexp.MustCompile(`(?i)auth|cookie|key|token|secret|passw|credential|signature`)
+// secretNames are parts of the names of headers whose values are secrets.
+var secretNames = []string{"auth", "cookie", "key", "token", "secret", "passw", "credential", "signature"}
 
 // Add adds the credentials in a request's headers: each value, the part after its scheme, and for HTTP Basic the pair
 // and the password.
@@ -41,7 +41,8 @@ func (s *Secrets) Add(h http.Header) {
 	defer s.mu.Unlock()
 	before := len(s.values)
 	for name, values := range h {
-		if !secretHeader.MatchString(name) {
+		name = strings.ToLower(name)
+		if !slices.ContainsFunc(secretNames, func(part string) bool { return strings.Contains(name, part) }) {
 			continue
 		}
 		for _, value := range values {
