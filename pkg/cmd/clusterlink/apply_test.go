@@ -16,21 +16,22 @@ import (
 )
 
 func TestPlannedFailover_EndsWithTheOtherClusterMirroring(t *testing.T) {
-	t.Parallel()
-	s := newShell(t, mirrortest.Options{Link: "dr link", Topics: topics("a", "b")})
-	o := s.run("plan", "reverse-and-pause", "dr link", "--all", "--job", "friday.job")
-	require.Equal(t, 0, o.code, o.err)
+	synctest.Test(t, func(t *testing.T) {
+		s := newShell(t, mirrortest.Options{Link: "dr link", Topics: topics("a", "b"), InMemory: true})
+		o := s.inside("", "plan", "reverse-and-pause", "dr link", "--all", "--job", "friday.job")
+		require.Equal(t, 0, o.code, o.err)
 
-	o = s.run(append(o.next(t), "--interval", "2s")...)
-	require.Equal(t, 0, o.code, o.out+o.err)
-	require.Contains(t, o.out, "producers may move to lkc-local: 2 of 2")
-	require.Equal(t, mirror.StatusPaused, s.pair.Remote.Status("a"))
+		o = s.inside("", append(o.next(t), "--interval", "2s")...)
+		require.Equal(t, 0, o.code, o.out+o.err)
+		require.Contains(t, o.out, "producers may move to lkc-local: 2 of 2")
+		require.Equal(t, mirror.StatusPaused, s.pair.Remote.Status("a"))
 
-	o = s.run("plan", "resume", "dr link", "--cluster", "lkc-remote", "--topics-of", "friday.job:done", "--job", "back.job")
-	require.Equal(t, 0, o.code, o.err)
-	require.Equal(t, 0, s.run(o.next(t)...).code)
-	require.Equal(t, mirror.StatusActive, s.pair.Remote.Status("b"))
-	s.pair.Local.AssertSentOnce(t)
+		o = s.inside("", "plan", "resume", "dr link", "--cluster", "lkc-remote", "--topics-of", "friday.job:done", "--job", "back.job")
+		require.Equal(t, 0, o.code, o.err)
+		require.Equal(t, 0, s.inside("", o.next(t)...).code)
+		require.Equal(t, mirror.StatusActive, s.pair.Remote.Status("b"))
+		s.pair.Local.AssertSentOnce(t)
+	})
 }
 
 func TestPlannedFailover_AndBack(t *testing.T) {
@@ -130,22 +131,23 @@ func TestExitCode_ATopicIsRefusedByTheCallAlone(t *testing.T) {
 }
 
 func TestExitCode_SomebodyHasToLook(t *testing.T) {
-	t.Parallel()
-	s := newShell(t, mirrortest.Options{Topics: topics("a", "b")})
-	hash := s.planned("pause", "dr-link", "a", "b", "--job", "x.job")
-	s.pair.Local.Inject(mirrortest.Fault{Nth: 2, Do: mirrortest.Cut(0)}) // the call, and nothing was done
-	o := s.run("apply", "x.job", "--approve", hash, "--interval", "2s", "--patience", "1s")
-	require.Equal(t, exitLook, o.code, o.err)
-	require.Contains(t, o.err, "\nunknown: a, b\n")
-	require.Contains(t, o.err, "settle x.job a b --as 'done|untouched' --why '…what you saw…'")
-	pasted := s.run("settle", "x.job", "a", "b", "--as", "done|untouched", "--why", "…what you saw…")
-	require.Equal(t, exitWrongUse, pasted.code, "a person has to choose")
-	require.Equal(t, exitLook, s.run("show", "x.job").code)
+	synctest.Test(t, func(t *testing.T) {
+		s := newShell(t, mirrortest.Options{Topics: topics("a", "b"), InMemory: true})
+		hash := s.inside("", "plan", "pause", "dr-link", "a", "b", "--job", "x.job", "-o", "json").document(t).Hash
+		s.pair.Local.Inject(mirrortest.Fault{Nth: 2, Do: mirrortest.Cut(0)}) // the call, and nothing was done
+		o := s.inside("", "apply", "x.job", "--approve", hash, "--interval", "2s", "--patience", "1s")
+		require.Equal(t, exitLook, o.code, o.err)
+		require.Contains(t, o.err, "\nunknown: a, b\n")
+		require.Contains(t, o.err, "settle x.job a b --as 'done|untouched' --why '…what you saw…'")
+		pasted := s.inside("", "settle", "x.job", "a", "b", "--as", "done|untouched", "--why", "…what you saw…")
+		require.Equal(t, exitWrongUse, pasted.code, "a person has to choose")
+		require.Equal(t, exitLook, s.inside("", "show", "x.job").code)
 
-	o = s.run("settle", "x.job", "a", "b", "--as", "untouched", "--why", "seen ACTIVE")
-	require.Equal(t, 0, o.code, o.err)
-	require.Equal(t, 0, s.run(o.next(t)...).code)
-	require.Equal(t, 1, s.pair.Local.Applied("a"))
+		o = s.inside("", "settle", "x.job", "a", "b", "--as", "untouched", "--why", "seen ACTIVE")
+		require.Equal(t, 0, o.code, o.err)
+		require.Equal(t, 0, s.inside("", o.next(t)...).code)
+		require.Equal(t, 1, s.pair.Local.Applied("a"))
+	})
 }
 
 func TestSettle_ATopicThatIsBeingChangedIsNotUntouched(t *testing.T) {
