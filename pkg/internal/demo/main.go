@@ -1,6 +1,6 @@
 // The demo runs the command clusterlink against two linked clusters in this process. It shows a planned failover with a
 // lost answer. With -all the demo adds an unplanned failover and the contract's own example as an answer. The argument
-// is the command's path. The demo never leaves loopback.
+// is the command's path. The demo never leaves loopback, and fails if the clusters do not end as they should.
 package main
 
 import (
@@ -61,8 +61,7 @@ type demo struct {
 func run(ctx context.Context, command string, out io.Writer, part func(*demo) error) (err error) {
 	d := &demo{ctx: ctx, command: command, out: out}
 	if f, ok := out.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
-		q := &quiet{out: out}
-		q.timer = time.AfterFunc(4*time.Second, q.fill)
+		q := newQuiet(out)
 		defer q.timer.Stop()
 		d.out = q
 	}
@@ -100,8 +99,10 @@ func (d *demo) run(code int, args ...string) error {
 			prefix+"KAFKA_API_KEY="+key, prefix+"KAFKA_API_SECRET="+secret)
 	}
 	err := cmd.Run()
-	if cmd.ProcessState != nil && cmd.ProcessState.ExitCode() == code {
-		err = nil
+	if cmd.ProcessState != nil {
+		if err = nil; cmd.ProcessState.ExitCode() != code {
+			err = fmt.Errorf("clusterlink %s: %v, not exit status %d", args[0], cmd.ProcessState, code)
+		}
 	}
 	return errors.Join(err, d.ctx.Err())
 }
@@ -113,6 +114,18 @@ func (d *demo) apply(name string, more ...string) error {
 		return err
 	}
 	return d.run(0, append([]string{"apply", name, "--approve", j.Hash()}, more...)...)
+}
+
+// ended returns an error if a topic does not have its last status on the cluster that was asked to change it, or if the
+// cluster was not asked exactly once.
+func ended(c *mirrortest.Cluster, status mirror.Status, topics ...string) (err error) {
+	for _, name := range topics {
+		if c.Status(name) != status || c.Sent(name) != 1 {
+			err = errors.Join(err, fmt.Errorf("%s: %s is %s, not %s; asked %d times, not once",
+				c.ID, name, c.Status(name), status, c.Sent(name)))
+		}
+	}
+	return err
 }
 
 func planned(d *demo) error {
@@ -136,7 +149,7 @@ func planned(d *demo) error {
 		"", "    j, err := job.Create(\"friday.job\", plan, job.Options{}) // plan is what local.Validate returns",
 		"    report, err := j.Run(ctx, local)",
 		"    progress, err := j.Wait(ctx, wait.Options{This: local, Other: remote})")
-	return nil
+	return ended(d.pair.Local, mirror.StatusStopped, "orders.eu", "orders.us", "payments", "refunds")
 }
 
 func unplanned(d *demo) error {
@@ -156,7 +169,9 @@ func unplanned(d *demo) error {
 	}
 	d.say("", "lkc-remote is back, with messages that lkc-local never got. They are deleted, and it becomes the mirror.")
 	return errors.Join(d.run(0, "plan", "truncate-and-restore", "dr-link", "--cluster", "lkc-remote",
-		"--topics-of", "failover.job:done", "--job", "restore.job"), d.apply("restore.job", "--max-messages", "5000"))
+		"--topics-of", "failover.job:done", "--job", "restore.job"), d.apply("restore.job", "--max-messages", "5000"),
+		ended(d.pair.Local, mirror.StatusStopped, "topic-1", "topic-2"),
+		ended(d.pair.Remote, mirror.StatusActive, "topic-1", "topic-2"))
 }
 
 func contractExample(d *demo) error {
@@ -182,6 +197,12 @@ type quiet struct {
 	out   io.Writer
 	timer *time.Timer
 	dots  bool // the line has dots
+}
+
+func newQuiet(out io.Writer) *quiet {
+	q := &quiet{out: out}
+	q.timer = time.AfterFunc(4*time.Second, q.fill)
+	return q
 }
 
 func (q *quiet) Write(p []byte) (int, error) {

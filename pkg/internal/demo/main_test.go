@@ -1,42 +1,63 @@
 package main
 
 import (
-	"os/exec"
-	"path/filepath"
-	"runtime/debug"
-	"slices"
-	"strings"
+	"bytes"
+	"errors"
+	"os"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/seed25095279/clusterlink-go/pkg/mirror"
+	"github.com/seed25095279/clusterlink-go/pkg/mirrortest"
 )
 
-func TestDemo(t *testing.T) {
-	command := filepath.Join(t.TempDir(), "clusterlink")
-	build := []string{"build", "-o", command}
-	if info, _ := debug.ReadBuildInfo(); slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
-		build = append(build, "-race") // what the tests are built from is there already
+// The demo waits in real time, so CI runs the demo itself, and the tests leave the waits out.
+
+func TestRun_FailsWithTheCommand(t *testing.T) {
+	var out bytes.Buffer
+	for _, part := range []func(*demo) error{planned, unplanned, contractExample} {
+		require.Error(t, run(t.Context(), "no-such-command", &out, part))
 	}
-	out, err := exec.Command("go", append(build, "../../cmd/clusterlink")...).CombinedOutput()
-	require.NoError(t, err, string(out))
-	for _, part := range []struct {
-		name  string
-		do    func(*demo) error
-		lines int
-		says  []string
-	}{
-		{"planned", planned, 45, []string{"4 were unknown and are done: nothing was sent twice", "asked 1 time to change"}},
-		{"unplanned", unplanned, 100, []string{"not read", "deletes the records", "2 of 2 are ACTIVE"}},
-		{"the contract's example", contractExample, 45, []string{"has already stopped its mirror", "topic-sb"}},
-	} {
-		t.Run(part.name, func(t *testing.T) {
-			t.Parallel()
-			var out strings.Builder
-			require.NoError(t, run(t.Context(), command, &out, part.do), out.String())
-			require.LessOrEqual(t, strings.Count(out.String(), "\n"), part.lines)
-			for _, text := range part.says {
-				require.Contains(t, out.String(), text)
-			}
+	require.Contains(t, out.String(), "\n$ clusterlink plan reverse-and-pause dr-link --all --job friday.job\n")
+}
+
+func TestRun_FailsWithAnotherExitCode(t *testing.T) {
+	var out bytes.Buffer
+	for code, fails := range map[int]bool{0: true, 1: true, 2: false} {
+		err := run(t.Context(), os.Args[0], &out, func(d *demo) error {
+			return errors.Join(d.start(mirrortest.Options{}), d.run(code, "-no-such-flag")) // a test exits with 2
 		})
+		require.Equal(t, fails, err != nil, "%d: %v", code, err)
 	}
+}
+
+func TestEnded(t *testing.T) {
+	pair := mirrortest.NewPair(t, mirrortest.Options{})
+	client, err := mirror.NewClient(pair.Local.Config())
+	require.NoError(t, err)
+	pause := func() {
+		_, err = client.Pause(t.Context(), pair.Link(), mirror.Topics("topic-1"))
+		require.NoError(t, err)
+	}
+	pause()
+	require.NoError(t, ended(pair.Local, mirror.StatusPaused, "topic-1"))
+	require.ErrorContains(t, ended(pair.Local, mirror.StatusActive, "topic-1"), "topic-1")
+	require.ErrorContains(t, ended(pair.Local, mirror.StatusActive, "topic-1", "topic-2"), "topic-2", "never asked")
+	pause()
+	require.Error(t, ended(pair.Local, mirror.StatusPaused, "topic-1"), "asked twice")
+}
+
+func TestQuiet_WritesADotAfterFourSeconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		q := newQuiet(&out)
+		defer q.timer.Stop()
+		_, _ = q.Write([]byte("a\n"))
+		time.Sleep(9 * time.Second)
+		_, _ = q.Write([]byte("b\n"))
+		require.Equal(t, "a\n..\nb\n", out.String())
+	})
 }
