@@ -94,7 +94,7 @@ func TestOpen_AfterAPowerLoss(t *testing.T) {
 			require.NoError(t, j.Close())
 
 			size := len(last)
-			for cut := 1; cut < size; cut += max(1, size/5) {
+			for cut := 1; cut < size; cut += max(1, size/3) {
 				nuls := make([]byte, size)
 				middle := append(append(bytes.Clone(last[:cut/2]), nuls[cut/2:cut]...), last[cut:]...)
 				for what, kept := range map[string][]byte{

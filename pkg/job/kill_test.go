@@ -23,7 +23,7 @@ import (
 )
 
 var (
-	kills    = flag.Int("kills", 6, "how often TestJob_Kill kills a process")
+	kills    = flag.Int("kills", 3, "how often TestJob_Kill kills a process")
 	killRuns = flag.Int("kill-runs", 1, "over how many jobs")
 )
 

@@ -111,11 +111,11 @@ func faultsOfDocuments() []fault {
 	} {
 		cases = append(cases, body(fmt.Sprintf("the body %.40s", text), "2 unknown", text))
 	}
-	for name, elements := range map[string]string{"numbers": strings.Repeat("0,", 20_000), "objects": strings.Repeat("{},", 20_000)} {
-		f := body("20 000 rows that are "+name, "accepted, unknown", `{"data":[`+elements+good("a")+`]}`)
+	for name, elements := range map[string]string{"numbers": strings.Repeat("0,", 2_000), "objects": strings.Repeat("{},", 2_000)} {
+		f := body("2 000 rows that are "+name, "accepted, unknown", `{"data":[`+elements+good("a")+`]}`)
 		f.check = func(e *env) {
 			require.Len(e, e.report.Unexpected, 1000)
-			require.Contains(e, fmt.Sprint(causes(e.err)), "20000 unexpected rows")
+			require.Contains(e, fmt.Sprint(causes(e.err)), "2000 unexpected rows")
 		}
 		cases = append(cases, f)
 	}

@@ -192,11 +192,3 @@ func TestNilError_TheAnswerIsOneListReadToItsEnd(t *testing.T) {
 		})
 	}
 }
-
-// An answer may be long, and one value of it may not.
-func TestBounded_OneValueOfAnAnswer(t *testing.T) {
-	body := rows(good("a"), failed("b", "400", strings.Repeat("x", 16<<20)))
-	report, err := reverse(t, newClient(t, offline(answering(body))), "a", "b")
-	require.Equal(t, "a accepted, b unknown", outcomes(report))
-	require.ErrorContains(t, err, "longer than 16777216 bytes")
-}

@@ -80,7 +80,7 @@ func TestFailover_FromTheGateToTheEnd(t *testing.T) {
 // program is a process of the program.
 func program(args ...string) *exec.Cmd {
 	cmd := exec.Command(os.Args[0], args...)
-	cmd.Env = append(os.Environ(), isProgram+"=1", "GORACE=atexit_sleep_ms=0") // the race detector sleeps a second else
+	cmd.Env = append(os.Environ(), isProgram+"=1")
 	return cmd
 }
 

@@ -26,6 +26,6 @@ func Command(t *testing.T, c *mirrortest.Cluster, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(t.Context(), os.Args[0], args...) //nolint:gosec // the test's own binary
 	key, secret := c.APIKey()
 	cmd.Env = append(os.Environ(), isProgram+"=1", "KAFKA_REST_ENDPOINT="+c.Endpoint, "KAFKA_CLUSTER_ID="+c.ID,
-		"KAFKA_API_KEY="+key, "KAFKA_API_SECRET="+secret, "GORACE=atexit_sleep_ms=0") // the race detector sleeps a second else
+		"KAFKA_API_KEY="+key, "KAFKA_API_SECRET="+secret)
 	return cmd
 }
