@@ -30,10 +30,14 @@ serve: ## run two linked clusters on loopback to point any client at, until inte
 	"$$dir/serve" -port $(or $(PORT),0) & \
 	trap "trap '' INT TERM; kill $$! 2>/dev/null || true" INT TERM; wait $$! || wait $$!
 
+# The tests' heaps are small, so garbage may wait; and a process with the race detector need not sleep before it exits.
+TEST_ENV := GOGC=400 GORACE=atexit_sleep_ms=0
+
 .PHONY: test
 test: ## run all tests, with the race detector where there is a C compiler
 	@$(if $(RACE),,echo 'no cgo or no C compiler: testing without the race detector')
-	go test $(RACE) -p 4 ./...
+	@echo 'testing; the tests are built first, which takes a minute or two if nothing is cached ...'
+	$(TEST_ENV) go test $(RACE) ./...
 
 # Filters what go test prints of itself.
 SAID := grep -v '^ *\(---\|===\)'
@@ -122,6 +126,7 @@ generate: ## make gen/ from api/openapi.yaml
 
 .PHONY: check-generate
 check-generate: ## generate into a temporary folder, and fail if that is not what gen/ holds
+	@echo 'generating, to compare; the generator is built first ...'
 	@tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; \
 	cp -R api go.mod go.sum tools.go "$$tmp"; mkdir "$$tmp/gen"; \
 	(cd "$$tmp" && go generate ./...); \
@@ -133,14 +138,19 @@ lint: ## run the linter, which is installed if it is not there
 	@[ "$$($(LINT) version --short 2>/dev/null)" = $(LINT_VERSION) ] || { \
 		echo 'installing the linter, which takes a minute or two ...'; \
 		go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v$(LINT_VERSION); }
+	@echo 'running the linter, which takes half a minute if nothing is cached ...'
 	$(LINT) run --config .github/golangci.yml ./...
 
 .PHONY: check
 check: check-generate lint ## all that CI checks beside the tests
 	go mod tidy -diff
+	@echo 'checking the examples with modules of their own ...'
+	cd pkg/examples/integrations && go mod tidy -diff && go vet ./... && go test ./...
+
+.PHONY: check-platforms
+check-platforms: ## vet the code for Windows, and the library for a browser
 	GOOS=windows go vet ./...
 	GOOS=js GOARCH=wasm go vet ./pkg/mirror/... ./pkg/wait/... ./pkg/mirrortest/...
-	cd pkg/examples/integrations && go mod tidy -diff && go vet ./... && go test ./...
 
 .PHONY: ci
 ci: ## what CI runs
