@@ -74,7 +74,7 @@ func faultsBefore() []fault {
 		{
 			name: "connection refused by the kernel", loopback: true,
 			setup:    func(e *env) { e.cfg.Endpoint, e.cfg.RetryFor = refusing, -1 },
-			outcomes: "2 untouched", is: []error{syscall.ECONNREFUSED},
+			outcomes: "2 untouched", is: []error{kernel(syscall.ECONNREFUSED)},
 		},
 		{
 			name: "connect time-out of the dialer",
@@ -101,7 +101,7 @@ func faultsBefore() []fault {
 				e.cfg.Endpoint = "https://" + e.listen(func(c net.Conn) { io.ReadFull(c, make([]byte, 5)); reset(c) })
 				e.cfg.RetryFor = -1
 			},
-			outcomes: "2 untouched", is: []error{syscall.ECONNRESET},
+			outcomes: "2 untouched", is: []error{kernel(syscall.ECONNRESET)},
 		},
 		{
 			name: "unknown CA", loopback: true, setup: overTLS(nil, nil),
@@ -249,7 +249,7 @@ func faultsBefore() []fault {
 		{
 			name: "the credential sends a request of its own, and the cluster refuses", loopback: true,
 			setup:    all(fetchToken, func(e *env) { e.cfg.Endpoint, e.cfg.RetryFor = refusing, -1 }),
-			outcomes: "2 untouched", seen: 1, is: []error{syscall.ECONNREFUSED},
+			outcomes: "2 untouched", seen: 1, is: []error{kernel(syscall.ECONNREFUSED)},
 		},
 		{
 			name: "the credential sends a request of its own, and the cluster has an unknown CA", loopback: true,

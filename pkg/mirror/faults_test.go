@@ -13,11 +13,13 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -185,6 +187,14 @@ func attempts(n int) func(*env) { return func(e *env) { require.Len(e, e.report.
 
 // took holds the call to a duration.
 func took(d time.Duration) func(*env) { return func(e *env) { require.Equal(e, d, e.took) } }
+
+// kernel returns the number that this system's network has for an error: Windows has numbers of its own.
+func kernel(e syscall.Errno) error {
+	if runtime.GOOS == "windows" {
+		return map[syscall.Errno]syscall.Errno{syscall.ECONNREFUSED: 10061, syscall.ECONNRESET: 10054}[e]
+	}
+	return e
+}
 
 // errStop is why an operator ends a call.
 var errStop = errors.New("the operator pressed stop")
