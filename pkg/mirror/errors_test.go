@@ -1,8 +1,11 @@
 package mirror_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -100,4 +103,65 @@ func TestNoLinkAndNoMirrorAreToldApart(t *testing.T) {
 	require.NotErrorIs(t, err, mirror.ErrNoLink)
 	_, err = newClient(t, pair.Remote.Config()).Resume(t.Context(), pair.Link(), mirror.Topics("topic-1"))
 	require.ErrorIs(t, err, mirror.ErrNoMirror, "by row")
+}
+
+// The cloud's codes can be names. APIError.Code is 0 then, and the rest is read as ever.
+func TestAPIError_ACodeThatIsANameHidesNothing(t *testing.T) {
+	for _, c := range []struct {
+		code string
+		want int
+	}{{`"user_unauthorized"`, 0}, {`"40301"`, 40301}, {`40301`, 40301}, {`null`, 0}, {`[1]`, 0}, {`7,"error_code":null`, 7}} {
+		client := newClient(t, offline(responding(http.StatusForbidden, "application/json",
+			`{"errors":[{"code":`+c.code+`,"id":"req-1","status":"403","title":"Forbidden","detail":"no right to ALTER"}]}`)))
+		_, err := reverse(t, client, "a")
+		var api *mirror.APIError
+		require.ErrorAs(t, err, &api, c.code)
+		require.Equal(t, "Forbidden: no right to ALTER", api.Message, c.code)
+		require.Equal(t, "req-1", api.RequestID, c.code)
+		require.Equal(t, c.want, api.Code, c.code)
+	}
+}
+
+func TestNoSecrets_NamesAndPlacesToo(t *testing.T) {
+	const token, password = "abcDEF.123-45_6789", `pa^ss"wo|rd`
+	bearer := mirror.BearerToken(func(context.Context) (string, error) { return token, nil }, "")
+	row := func(link string) string {
+		return `{"mirror_topic_name":"` + token + `","link_name":"` + link + `","mirror_status":"ACTIVE"}`
+	}
+	for name, c := range map[string]struct {
+		credential mirror.Credential
+		secret     string
+		transport  http.RoundTripper
+	}{
+		"a place that is escaped to be shown": {
+			mirror.APIKey("key", password), "wo%7Crd", responding(http.StatusFound, "", "", "Location", "https://h/"+password),
+		},
+		"a name in a list, of another link":   {bearer, token, answering(rows(row("x")))},
+		"a name of one mirror":                {bearer, token, answering(row("link"))},
+		"an answer that is cut within a name": {bearer, token, answering(`{"data":[` + token)},
+		"a type":                              {bearer, token, responding(http.StatusOK, token, "")},
+		"a coding":                            {bearer, token, responding(http.StatusOK, "", "", "Content-Encoding", token)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var said strings.Builder
+			cfg := offline(c.transport)
+			cfg.Credential, cfg.Logger = c.credential, textLogger(&said)
+			client := newClient(t, cfg)
+			say := func(err error, v any) { fmt.Fprintf(&said, "%v %#v %+v %s\n", err, err, v, marshal(t, v)) }
+			for _, s := range []mirror.Selection{mirror.Topics("a"), mirror.All()} {
+				report, err := client.ReverseAndPause(t.Context(), "link", s)
+				say(err, report)
+				said.WriteString(table(t, report))
+			}
+			l, err := client.Mirrors(t.Context(), "link")
+			say(err, l)
+			m, err := client.Mirror(t.Context(), "link", "a")
+			say(err, m)
+			i, err := client.Link(t.Context(), "link")
+			say(err, i)
+			g, err := client.ConsumerGroup(t.Context(), "group")
+			say(err, g)
+			require.NotContains(t, said.String(), c.secret)
+		})
+	}
 }

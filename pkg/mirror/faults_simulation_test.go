@@ -82,7 +82,7 @@ func (s simulation) run(t *testing.T, seed uint64, each int) (took time.Duration
 			cfg := pair.Local.Config()
 			cfg.BatchSize = simulatedBatch / each
 			if next := cfg.Transport; s.retryAfter > 0 {
-				cfg.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+				cfg.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
 					resp, err := next.RoundTrip(r)
 					if err == nil && resp.StatusCode == http.StatusTooManyRequests {
 						resp.Header.Set("Retry-After", fmt.Sprint(s.retryAfter))

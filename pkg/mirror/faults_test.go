@@ -90,13 +90,8 @@ func (e *env) dial(f func(ctx context.Context, n int, next func() (net.Conn, err
 // wrap puts something between the library and its transport.
 func (e *env) wrap(f func(r *http.Request, next http.RoundTripper) (*http.Response, error)) {
 	next := e.cfg.Transport
-	e.cfg.Transport = roundTrip(func(r *http.Request) (*http.Response, error) { return f(r, next) })
+	e.cfg.Transport = roundTripper(func(r *http.Request) (*http.Response, error) { return f(r, next) })
 }
-
-// roundTrip is a transport that is a function.
-type roundTrip func(*http.Request) (*http.Response, error)
-
-func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 // listen starts a server on loopback that does f with each connection.
 func (e *env) listen(f func(net.Conn)) (address string) {

@@ -2,6 +2,7 @@ package mirror_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
@@ -319,4 +320,76 @@ func TestUnknownReport(t *testing.T) {
 	require.NoError(t, r.Settle(mirror.Accepted, "seen", "a", "b"))
 	require.NoError(t, r.Err())
 	require.ErrorIs(t, mirror.UnknownReport(mirror.Batch{Topics: []string{"a"}}, time.Time{}).Err(), mirror.ErrOutcomeUnknown)
+}
+
+func TestMerge_AZeroReportStaysZeroIfTheOtherIsRefused(t *testing.T) {
+	var r mirror.Report
+	err := r.Merge(&mirror.Report{Verb: mirror.VerbPause, ClusterID: "lkc-1", Link: "l", Pattern: ".*"})
+	require.ErrorIs(t, err, mirror.ErrInvalidArgument)
+	require.Equal(t, mirror.Report{}, r)
+}
+
+func TestMerge_SettledIsOnlyWhereTheSettlementGaveTheOutcome(t *testing.T) {
+	settled := promoted(mirror.Unknown, "1")
+	require.NoError(t, settled.Settle(mirror.Untouched, "still ACTIVE", "a"))
+	for _, o := range []mirror.Outcome{mirror.Accepted, mirror.Failed} {
+		for _, both := range [][2]*mirror.Report{{settled, promoted(o, "2")}, {promoted(o, "2"), settled}} {
+			m := both[0].Clone()
+			require.NoError(t, m.Merge(both[1]))
+			require.Equal(t, o, m.Results[0].Outcome)
+			require.Empty(t, m.Results[0].Settled, "the server's answer gave the outcome")
+			require.NotContains(t, table(t, m), "not by the server's answer")
+		}
+	}
+	m := settled.Clone()
+	require.NoError(t, m.Merge(promoted(mirror.Unknown, "1")))
+	require.Equal(t, "still ACTIVE", m.Results[0].Settled, "an older copy changes nothing")
+}
+
+func TestMerge_ARefusalOfTheRecorderIsOverWhenTheTopicsAreAccepted(t *testing.T) {
+	full := errors.New("the disk is full")
+	refuses := recorder{sending: func(context.Context, mirror.Batch) error { return full }}
+	client := newClient(t, offline(answering(rows(good("a")))))
+	report, err := reverse(t, client.WithRecorder(refuses), "a")
+	require.ErrorIs(t, err, full)
+	again, err := reverse(t, client, "a")
+	require.NoError(t, err)
+	require.NoError(t, report.Merge(again))
+	require.NoError(t, report.Err())
+
+	report, err = client.WithRecorder(refuses).ReverseAndPause(t.Context(), "link", mirror.All())
+	require.ErrorIs(t, err, full)
+	require.Len(t, report.Problems, 1, "no topic tells it")
+}
+
+// Merge is told of the two calls in either order, and a person finds that the first one did nothing.
+func TestMerge_ARefusalIsNotForgottenBehindAnUnknown(t *testing.T) {
+	unknown, refused := promoted(mirror.Unknown, "1"), promoted(mirror.Failed, "2")
+	for _, both := range [][2]*mirror.Report{{unknown, refused}, {refused, unknown}} {
+		m := both[0].Clone()
+		require.NoError(t, m.Merge(both[1]))
+		require.Equal(t, "a unknown", outcomes(m))
+		require.NoError(t, m.Settle(mirror.Untouched, "still ACTIVE", "a"))
+		require.Equal(t, "a failed", outcomes(m))
+	}
+}
+
+func TestUnknownReport_OfAPatternIsLost(t *testing.T) {
+	r := mirror.UnknownReport(mirror.Batch{Verb: mirror.VerbFailover, ClusterID: "lkc-1", Link: "l", Pattern: ".*"}, time.Time{})
+	require.ErrorIs(t, r.Err(), mirror.ErrOutcomeUnknown)
+	require.NotErrorIs(t, r.Err(), mirror.ErrNoTopics)
+	require.Empty(t, r.Remaining("a"), "any topic may have been changed")
+}
+
+// promoted is the report of a call for topic a.
+func promoted(o mirror.Outcome, run string) *mirror.Report {
+	res := mirror.Result{Topic: "a", Outcome: o, MessagesTruncated: -1}
+	res.Sends = []mirror.Send{{Run: run, Unknown: o == mirror.Unknown}}
+	switch o {
+	case mirror.Failed:
+		res.Code = 50003
+	case mirror.Unknown:
+		res.Why = "no response came"
+	}
+	return &mirror.Report{Verb: mirror.VerbPromote, ClusterID: "lkc-1", Link: "l", Results: []mirror.Result{res}}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -169,4 +170,26 @@ func TestLogValue(t *testing.T) {
 	require.NotContains(t, log, "stopped", "counts, not topics")
 	require.Contains(t, logged(&mirror.Listing{Link: "l", Mirrors: make([]mirror.Mirror, 3), Complete: true}), "v.mirrors=3")
 	require.Equal(t, slog.KindGroup, (&mirror.Listing{}).LogValue().Kind())
+}
+
+// Read aloud: what to do with topics that were found untouched, and each reason once.
+func TestReport_TableSaysEachThingOnce(t *testing.T) {
+	unavailable := newClient(t, offline(responding(http.StatusServiceUnavailable, "text/html", "<title>503 Service Unavailable</title>")))
+	report, err := reverse(t, unavailable, "a", "b")
+	require.Error(t, err)
+	require.Equal(t, "HTTP 503 Service Unavailable", report.Results[0].Why)
+	require.NoError(t, report.Settle(mirror.Untouched, "still ACTIVE", "b"))
+	require.NoError(t, report.Settle(mirror.Accepted, "STOPPED here, PAUSED there", "a"))
+	require.Contains(t, table(t, report), "send it again")
+	require.Contains(t, table(t, report), "found done; the first: a: STOPPED")
+
+	twice := newClient(t, offline(responding(http.StatusOK, "application/json", rows(failed("a", "400", "no")), "X-Envoy-Attempt-Count", "2")))
+	report, err = reverse(t, twice, "a")
+	require.ErrorIs(t, err, mirror.ErrOutcomeUnknown)
+	require.Equal(t, 1, strings.Count(table(t, report), "more than once"))
+
+	zipped := newClient(t, offline(responding(http.StatusOK, "application/json", "x", "Content-Encoding", "gzip")))
+	report, err = reverse(t, zipped, "a")
+	require.ErrorIs(t, err, mirror.ErrOutcomeUnknown)
+	require.NotContains(t, report.Results[0].Why, "the answer is application/json, not")
 }

@@ -2,9 +2,12 @@ package mirror_test
 
 import (
 	"encoding/json"
+	"errors"
 	"math"
+	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -223,4 +226,37 @@ func TestReportsSurvive_WhatIsMissingIsNotKnown(t *testing.T) {
 
 	const twice = head + `{"topic":"a","outcome":"accepted"},{"topic":"a","outcome":"failed","code":1}]}`
 	require.ErrorIs(t, json.Unmarshal([]byte(twice), &plan), mirror.ErrInvalidArgument, "a topic has one outcome")
+}
+
+// A report that was read back must not take one attempt for another.
+func TestReport_ErrFindsTheAttemptThatATextIsAbout(t *testing.T) {
+	limited := responding(http.StatusTooManyRequests, "text/html", "", "DoSFilter", "unavailable")
+	for name, c := range map[string]struct {
+		transport http.RoundTripper
+		status    int // of the APIError; 0 is none
+		limited   bool
+	}{
+		"another 429 after a rejection": {
+			inTurn(limited, responding(http.StatusTooManyRequests, "application/json", `{"error_code":42901}`)), 429, false,
+		},
+		"a rejection after another 429": {inTurn(responding(http.StatusTooManyRequests, "text/html", ""), limited), 429, true},
+		"an answer that is cut":         {answering(rows(good("a"), good("b")) + "x"), 0, false},
+		"no answer":                     {responding(http.StatusOK, "text/html", "<title>Sign in</title>"), 200, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cfg := offline(c.transport)
+				cfg.RetryFor = 3 * time.Second
+				report, live := reverse(t, newClient(t, cfg), "a", "b")
+				for _, err := range []error{live, report.Err(), readBack(t, report).Err()} {
+					require.Equal(t, c.limited, errors.Is(err, mirror.ErrRateLimited))
+					var api *mirror.APIError
+					require.Equal(t, c.status != 0, errors.As(err, &api))
+					if api != nil {
+						require.Equal(t, c.status, api.Status)
+					}
+				}
+			})
+		})
+	}
 }
