@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -288,121 +289,6 @@ func runAll(t *testing.T, all []situation) {
 	}
 }
 
-// What two clusters can show and go on showing, for each verb.
-func TestDone_WhatTheClustersShow(t *testing.T) {
-	var all []situation
-	for _, p := range []struct {
-		verb        mirror.Verb
-		this, other string
-		stage       string
-		note        string
-	}{
-		// The goal, on both clusters.
-		{reverse, "STOPPED+", "PAUSED+", "done", ""},
-		{reverse, "STOPPED?", "PAUSED?", "done 30s", "how long it has been STOPPED on lkc-local is not known"},
-		{reverse, "STOPPED-", "PAUSED-", "done 30s", "it was PAUSED on lkc-remote before this call"},
-		{reverse, "STOPPED-", "PAUSED+", "done 30s", "it was STOPPED on lkc-local before this call"},
-		{reverse, "STOPPED+", "PAUSED-", "done 30s", "it was PAUSED on lkc-remote before this call"},
-		{reverse, "STOPPED<9>", "PAUSED<9>", "done", ""},
-		{reverse, "STOPPED<12>", "PAUSED+", "done 30s", "before this call"},
-		{reverse, "STOPPED+", "ACTIVE+", "done", "already resumed on lkc-remote"},
-		{reverse, "STOPPED+", "ACTIVE-", "done 30s", "already resumed on lkc-remote"},
-		{start, "STOPPED+", "ACTIVE+", "done", ""},
-		{start, "STOPPED-", "ACTIVE+", "done 30s", "before this call"},
-		{start, "STOPPED?", "ACTIVE+", "done 30s", "is not known"},
-		{promote, "STOPPED+", "", "done", ""},
-		{promote, "STOPPED-", "", "done 30s", "it was STOPPED on lkc-local before this call"},
-		{promote, "STOPPED?", "", "done 30s", "is not known"},
-		{failover, "STOPPED+", "", "done", ""},
-		{failover, "STOPPED-", "", "done 30s", "before this call"},
-		{pause, "PAUSED+", "", "done", ""},
-		{pause, "PAUSED-", "", "done 30s", "it was PAUSED on lkc-local before this call"},
-		{resume, "ACTIVE+", "", "done", ""},
-		{resume, "ACTIVE-", "", "done 30s", "before this call"},
-		{restore, "ACTIVE+", "", "done", ""},
-		{restore, "ACTIVE?", "", "done 30s", "is not known"},
-		// Something moves.
-		{reverse, "PENDING_STOPPED+", "none", "in progress", ""},
-		{reverse, "PENDING_STOPPED+", "PENDING_MIRROR+", "in progress", ""},
-		{reverse, "STOPPED+", "PENDING_MIRROR+", "in progress", ""},
-		{reverse, "ACTIVE-", "PENDING_MIRROR+", "in progress", ""},
-		{reverse, "STOPPED+", "none", "in progress", "lkc-remote has no mirror of it, as after a promote or a failover"},
-		{reverse, "STOPPED+", "STOPPED-", "in progress", "lkc-remote has no mirror of it"},
-		{reverse, "STOPPED?", "none", "in progress", "lkc-remote has no mirror of it"},
-		{reverse, "PENDING_NEW+", "none", "in progress", "a status that this library does not know"},
-		{reverse, "SOURCE_UNAVAILABLE+", "none", "in progress", "which can hide a change"},
-		{reverse, "PENDING_STOPPED?", "none", "in progress", ""},
-		{start, "STOPPED+", "PENDING_SYNCHRONIZE+", "in progress", ""},
-		{start, "ACTIVE-", "PAUSED+", "in progress", ""},
-		{start, "STOPPED+", "none", "in progress", "lkc-remote has no mirror of it"},
-		{promote, "PENDING_SYNCHRONIZE+", "", "in progress", ""},
-		{promote, "PENDING_STOPPED?", "", "in progress", ""},
-		{promote, "PENDING_RESTORE+", "", "in progress", "PENDING_RESTORE is not on the way of promote"},
-		{promote, "LINK_PAUSED+", "", "in progress", "can hide a change"},
-		{promote, "LINK_FAILED+", "", "in progress", "can hide a change"},
-		{resume, "PENDING_MIRROR+", "", "in progress", "not on the way"},
-		{resume, "PENDING_SYNCHRONIZE+", "", "in progress", ""},
-		{failover, "PENDING_STOPPED+", "", "in progress", ""},
-		{restore, "PENDING_RESTORE+", "", "in progress", ""},
-		{restore, "PENDING_SETUP_FOR_RESTORE+", "", "in progress", ""},
-		// No sign of it.
-		{reverse, "ACTIVE-", "none", "no sign", ""},
-		{reverse, "ACTIVE+", "none", "no sign", ""},
-		{reverse, "PAUSED+", "STOPPED-", "no sign", ""},
-		{reverse, "STOPPED-", "none", "no sign", "was STOPPED on lkc-local before this call"},
-		{reverse, "PENDING_STOPPED-", "none", "no sign", "was PENDING_STOPPED on lkc-local before this call"},
-		{reverse, "SOURCE_UNAVAILABLE-", "none", "no sign", "which can hide a change"},
-		{reverse, "FAILED-", "none", "no sign", "was FAILED on lkc-local before this call"},
-		{reverse, "FAILED?", "none", "no sign", "how long it has been FAILED on lkc-local is not known"},
-		{reverse, "none", "none", "no sign", "lkc-local has never listed it: is the name right?"},
-		{start, "ACTIVE-", "STOPPED-", "no sign", ""},
-		{promote, "ACTIVE-", "", "no sign", ""},
-		{promote, "none", "", "no sign", "lkc-local has never listed it: is the name right?"},
-		{promote, "FAILED-", "", "no sign", "before this call"},
-		{failover, "SOURCE_UNAVAILABLE+", "", "no sign", "can hide a finished failover: try one produce"},
-		{failover, "FAILED-", "", "no sign", ""},
-		{failover, "LINK_FAILED+", "", "no sign", ""},
-		{pause, "ACTIVE+", "", "no sign", ""},
-		{pause, "STOPPED-", "", "no sign", "was STOPPED on lkc-local before this call"},
-		{resume, "PAUSED+", "", "no sign", ""},
-		{resume, "LINK_PAUSED-", "", "no sign", "LINK_PAUSED on lkc-local"},
-		{restore, "STOPPED+", "", "no sign", ""},
-		{restore, "none", "", "no sign", ""},
-		// It does not come on by itself.
-		{reverse, "FAILED+", "none", "blocked", "it is FAILED on lkc-local"},
-		{reverse, "STOPPED+", "FAILED+", "blocked", "it is FAILED on lkc-remote"},
-		{start, "STOPPED+", "PAUSED+", "blocked", "it is PAUSED on lkc-remote"},
-		{start, "STOPPED-", "PAUSED-", "blocked", "it is PAUSED on lkc-remote"},
-		{start, "FAILED+", "none", "blocked", "it is FAILED on lkc-local"},
-		{promote, "FAILED+", "", "blocked", "it is FAILED"},
-		{failover, "FAILED+", "", "blocked", "it is FAILED"},
-		{pause, "STOPPED+", "", "blocked", "it has become STOPPED"},
-		{pause, "FAILED+", "", "blocked", "it is FAILED"},
-		{resume, "STOPPED+", "", "blocked", "it has become STOPPED"},
-		{restore, "PAUSED+", "", "blocked", "it has become PAUSED"},
-	} {
-		name := fmt.Sprintf("%s: %s", p.verb, p.this)
-		if p.other != "" {
-			name += ", " + p.other
-		}
-		s := situation{name: name, verb: p.verb, this: p.this, other: p.other, notes: []string{p.note}, stage: p.stage, err: p.stage}
-		switch p.stage {
-		case "done":
-			s.err, s.lists = "nil", "1"
-		case "done 30s":
-			s.stage, s.err, s.lists = "done", "nil", "6-7"
-		case "in progress":
-			s.err, s.lists = "stalled", "28-30"
-		case "no sign":
-			s.lists = "20-23"
-		case "blocked":
-			s.lists = "5-7"
-		}
-		all = append(all, s)
-	}
-	runAll(t, all)
-}
-
 // What can happen in the course of time.
 func TestDone_InTheCourseOfTime(t *testing.T) {
 	accepted, stopped := mirror.Accepted, mirror.Failed
@@ -625,4 +511,151 @@ func later(by time.Duration) func(*env) {
 // machine has the call made by a process whose clock differs.
 func machine(by time.Duration) func(*env) {
 	return func(e *env) { e.report.Attempts[0].Start = e.report.Attempts[0].Start.Add(by) }
+}
+
+// With nothing to wait for, Done asks for no list, and says what the report says.
+func TestDone_NothingToWaitFor(t *testing.T) {
+	pair := mirrortest.NewPair(t, mirrortest.Options{})
+	o := wait.Options{This: client(t, pair.Local.Config()), Other: client(t, pair.Remote.Config())}
+	for name, c := range map[string]struct {
+		results []mirror.Result
+		is      error
+		says    string
+	}{
+		"refused":    {[]mirror.Result{{Topic: "a", Outcome: mirror.Failed, Code: 403, Message: "no"}}, nil, "0 of 1 done; 1 was refused"},
+		"never sent": {[]mirror.Result{{Topic: "a", Outcome: mirror.Untouched, Why: "x"}}, nil, "0 of 1 done; 1 was never sent"},
+		"no topics":  {nil, mirror.ErrNoTopics, "nothing was left to wait for"},
+	} {
+		r := &mirror.Report{Verb: reverse, ClusterID: pair.Local.ID, Link: pair.Link(), Results: c.results}
+		p, err := wait.Done(t.Context(), r, o)
+		require.ErrorContains(t, err, c.says, name)
+		require.Equal(t, err, p.Err())
+		if c.is != nil {
+			require.ErrorIs(t, err, c.is)
+		}
+	}
+	require.Empty(t, pair.Requests())
+}
+
+func TestDone_WrongArguments(t *testing.T) {
+	pair := mirrortest.NewPair(t, mirrortest.Options{})
+	this, other := client(t, pair.Local.Config()), client(t, pair.Remote.Config())
+	good := report(reverse, pair, mirror.Accepted, time.Now(), "a")
+	dry, odd := good.Clone(), good.Clone()
+	dry.DryRun, odd.Verb = true, "x"
+	for text, call := range map[string]struct {
+		report *mirror.Report
+		o      wait.Options
+	}{
+		"there is no report": {nil, wait.Options{This: this, Other: other}},
+		"This: it must be a client of the report's cluster, lkc-local":                {good, wait.Options{This: other, Other: other}},
+		"Other: reverse-and-pause-mirror needs a client of the other cluster; This: ": {good, wait.Options{}},
+		"Other: reverse-and-pause-mirror needs a client of the other cluster":         {good, wait.Options{This: this, Other: this}},
+		"it is of a dry run":    {dry, wait.Options{This: this, Other: other}},
+		"its verb is not known": {odd, wait.Options{This: this, Other: other}},
+	} {
+		p, err := wait.Done(t.Context(), call.report, call.o)
+		require.ErrorIs(t, err, mirror.ErrInvalidArgument)
+		require.ErrorContains(t, err, text)
+		require.Equal(t, err, p.Err())
+		require.False(t, p.Done)
+	}
+	require.Empty(t, pair.Requests())
+}
+
+// The whole way, for each verb that can be called without a plan: a real call, a real wait.
+func TestDone_AfterARealCall(t *testing.T) {
+	for _, v := range []mirror.Verb{reverse, start, promote, failover, pause, resume} {
+		for _, takes := range []time.Duration{0, 25 * time.Second} {
+			for _, lost := range []bool{false, true} {
+				t.Run(fmt.Sprint(v, takes, lost), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						topic := mirrortest.Topic{Name: "a"}
+						if v == resume {
+							topic.Status = mirror.StatusPaused
+						}
+						pair := mirrortest.NewPair(t, mirrortest.Options{InMemory: true, Takes: takes, Topics: []mirrortest.Topic{topic}})
+						o := wait.Options{This: client(t, pair.Local.Config()), Other: client(t, pair.Remote.Config())}
+						if lost {
+							pair.Local.Inject(mirrortest.Fault{AfterApply: true})
+						}
+						r, err := o.This.Do(t.Context(), v, pair.Link(), mirror.Topics("a"))
+						require.Equal(t, lost, err != nil)
+						p, err := wait.Done(t.Context(), r, o)
+						require.NoError(t, err)
+						require.NoError(t, p.Report().Err())
+						require.Equal(t, lost, p.Waited[0].WasUnknown)
+						require.Less(t, p.At.Sub(p.Began), 40*time.Second)
+					})
+				})
+			}
+		}
+	}
+}
+
+// Many waits can be made at once.
+func TestDone_Concurrently(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pair := mirrortest.NewPair(t, mirrortest.Options{InMemory: true, Takes: 20 * time.Second})
+		o := wait.Options{This: client(t, pair.Local.Config()), Other: client(t, pair.Remote.Config())}
+		r, err := o.This.ReverseAndPause(t.Context(), pair.Link(), mirror.Topics("topic-1", "topic-2"))
+		require.NoError(t, err)
+		errs := make(chan error)
+		for range 5 {
+			go func() {
+				_, err := wait.Done(t.Context(), r, o)
+				errs <- err
+			}()
+		}
+		for range 5 {
+			require.NoError(t, <-errs)
+		}
+	})
+}
+
+// A panic of OnPoll is the caller's, and nothing is left running.
+func TestDone_APanicInOnPoll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pair := mirrortest.NewPair(t, mirrortest.Options{InMemory: true, Latency: [2]time.Duration{0, time.Second}})
+		o := wait.Options{This: client(t, pair.Local.Config()), Other: client(t, pair.Remote.Config())}
+		o.OnPoll = func(context.Context, *wait.Progress) error { panic("hook") }
+		r := report(reverse, pair, mirror.Accepted, time.Now(), "topic-1")
+		require.PanicsWithValue(t, "hook", func() { _, _ = wait.Done(t.Context(), r, o) })
+	})
+}
+
+// What Done keeps is for the topics of the report, not for all that are listed.
+func TestDone_KeepsTheTopicsOfTheReportOnly(t *testing.T) {
+	o := mirrortest.Options{}
+	for i := range 500 {
+		o.Topics = append(o.Topics, mirrortest.Topic{Name: fmt.Sprintf("t-%04d", i), Partitions: make([]mirrortest.Partition, 12)})
+	}
+	pair := mirrortest.NewPair(t, o)
+	this := client(t, pair.Local.Config())
+	heap := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	measure := func(names ...string) uint64 {
+		r, err := this.Pause(t.Context(), pair.Link(), mirror.Topics(names...))
+		require.NoError(t, err)
+		before, most := heap(), uint64(0)
+		_, err = wait.Done(t.Context(), r, wait.Options{This: this, OnPoll: func(context.Context, *wait.Progress) error {
+			most = max(most, heap())
+			return nil
+		}})
+		require.NoError(t, err)
+		return max(most, before) - before
+	}
+	one := measure("t-0007")
+	var names []string
+	for _, topic := range o.Topics {
+		names = append(names, topic.Name)
+	}
+	all := measure(names...)
+	t.Logf("1 of 3000 topics: %d bytes; 3000: %d bytes", one, all)
+	require.Less(t, one, uint64(1<<20))
+	require.Less(t, all, uint64(3000*3000))
 }
