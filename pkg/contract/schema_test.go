@@ -2,11 +2,8 @@ package contract_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
-	"runtime"
-	"runtime/debug"
 	"strings"
 	"testing"
 
@@ -221,54 +218,4 @@ func TestTransport_TakesEveryContract(t *testing.T) {
 			}
 		})
 	}
-}
-
-// A row of null is not as either part of its schema has it, and a number can be no integer and too
-// large. That is one thing that is wrong.
-func TestTransport_SaysOfAValueOnce(t *testing.T) {
-	for answer, at := range map[string]string{
-		list(row("a"), row("b"), "null"):                                          "/data/2",
-		strings.Replace(list(row("a"), row("b")), `"lag":1`, `"lag":1e30`, 1):     "/data/0/mirror_lags/0/lag",
-		strings.Replace(list(row("a"), row("b")), `"lag":1`, `"lag":`+tooLong, 1): "/data/0/mirror_lags/0/lag",
-	} {
-		x := good()
-		x.answer = answer
-		findings, _ := x.exchange(t, contract.Options{})
-		require.Len(t, findings, 1, "%v", findings)
-		require.Equal(t, at, findings[0].Pointer)
-		require.Equal(t, 1, findings[0].Count)
-	}
-}
-
-// tooLong is a number that is too large even for a float.
-var tooLong = strings.Repeat("9", 400)
-
-// A list of 2 000 mirror topics with 12 partitions each is checked row by row.
-func TestTransport_ChecksALongListInLittleMemory(t *testing.T) {
-	var partitions []string
-	for i := range 12 {
-		partitions = append(partitions, fmt.Sprintf(`{"partition":%d,"lag":0,"last_source_fetch_offset":9}`, i))
-	}
-	rows := make([]string, 2_000)
-	for i := range rows {
-		rows[i] = row(fmt.Sprint("topic-", i), `"error_code":null,"error_message":null`,
-			`"mirror_lags":[`+strings.Join(partitions, ",")+`]`, rest)
-	}
-	answer := list(rows...)
-	transport, findings := checking(t, answering(io.NopCloser(strings.NewReader(answer))), contract.Options{})
-	resp, err := transport.RoundTrip(post(t, "http://127.0.0.1:1", http.NoBody))
-	require.NoError(t, err)
-	defer debug.SetGCPercent(debug.SetGCPercent(100)) // garbage counts
-	runtime.GC()
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	_, err = io.Copy(io.Discard, resp.Body)
-	require.NoError(t, err)
-	runtime.ReadMemStats(&after)
-	require.Len(t, *findings, 1, "there is no request body")
-	used := int64(after.HeapSys) - int64(before.HeapSys)
-	if testing.Verbose() {
-		fmt.Printf("%d bytes, the heap grew by %d\n", len(answer), used)
-	}
-	require.Less(t, used, int64(6*len(answer)))
 }

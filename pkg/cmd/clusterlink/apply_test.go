@@ -150,24 +150,6 @@ func TestExitCode_SomebodyHasToLook(t *testing.T) {
 	})
 }
 
-func TestSettle_ATopicThatIsBeingChangedIsNotUntouched(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newShell(t, mirrortest.Options{Topics: topics("a"), Takes: time.Hour, InMemory: true})
-		s.inside("x", "plan", "failover", "dr-link", "a", "--job", "x.job")
-		s.pair.Local.Inject(mirrortest.Fault{Do: mirrortest.Cut(0), AfterApply: true})
-		o := s.inside("dr-link\n", "apply", "x.job")
-		require.Equal(t, exitLook, o.code, o.err)
-		require.NotContains(t, o.err, "settle", "the change can be seen")
-		settle := []string{"settle", "x.job", "a", "--as", "untouched", "--why", "x"}
-		o = s.inside("x", settle...)
-		require.Equal(t, exitUnchanged, o.code)
-		require.Contains(t, o.err, "a is PENDING_STOPPED")
-		require.NoError(t, s.pair.Local.Die(mirrortest.Refuses))
-		o = s.inside("x", settle...)
-		require.Equal(t, 0, o.code, o.err)
-	})
-}
-
 func hang(c *mirrortest.Cluster, topic string) (hangs <-chan struct{}, release func()) {
 	begun, end := make(chan struct{}), make(chan struct{})
 	c.Inject(mirrortest.Fault{Topic: topic, AfterApply: true, Do: mirrortest.Handle(
@@ -236,19 +218,6 @@ func TestCopiedJob_AppliedAgain_SendsNothing(t *testing.T) {
 	})
 }
 
-func TestTopicThatHasStopped_IsToldAndNotSent(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newShell(t, mirrortest.Options{Topics: topics("a", "b"), InMemory: true})
-		apply := s.inside("x", "plan", "failover", "dr-link", "--all", "--job", "x.job").next(t)
-		s.pair.Local.SetStatus("a", mirror.StatusStopped)
-		o := s.inside("dr-link\n", apply...)
-		require.Equal(t, 0, o.code, o.out+o.err)
-		require.Contains(t, o.err, "\nnot sent: 1 topic had stopped already: a\n")
-		require.Zero(t, s.pair.Local.Sent("a"))
-		require.Equal(t, 1, s.pair.Local.Sent("b"))
-	})
-}
-
 func TestChangedBetweenPlanAndApply_NothingIsSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShell(t, mirrortest.Options{Topics: topics("a", "b"), InMemory: true})
@@ -284,3 +253,16 @@ func TestInterruptedWhileAsked_NothingIsSent(t *testing.T) {
 type neverRead struct{}
 
 func (neverRead) Read([]byte) (int, error) { select {} }
+
+func TestTopicThatHasStopped_IsToldAndNotSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShell(t, mirrortest.Options{Topics: topics("a", "b"), InMemory: true})
+		apply := s.inside("x", "plan", "failover", "dr-link", "--all", "--job", "x.job").next(t)
+		s.pair.Local.SetStatus("a", mirror.StatusStopped)
+		o := s.inside("dr-link\n", apply...)
+		require.Equal(t, 0, o.code, o.out+o.err)
+		require.Contains(t, o.err, "\nnot sent: 1 topic had stopped already: a\n")
+		require.Zero(t, s.pair.Local.Sent("a"))
+		require.Equal(t, 1, s.pair.Local.Sent("b"))
+	})
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed25095279/clusterlink-go/api"
+	"github.com/seed25095279/clusterlink-go/pkg/contract"
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
 	"github.com/seed25095279/clusterlink-go/pkg/mirrortest"
 )
@@ -167,4 +169,16 @@ func TestSpec_ErrorExamples(t *testing.T) {
 	} {
 		t.Run(w.message, func(t *testing.T) { check(t, "application/json", body, w) })
 	}
+}
+
+func TestSeverity_TextForms(t *testing.T) {
+	require.Equal(t, "note drift violation severity(9)",
+		fmt.Sprint(contract.Note, contract.Drift, contract.Violation, contract.Severity(9)))
+	f := contract.Finding{
+		Rule: contract.RuleRequest, Severity: contract.Violation, Method: "GET", Path: "/b\n", Number: 7,
+		Request: true, Pointer: "/a\n", Detail: "x", Count: 1,
+	}
+	require.Equal(t, `violation request: request 7, GET /b\n: request at /a\n: x`, f.String())
+	f.Request, f.Status, f.Count = false, 200, 500
+	require.Equal(t, `violation request: request 7, GET /b\n: answer 200 at /a\n: x (the first of 500)`, f.String())
 }
