@@ -452,7 +452,6 @@ func TestTraffic(t *testing.T) {
 			}
 		})
 	}
-	require.GreaterOrEqual(t, len(names), 100)
 	if testing.Verbose() {
 		fmt.Printf("%d cases, %d wrong\n", len(names), wrong)
 	}
