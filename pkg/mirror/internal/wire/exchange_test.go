@@ -172,8 +172,8 @@ func TestExchange_AChangeThatHasBegunIsAnswered(t *testing.T) {
 
 func TestExchange_ACredentialThatFails(t *testing.T) {
 	for name, credential := range map[string]func(context.Context, http.Header) error{
-		"an error": func(context.Context, http.Header) error { return errOwn },
-		"an error after a header": func(_ context.Context, h http.Header) error {
+		"an error of its own": func(context.Context, http.Header) error { return errOwn },
+		"an error of its own after a header": func(_ context.Context, h http.Header) error {
 			h.Set("Authorization", secret)
 			return errors.Join(errOwn, errors.New(secret))
 		},
@@ -187,7 +187,10 @@ func TestExchange_ACredentialThatFails(t *testing.T) {
 			require.Len(t, attempts, 1)
 			require.Equal(t, NotDone, stands.Proof)
 			require.False(t, stands.Assumed)
-			require.ErrorContains(t, stands.Err, "nothing was sent: the credential failed: ")
+			require.Error(t, stands.Err)
+			if strings.Contains(name, "of its own") {
+				require.ErrorIs(t, stands.Err, errOwn)
+			}
 			require.NotContains(t, stands.Err.Error(), secret)
 		})
 	}
