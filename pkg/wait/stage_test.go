@@ -2,9 +2,13 @@ package wait_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
+	"github.com/seed25095279/clusterlink-go/pkg/wait"
 )
 
 // What two clusters can show and go on showing, for each verb.
@@ -18,28 +22,28 @@ func TestDone_WhatTheClustersShow(t *testing.T) {
 	}{
 		// The goal, on both clusters.
 		{reverse, "STOPPED+", "PAUSED+", "done", ""},
-		{reverse, "STOPPED?", "PAUSED?", "done 30s", "how long it has been STOPPED on lkc-local is not known"},
-		{reverse, "STOPPED-", "PAUSED-", "done 30s", "it was PAUSED on lkc-remote before this call"},
-		{reverse, "STOPPED-", "PAUSED+", "done 30s", "it was STOPPED on lkc-local before this call"},
-		{reverse, "STOPPED+", "PAUSED-", "done 30s", "it was PAUSED on lkc-remote before this call"},
+		{reverse, "STOPPED?", "PAUSED?", "in progress, then done", "how long it has been STOPPED on lkc-local is not known"},
+		{reverse, "STOPPED-", "PAUSED-", "no sign, then done", "it was PAUSED on lkc-remote before this call"},
+		{reverse, "STOPPED-", "PAUSED+", "in progress, then done", "it was STOPPED on lkc-local before this call"},
+		{reverse, "STOPPED+", "PAUSED-", "in progress, then done", "it was PAUSED on lkc-remote before this call"},
 		{reverse, "STOPPED<9>", "PAUSED<9>", "done", ""},
-		{reverse, "STOPPED<12>", "PAUSED+", "done 30s", "before this call"},
+		{reverse, "STOPPED<12>", "PAUSED+", "in progress, then done", "before this call"},
 		{reverse, "STOPPED+", "ACTIVE+", "done", "already resumed on lkc-remote"},
-		{reverse, "STOPPED+", "ACTIVE-", "done 30s", "already resumed on lkc-remote"},
+		{reverse, "STOPPED+", "ACTIVE-", "in progress, then done", "already resumed on lkc-remote"},
 		{start, "STOPPED+", "ACTIVE+", "done", ""},
-		{start, "STOPPED-", "ACTIVE+", "done 30s", "before this call"},
-		{start, "STOPPED?", "ACTIVE+", "done 30s", "is not known"},
+		{start, "STOPPED-", "ACTIVE+", "in progress, then done", "before this call"},
+		{start, "STOPPED?", "ACTIVE+", "in progress, then done", "is not known"},
 		{promote, "STOPPED+", "", "done", ""},
-		{promote, "STOPPED-", "", "done 30s", "it was STOPPED on lkc-local before this call"},
-		{promote, "STOPPED?", "", "done 30s", "is not known"},
+		{promote, "STOPPED-", "", "no sign, then done", "it was STOPPED on lkc-local before this call"},
+		{promote, "STOPPED?", "", "in progress, then done", "is not known"},
 		{failover, "STOPPED+", "", "done", ""},
-		{failover, "STOPPED-", "", "done 30s", "before this call"},
+		{failover, "STOPPED-", "", "no sign, then done", "before this call"},
 		{pause, "PAUSED+", "", "done", ""},
-		{pause, "PAUSED-", "", "done 30s", "it was PAUSED on lkc-local before this call"},
+		{pause, "PAUSED-", "", "no sign, then done", "it was PAUSED on lkc-local before this call"},
 		{resume, "ACTIVE+", "", "done", ""},
-		{resume, "ACTIVE-", "", "done 30s", "before this call"},
+		{resume, "ACTIVE-", "", "no sign, then done", "before this call"},
 		{restore, "ACTIVE+", "", "done", ""},
-		{restore, "ACTIVE?", "", "done 30s", "is not known"},
+		{restore, "ACTIVE?", "", "in progress, then done", "is not known"},
 		// Something moves.
 		{reverse, "PENDING_STOPPED+", "none", "in progress", ""},
 		{reverse, "PENDING_STOPPED+", "PENDING_MIRROR+", "in progress", ""},
@@ -110,8 +114,19 @@ func TestDone_WhatTheClustersShow(t *testing.T) {
 		switch p.stage {
 		case "done":
 			s.err, s.lists = "nil", "1"
-		case "done 30s":
+		case "no sign, then done", "in progress, then done":
+			before, _, _ := strings.Cut(p.stage, ",")
 			s.stage, s.err, s.lists = "done", "nil", "6-7"
+			s.check = func(e *env) {
+				for _, p := range e.polls { // with a list of each cluster, and up to the first that is done
+					switch stage := p.Waited[0].Stage; {
+					case stage == wait.StageDone:
+						return
+					case p.Clusters[0].Lists > 0 && p.Clusters[len(p.Clusters)-1].Lists > 0:
+						require.Equal(e, before, string(stage))
+					}
+				}
+			}
 		case "in progress":
 			s.err, s.lists = "stalled", "28-30"
 		case "no sign":
