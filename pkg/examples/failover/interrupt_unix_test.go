@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/seed25095279/clusterlink-go/pkg/mirror"
 )
 
 // The first signal lets the batch under way be answered, and no other batch is sent. The second ends the process.
@@ -17,7 +19,8 @@ func TestFailover_Interrupted(t *testing.T) {
 		"INT": {os.Interrupt}, "TERM": {syscall.SIGTERM}, "INT twice": {os.Interrupt, os.Interrupt},
 	} {
 		t.Run(what, func(t *testing.T) {
-			pair, names, cmd := planned(t)
+			pair, names, process := planned(t)
+			cmd := process()
 			text := run(pair, cmd, func(p *os.Process, w http.ResponseWriter, r *http.Request, proper http.Handler) {
 				_ = p.Signal(signals[0])
 				if len(signals) == 1 {
@@ -29,7 +32,16 @@ func TestFailover_Interrupted(t *testing.T) {
 				}
 			})
 			require.NotZero(t, cmd.ProcessState.ExitCode(), text)
-			takenUp(t, pair, cmd.Args[1], names)
+			if len(signals) > 1 {
+				require.False(t, cmd.ProcessState.Exited(), "the signal ends the process")
+				requireOneBatch(t, pair, cmd.Args[1], mirror.Unknown)
+				takenUp(t, pair, cmd.Args[1], names)
+				return
+			}
+			requireOneBatch(t, pair, cmd.Args[1], mirror.Accepted)
+			out, err := process().CombinedOutput() // nothing is unknown, so the process has no wait
+			require.NoError(t, err, string(out))
+			requireReversedOnce(t, pair, names)
 		})
 	}
 }

@@ -84,8 +84,8 @@ func program(args ...string) *exec.Cmd {
 	return cmd
 }
 
-// A planned job of 501 topics, which are two batches, and a process that does the job.
-func planned(t *testing.T) (pair *mirrortest.Pair, names []string, cmd *exec.Cmd) {
+// A planned job of 501 topics, which are two batches, and processes that do the job.
+func planned(t *testing.T) (pair *mirrortest.Pair, names []string, process func() *exec.Cmd) {
 	t.Helper()
 	o, names := options(501)
 	pair = mirrortest.NewPair(t, o)
@@ -95,13 +95,15 @@ func planned(t *testing.T) (pair *mirrortest.Pair, names []string, cmd *exec.Cmd
 	j, err := job.Create(path, plan, job.Options{})
 	require.NoError(t, err)
 	require.NoError(t, j.Close())
-	cmd = program(append([]string{path, pair.Link()}, names...)...)
-	for prefix, c := range map[string]*mirrortest.Cluster{"": pair.Local, "OTHER_": pair.Remote} {
-		key, secret := c.APIKey()
-		cmd.Env = append(cmd.Env, prefix+"KAFKA_REST_ENDPOINT="+c.Endpoint, prefix+"KAFKA_CLUSTER_ID="+c.ID,
-			prefix+"KAFKA_API_KEY="+key, prefix+"KAFKA_API_SECRET="+secret)
+	return pair, names, func() *exec.Cmd {
+		cmd := program(append([]string{path, pair.Link()}, names...)...)
+		for prefix, c := range map[string]*mirrortest.Cluster{"": pair.Local, "OTHER_": pair.Remote} {
+			key, secret := c.APIKey()
+			cmd.Env = append(cmd.Env, prefix+"KAFKA_REST_ENDPOINT="+c.Endpoint, prefix+"KAFKA_CLUSTER_ID="+c.ID,
+				prefix+"KAFKA_API_KEY="+key, prefix+"KAFKA_API_SECRET="+secret)
+		}
+		return cmd
 	}
-	return pair, names, cmd
 }
 
 // answerFunc answers a request of a process.
@@ -123,10 +125,19 @@ func run(pair *mirrortest.Pair, cmd *exec.Cmd, answer answerFunc) string {
 	return out.String()
 }
 
+// requireOneBatch holds a process that was ended to the batch that it sent, and the job to the outcome.
+func requireOneBatch(t *testing.T, pair *mirrortest.Pair, path string, outcome mirror.Outcome) {
+	t.Helper()
+	require.Equal(t, 1, pair.Local.Applied("t499"))
+	require.Zero(t, pair.Local.Sent("t500"), "the second batch")
+	j, err := job.Read(path)
+	require.NoError(t, err)
+	require.Equal(t, 500, j.Report().Count(outcome))
+}
+
 // takenUp runs the program's function again, in virtual time: against clusters like those that a process has left.
 func takenUp(t *testing.T, left *mirrortest.Pair, path string, names []string) {
 	t.Helper()
-	require.Zero(t, left.Local.Sent("t500"), "the second batch")
 	ended := time.Now().Round(0)
 	synctest.Test(t, func(t *testing.T) {
 		o, _ := options(len(names))
@@ -150,12 +161,14 @@ func takenUp(t *testing.T, left *mirrortest.Pair, path string, names []string) {
 }
 
 func TestFailover_KilledAndTakenUp(t *testing.T) {
-	pair, names, cmd := planned(t)
+	pair, names, process := planned(t)
+	cmd := process()
 	text := run(pair, cmd, func(p *os.Process, _ http.ResponseWriter, r *http.Request, _ http.Handler) {
 		_ = p.Kill()
 		<-r.Context().Done()
 	})
 	require.NotZero(t, cmd.ProcessState.ExitCode(), text)
+	requireOneBatch(t, pair, cmd.Args[1], mirror.Unknown)
 	takenUp(t, pair, cmd.Args[1], names)
 }
 
