@@ -142,7 +142,7 @@ lint: ## run the linter, which is installed if it is not there
 	$(LINT) run --config .github/golangci.yml ./...
 
 .PHONY: check
-check: check-generate lint ## all that CI checks beside the tests
+check: check-generate lint ## what CI checks beside the tests and the demo
 	go mod tidy -diff
 	@echo 'checking the examples with modules of their own ...'
 	cd pkg/examples/integrations && go mod tidy -diff && go vet ./... && go test ./...
@@ -153,5 +153,5 @@ check-platforms: ## vet the code for Windows, and the library for a browser
 	GOOS=js GOARCH=wasm go vet ./pkg/mirror/... ./pkg/wait/... ./pkg/mirrortest/...
 
 .PHONY: ci
-ci: ## what CI runs
+ci: ## run the tests, the checks and the demo, as CI does
 	.ci/run

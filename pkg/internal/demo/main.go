@@ -116,22 +116,39 @@ func (d *demo) apply(name string, more ...string) error {
 	return d.run(0, append([]string{"apply", name, "--approve", j.Hash()}, more...)...)
 }
 
-// ended returns an error if a topic does not have its last status on the cluster that was asked to change it, or if the
-// cluster was not asked exactly once.
-func ended(c *mirrortest.Cluster, status mirror.Status, topics ...string) (err error) {
+// ended returns an error if a topic does not have its last status on the cluster, or if the cluster was not asked so many
+// times to change the topic.
+func ended(c *mirrortest.Cluster, status mirror.Status, asked int, topics ...string) (err error) {
 	for _, name := range topics {
-		if c.Status(name) != status || c.Sent(name) != 1 {
-			err = errors.Join(err, fmt.Errorf("%s: %s is %s, not %s; asked %d times, not once",
-				c.ID, name, c.Status(name), status, c.Sent(name)))
+		if c.Status(name) != status || c.Sent(name) != asked {
+			err = errors.Join(err, fmt.Errorf("%s: %s is %s and was asked for %d times, not %s and %d times",
+				c.ID, name, c.Status(name), c.Sent(name), status, asked))
+		}
+	}
+	return err
+}
+
+// settled returns an error unless all topics of a job were unknown and are accepted.
+func (d *demo) settled(name string) error {
+	j, err := job.Read(filepath.Join(d.dir, name))
+	if err != nil {
+		return err
+	}
+	for _, r := range j.Report().Results {
+		if r.Outcome != mirror.Accepted || len(r.Sends) != 1 || !r.Sends[0].Unknown {
+			err = errors.Join(err, fmt.Errorf("%s: %s is %v, sent as %v, and should have been unknown", name, r.Topic, r.Outcome, r.Sends))
 		}
 	}
 	return err
 }
 
 func planned(d *demo) error {
-	topics := []mirrortest.Topic{{Name: "orders.eu"}, {Name: "orders.us"}, {Name: "payments"}, {Name: "refunds"}}
-	for i := range topics {
-		topics[i].Partitions = []mirrortest.Partition{{LastSourceFetchOffset: 340}, {LastSourceFetchOffset: -1}}
+	names := []string{"orders.eu", "orders.us", "payments", "refunds"}
+	var topics []mirrortest.Topic
+	for _, name := range names {
+		topics = append(topics, mirrortest.Topic{
+			Name: name, Partitions: []mirrortest.Partition{{LastSourceFetchOffset: 340}, {LastSourceFetchOffset: -1}},
+		})
 	}
 	if err := d.start(mirrortest.Options{Topics: topics, Takes: 3 * time.Second}); err != nil {
 		return err
@@ -149,7 +166,8 @@ func planned(d *demo) error {
 		"", "    j, err := job.Create(\"friday.job\", plan, job.Options{}) // plan is what local.Validate returns",
 		"    report, err := j.Run(ctx, local)",
 		"    progress, err := j.Wait(ctx, wait.Options{This: local, Other: remote})")
-	return ended(d.pair.Local, mirror.StatusStopped, "orders.eu", "orders.us", "payments", "refunds")
+	return errors.Join(d.settled("friday.job"), ended(d.pair.Local, mirror.StatusStopped, 1, names...),
+		ended(d.pair.Remote, mirror.StatusPaused, 0, names...))
 }
 
 func unplanned(d *demo) error {
@@ -170,8 +188,8 @@ func unplanned(d *demo) error {
 	d.say("", "lkc-remote is back, with messages that lkc-local never got. They are deleted, and it becomes the mirror.")
 	return errors.Join(d.run(0, "plan", "truncate-and-restore", "dr-link", "--cluster", "lkc-remote",
 		"--topics-of", "failover.job:done", "--job", "restore.job"), d.apply("restore.job", "--max-messages", "5000"),
-		ended(d.pair.Local, mirror.StatusStopped, "topic-1", "topic-2"),
-		ended(d.pair.Remote, mirror.StatusActive, "topic-1", "topic-2"))
+		ended(d.pair.Local, mirror.StatusStopped, 1, "topic-1", "topic-2"),
+		ended(d.pair.Remote, mirror.StatusActive, 1, "topic-1", "topic-2"))
 }
 
 func contractExample(d *demo) error {

@@ -14,7 +14,7 @@ import (
 	"github.com/seed25095279/clusterlink-go/pkg/mirrortest"
 )
 
-// The demo waits in real time, so CI runs the demo itself, and the tests leave the waits out.
+// The demo waits in real time, so CI runs the demo itself, and the tests leave out the parts that wait.
 
 func TestRun_FailsWithTheCommand(t *testing.T) {
 	var out bytes.Buffer
@@ -26,8 +26,10 @@ func TestRun_FailsWithTheCommand(t *testing.T) {
 
 func TestRun_FailsWithAnotherExitCode(t *testing.T) {
 	var out bytes.Buffer
+	this, err := os.Executable()
+	require.NoError(t, err)
 	for code, fails := range map[int]bool{0: true, 1: true, 2: false} {
-		err := run(t.Context(), os.Args[0], &out, func(d *demo) error {
+		err := run(t.Context(), this, &out, func(d *demo) error {
 			return errors.Join(d.start(mirrortest.Options{}), d.run(code, "-no-such-flag")) // a test exits with 2
 		})
 		require.Equal(t, fails, err != nil, "%d: %v", code, err)
@@ -43,11 +45,11 @@ func TestEnded(t *testing.T) {
 		require.NoError(t, err)
 	}
 	pause()
-	require.NoError(t, ended(pair.Local, mirror.StatusPaused, "topic-1"))
-	require.ErrorContains(t, ended(pair.Local, mirror.StatusActive, "topic-1"), "topic-1")
-	require.ErrorContains(t, ended(pair.Local, mirror.StatusActive, "topic-1", "topic-2"), "topic-2", "never asked")
+	require.NoError(t, ended(pair.Local, mirror.StatusPaused, 1, "topic-1"))
+	require.ErrorContains(t, ended(pair.Local, mirror.StatusActive, 1, "topic-1"), "topic-1")
+	require.ErrorContains(t, ended(pair.Local, mirror.StatusActive, 1, "topic-1", "topic-2"), "topic-2", "never asked")
 	pause()
-	require.Error(t, ended(pair.Local, mirror.StatusPaused, "topic-1"), "asked twice")
+	require.Error(t, ended(pair.Local, mirror.StatusPaused, 1, "topic-1"), "asked twice")
 }
 
 func TestQuiet_WritesADotAfterFourSeconds(t *testing.T) {
