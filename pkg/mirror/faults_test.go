@@ -274,6 +274,37 @@ func (f fault) run(t *testing.T, group string) {
 	}
 }
 
+// The words for the causes of a call's error, once for each form.
+func TestGolden_CausesOfFaults(t *testing.T) {
+	forms := []string{
+		"connect time-out of the attempt", "context cancelled before sending", "credential fails",
+		"credential fails with a secret in an inner URL", "credential writes a header that cannot be sent",
+		"the recorder refuses the second of three batches", "bad link", "bad topics",
+		"headers slower than Timeout", "a body that drips past the deadline",
+		"transport sends, and returns neither a response nor an error",
+		"a topic is missing from the answer to batch 2 of 5", "batch 2 of 5 is refused as a whole",
+		"the answer to batch 2 of 5 is lost", "a recorder fails after a batch",
+	}
+	var b strings.Builder
+	for _, f := range slices.Concat(faultsBefore(), faultsOfConnections(), faultsOfTransports(), faultsOfARun(), faultsOfDryRuns()) {
+		at := slices.Index(forms, f.name)
+		if at < 0 {
+			continue
+		}
+		forms = slices.Delete(forms, at, at+1)
+		check := f.check
+		f.check = func(e *env) {
+			fmt.Fprintf(&b, "--- %s\n%v\n\n", f.name, errors.Join(causes(e.err)...))
+			if check != nil {
+				check(e)
+			}
+		}
+		synctest.Test(t, func(t *testing.T) { f.run(t, "words") })
+	}
+	require.Empty(t, forms, "the table has no such faults")
+	golden(t, "causes.txt", b.String())
+}
+
 // call makes the call.
 func (e *env) call() {
 	client := newClient(e, e.cfg)
