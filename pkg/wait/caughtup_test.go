@@ -113,7 +113,7 @@ func (s gateSituation) run(t *testing.T) {
 }
 
 func TestCaughtUp_WhatTheClustersShow(t *testing.T) {
-	patient := wait.LagOptions{Patience: 6 * time.Minute}
+	patient, minute := wait.LagOptions{Patience: 6 * time.Minute}, wait.LagOptions{Patience: time.Minute}
 	noLink := mirrortest.Error(404, 404, "The cluster link doesn't exist: dr-link")
 	situations := []gateSituation{
 		// Ready.
@@ -151,6 +151,16 @@ func TestCaughtUp_WhatTheClustersShow(t *testing.T) {
 		{name: "producers still write", this: "ACTIVE-/0:100 5s:ACTIVE<1800>/0:200", err: "refused", lists: "2",
 			says: "messages still come, 9.", not: "another list"},
 		{name: "a lag that falls to nothing", o: patient, this: "ACTIVE-/4600:100 60s:ACTIVE<1800>/2000:3100 200s:ACTIVE<1800>/0:5100", err: "nil", lists: "19-23"},
+		{name: "a partition below 0", this: "ACTIVE-/0:100", err: "refused", lists: "2", set: faulty(local, 0, 0, edited(-1, `"partition":0`, `"partition":-1`))},
+		{name: "a partition beyond their number", this: "ACTIVE-/0:100", err: "refused", lists: "2", set: faulty(local, 0, 0, edited(-1, `"partition":0`, `"partition":1`))},
+		{name: "a partition too many", this: "ACTIVE-/0:100", err: "refused", lists: "2", set: faulty(local, 0, 0, edited(-1, `"mirror_lags":[`, `"mirror_lags":[{"partition":1,"lag":0,"last_source_fetch_offset":100},`))},
+		{name: "no number of partitions", this: "ACTIVE-/0:100", err: "refused", lists: "2", set: faulty(local, 0, 0, edited(-1, `"num_partitions":1`, `"num_partitions":0`))},
+		{name: "a lag that goes on falling outlasts patience", o: minute, err: "nil",
+			this: "ACTIVE-/90:100 40s:ACTIVE<1800>/60:130 80s:ACTIVE<1800>/30:160 120s:ACTIVE<1800>/0:190", lists: "12-13"},
+		{name: "topics that become ready outlast patience", o: minute, this: "ACTIVE<30>/0:7",
+			more: map[string]string{"b": "PAUSED-/0:7 20s:ACTIVE+/0:7"}, err: "nil", lists: "9-10"},
+		{name: "a lag that falls to nothing by the second list", this: "ACTIVE-/5:100 5s:ACTIVE<1800>/0:105", err: "refused", lists: "2",
+			not: "messages still come"},
 		{name: "a lag that does not fall", o: patient, this: "ACTIVE-/4600:100", err: "stalled", lists: "31-37", says: "lag 4600, not falling"},
 		{name: "producers still write, for ever", o: patient, this: "ACTIVE-/0:100 " + writing(60), err: "stalled", lists: "31-37", says: "messages still come, 1.0/s"},
 		{name: "a message comes between the two lists", o: patient, this: "ACTIVE-/0:100 5s:ACTIVE<1800>/0:101", err: "nil", lists: "3"},

@@ -170,6 +170,8 @@ func TestDone_HowTheClustersAreRead(t *testing.T) {
 			lists: "5-9", set: faulty(local, 0, 12*time.Second, mirrortest.Error(408, 408, "x"))},
 		{name: "both clusters stay dark", outcome: accepted, this: slow, other: done, stage: "no sign", err: "stalled", lists: "5-6",
 			set: all(faulty(local, 0, 0, mirrortest.Cut(0)), faulty(remote, 0, 0, mirrortest.Error(500, 500, "x")))},
+		{name: "both clusters stay dark for 6 minutes", outcome: accepted, this: slow, other: done, stage: "no sign", err: "stalled", lists: "8-11",
+			set: all(faulty(local, 0, 0, mirrortest.Cut(0)), faulty(remote, 0, 0, mirrortest.Cut(0)), func(e *env) { e.o.Patience = 0 })},
 		{name: "a page under 200 is a lost read", outcome: accepted, this: slow, other: done, stage: "done", err: "nil",
 			set: faulty(remote, 0, 10*time.Second, mirrortest.Answer(200, "<title>Sign in</title>", "Content-Type", "text/html"))},
 		{name: "an answer without a list is a lost read", verb: promote, outcome: accepted, this: slow, stage: "no sign", err: "stalled",
