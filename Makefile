@@ -48,7 +48,7 @@ faults: ## print what goes wrong on the wire, and the outcomes
 
 .PHONY: wait
 wait: ## print what clusters can show in the course of time, and what a wait says of it
-	@$(PIPES) go test -count=1 -run '^Test(Done|CaughtUp)_' -v ./pkg/wait | $(SAID)
+	@$(PIPES) go test -count=1 -run '^Test(Stage|Done|CaughtUp)_' -v ./pkg/wait | $(SAID)
 
 .PHONY: model
 model: ## walk at random against faulty clusters, wait, and merge reports: WALKS=20000 SEED=0

@@ -14,7 +14,6 @@ import (
 	"os/exec"
 	"regexp"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -288,39 +287,6 @@ func TestBench_TheReadersAgree(t *testing.T) {
 		lag, _, _ := r.read(t, benchList(100, 6))
 		require.Equal(t, wantLag, lag, r.name)
 	}
-}
-
-// Answers about 10 000 topics with 12 partitions are read, and kept, within 20 MiB of the heap, garbage included. Here it is
-// a tenth of that.
-func TestBounded_Memory(t *testing.T) {
-	const topics, limit = 1000, 2 << 20
-	defer debug.SetGCPercent(debug.SetGCPercent(10)) // little garbage is left
-	names := benchNames(topics)
-	partitions := func(format string) string {
-		all := make([]string, 12)
-		for p := range all {
-			all[p] = fmt.Sprintf(format, p, p*31, p*7919)
-		}
-		return "[" + strings.Join(all, ",") + "]"
-	}
-	lags := `"mirror_lags":` + partitions(`{"partition":%d,"lag":%d,"last_source_fetch_offset":%d}`) + `,`
-	for name, c := range map[string]struct {
-		row  string
-		read func(testing.TB, answers) (int64, int64, any)
-	}{
-		"a verb": {`{` + lags + `"error_code":null,"error_message":null,"messages_truncated":-1,"partition_level_truncation_data":` +
-			partitions(`{"partition_id":%d,"offset_truncated_to":%d,"messages_truncated":%d}`), readers[0].read},
-		"a list": {`{` + lags + `"link_name":"dr-link","source_topic_name":"a","num_partitions":12,"mirror_status":"ACTIVE",` +
-			`"state_time_ms":1612550939300`, listReaders[0].read},
-	} {
-		body := &rowsReader{row: c.row, names: names}
-		runtime.GC()
-		before := heapNow()
-		_, _, kept := c.read(t, answers{names, topics, func(yield func(io.Reader) bool) { yield(body) }})
-		require.Less(t, int64(max(body.peak, heapNow())-before), int64(limit), name)
-		runtime.KeepAlive(kept)
-	}
-	runtime.KeepAlive(names)
 }
 
 func heapNow() uint64 {

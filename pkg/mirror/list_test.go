@@ -2,8 +2,11 @@ package mirror_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"runtime"
+	"runtime/debug"
 	"strings"
 	"testing"
 
@@ -85,4 +88,37 @@ func TestNilError_AResponseWithoutAStatusIsNoAnswer(t *testing.T) {
 		}
 		require.Equal(t, want, report.Results[0].Outcome)
 	}
+}
+
+// Answers about 10 000 topics with 12 partitions are read, and kept, within 20 MiB of the heap, garbage included. Here are a
+// tenth of the topics, and of the memory.
+func TestBounded_Memory(t *testing.T) {
+	const topics, limit = 1000, 2 << 20
+	defer debug.SetGCPercent(debug.SetGCPercent(10)) // little garbage is left
+	names := benchNames(topics)
+	partitions := func(format string) string {
+		all := make([]string, 12)
+		for p := range all {
+			all[p] = fmt.Sprintf(format, p, p*31, p*7919)
+		}
+		return "[" + strings.Join(all, ",") + "]"
+	}
+	lags := `"mirror_lags":` + partitions(`{"partition":%d,"lag":%d,"last_source_fetch_offset":%d}`) + `,`
+	for name, c := range map[string]struct {
+		row  string
+		read func(testing.TB, answers) (int64, int64, any)
+	}{
+		"a verb": {`{` + lags + `"error_code":null,"error_message":null,"messages_truncated":-1,"partition_level_truncation_data":` +
+			partitions(`{"partition_id":%d,"offset_truncated_to":%d,"messages_truncated":%d}`), readers[0].read},
+		"a list": {`{` + lags + `"link_name":"dr-link","source_topic_name":"a","num_partitions":12,"mirror_status":"ACTIVE",` +
+			`"state_time_ms":1612550939300`, listReaders[0].read},
+	} {
+		body := &rowsReader{row: c.row, names: names}
+		runtime.GC()
+		before := heapNow()
+		_, _, kept := c.read(t, answers{names, topics, func(yield func(io.Reader) bool) { yield(body) }})
+		require.Less(t, int64(max(body.peak, heapNow())-before), int64(limit), name)
+		runtime.KeepAlive(kept)
+	}
+	runtime.KeepAlive(names)
 }

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/http/httptest"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -15,75 +13,7 @@ import (
 
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
 	"github.com/seed25095279/clusterlink-go/pkg/mirrortest"
-	"github.com/seed25095279/clusterlink-go/pkg/wait"
 )
-
-func local(e *env) *mirrortest.Cluster  { return e.pair.Local }
-func remote(e *env) *mirrortest.Cluster { return e.pair.Remote }
-
-// faulty has something go wrong with each read of a cluster, from a time after the call on and for a while. 0 is for good.
-func faulty(cluster func(*env) *mirrortest.Cluster, from, long time.Duration, do mirrortest.Action) func(*env) {
-	return func(e *env) {
-		inject := func() { cluster(e).Inject(mirrortest.Fault{Reads: true, Every: long == 0, For: long, Do: do}) }
-		if from == 0 { // before the first list
-			inject()
-			return
-		}
-		time.AfterFunc(from, inject)
-	}
-}
-
-func all(sets ...func(*env)) func(*env) {
-	return func(e *env) {
-		for _, set := range sets {
-			set(e)
-		}
-	}
-}
-
-// stubborn is a cache that answers each list with the first one. With age it says how old that is.
-func stubborn(age bool) mirrortest.Action {
-	var first *httptest.ResponseRecorder
-	var at time.Time
-	return mirrortest.Handle(func(w http.ResponseWriter, r *http.Request, proper http.Handler) {
-		if first == nil {
-			first, at = httptest.NewRecorder(), time.Now()
-			first.Header().Set("Date", time.Now().UTC().Format(http.TimeFormat))
-			proper.ServeHTTP(first, r)
-		}
-		for name, values := range first.Header() {
-			w.Header()[name] = values
-		}
-		if old := int(time.Since(at).Seconds()); age && old > 0 {
-			w.Header().Set("Age", strconv.Itoa(old))
-		}
-		w.WriteHeader(first.Code)
-		_, _ = w.Write(first.Body.Bytes())
-	})
-}
-
-// goesOn says in each list that it goes on elsewhere.
-func goesOn() mirrortest.Action { return edited(1, `"self":`, `"next":"p2","self":`) }
-
-// edited changes the text of each list.
-func edited(times int, before, after string) mirrortest.Action {
-	return mirrortest.Handle(func(w http.ResponseWriter, r *http.Request, proper http.Handler) {
-		got := httptest.NewRecorder()
-		proper.ServeHTTP(got, r)
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write([]byte(strings.Replace(got.Body.String(), before, after, times)))
-	})
-}
-
-// dated gives each list a header Date that differs from the clock.
-func dated(by func(n int) time.Duration) mirrortest.Action {
-	n := 0
-	return mirrortest.Handle(func(w http.ResponseWriter, r *http.Request, proper http.Handler) {
-		w.Header().Set("Date", time.Now().Add(by(n)).UTC().Format(http.TimeFormat))
-		n++
-		proper.ServeHTTP(w, r)
-	})
-}
 
 // How the clusters can be read, and what comes of it.
 func TestDone_HowTheClustersAreRead(t *testing.T) {
@@ -288,54 +218,4 @@ func token(e *env) {
 		return nil
 	}
 	e.o.This = client(e, cfg)
-}
-
-func onPoll(n int) func(*env) {
-	return func(e *env) {
-		e.o.OnPoll = func(context.Context, *wait.Progress) error {
-			if n--; n == 0 {
-				return errStop
-			}
-			return nil
-		}
-	}
-}
-
-func took(least, most time.Duration) func(*env) {
-	return func(e *env) {
-		require.GreaterOrEqual(e, e.took, least)
-		require.LessOrEqual(e, e.took, most)
-	}
-}
-
-// apart holds the requests of each cluster to a least time between them.
-func apart(least time.Duration) func(*env) {
-	return func(e *env) {
-		last := map[string]time.Time{}
-		for _, r := range e.pair.Requests() {
-			if !strings.HasSuffix(r.URI, "/mirrors") {
-				continue
-			}
-			if before, asked := last[r.Cluster]; asked {
-				require.GreaterOrEqual(e, r.At.Sub(before), least)
-			}
-			last[r.Cluster] = r.At
-		}
-	}
-}
-
-// pollsOften wants the cluster that can be read to be read all the time, and OnPoll to be called.
-func pollsOften(e *env) {
-	for i := range e.polls[1:] {
-		require.Less(e, e.polls[i+1].At.Sub(e.polls[i].At), 7*time.Second)
-	}
-	require.Greater(e, e.p.Clusters[0].Lists, 30)
-	require.Less(e, e.p.Clusters[1].Asked, 13)
-}
-
-func table(t testing.TB, p *wait.Progress) string {
-	t.Helper()
-	var b strings.Builder
-	require.NoError(t, p.Table(&b))
-	return b.String()
 }

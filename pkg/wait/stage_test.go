@@ -12,7 +12,7 @@ import (
 )
 
 // What two clusters can show and go on showing, for each verb.
-func TestDone_WhatTheClustersShow(t *testing.T) {
+func TestStage_WhatTheClustersShow(t *testing.T) {
 	var all []situation
 	for _, p := range []struct {
 		verb        mirror.Verb

@@ -100,7 +100,7 @@ func (s *shell) process(args ...string) (cmd *exec.Cmd, out, err *buffer) {
 func (s *shell) program(name string, args ...string) (cmd *exec.Cmd, out, err *buffer) {
 	cmd = exec.Command(name, args...)
 	cmd.Dir = s.dir
-	cmd.Env = []string{"CLUSTERLINK_TEST_COMMAND=1", "GORACE=atexit_sleep_ms=0"} // it sleeps a second else
+	cmd.Env = []string{"CLUSTERLINK_TEST_COMMAND=1", "GORACE=atexit_sleep_ms=0"} // otherwise a process with the race detector sleeps for a second
 	for name, value := range s.env {
 		cmd.Env = append(cmd.Env, name+"="+value)
 	}
