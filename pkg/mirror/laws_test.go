@@ -30,7 +30,7 @@ import (
 )
 
 var (
-	walks = flag.Int("walks", 50, "how many random walks, and how many triples of reports to merge")
+	walks = flag.Int("walks", 25, "how many random walks, and how many triples of reports to merge")
 	seed  = flag.Uint64("seed", 1, "the seed of the walks; 0 draws one")
 )
 

@@ -22,7 +22,7 @@ import (
 )
 
 var (
-	walks = flag.Int("walks", 25, "how many random walks TestModel makes")
+	walks = flag.Int("walks", 12, "how many random walks TestModel makes")
 	seed  = flag.Uint64("seed", 0, "the first walk of TestModel")
 )
 

@@ -94,8 +94,8 @@ func TestTable_Words(t *testing.T) {
 		}
 		set := s.set
 		s.set = func(e *env) {
-			if e.o.Patience = 0; s.at > 0 {
-				e.deadline = s.at + 10*time.Second
+			if s.at > 0 {
+				e.o.Patience, e.deadline = 0, s.at+10*time.Second
 			}
 			if set != nil {
 				set(e)
