@@ -33,11 +33,14 @@ serve: ## run two linked clusters on loopback to point any client at, until inte
 # The tests' heaps are small, so garbage may wait; and a process with the race detector need not sleep before it exits.
 TEST_ENV := GOGC=400 GORACE=atexit_sleep_ms=0
 
+# One package more at once than there are processors: at the end of a package some of them have nothing to do.
+AT_ONCE := $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
+
 .PHONY: test
 test: ## run all tests, with the race detector where there is a C compiler
 	@$(if $(RACE),,echo 'no cgo or no C compiler: testing without the race detector')
 	@echo 'testing; the tests are built first, which takes a minute or two if nothing is cached ...'
-	$(TEST_ENV) go test $(RACE) ./...
+	$(TEST_ENV) go test $(RACE) -p $(AT_ONCE) ./...
 
 # Filters what go test prints of itself.
 SAID := grep -v '^ *\(---\|===\)'
