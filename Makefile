@@ -17,6 +17,7 @@ help: ## list the targets
 
 .PHONY: demo
 demo: ## do a planned failover between two clusters on loopback
+	@echo 'building the command and the demo, which takes half a minute if nothing is cached ...'
 	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; go build -o "$$dir" ./pkg/cmd/clusterlink ./pkg/internal/demo; \
 	"$$dir/demo" $(ALL) "$$dir/clusterlink"
 
