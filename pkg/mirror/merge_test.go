@@ -329,6 +329,50 @@ func TestMerge_AZeroReportStaysZeroIfTheOtherIsRefused(t *testing.T) {
 	require.Equal(t, mirror.Report{}, r)
 }
 
+func TestMerge_AReportOfWhichAPartIsKnownIsNoZeroReport(t *testing.T) {
+	b := promoted(mirror.Accepted, "2")
+	for _, a := range []*mirror.Report{{Verb: b.Verb}, {ClusterID: b.ClusterID}, {Link: b.Link}, {Results: promoted(mirror.Failed, "1").Results}} {
+		require.ErrorIs(t, a.Merge(b), mirror.ErrInvalidArgument, "%+v", a)
+	}
+}
+
+// What one of two reports knows of a topic is known, and of what both know the later counts.
+func TestMerge_WhatOneReportKnows(t *testing.T) {
+	lags := func(n int64) []mirror.PartitionLag { return []mirror.PartitionLag{{Lag: n}} }
+	merged := func(edit func(a, b *mirror.Result)) mirror.Result {
+		a, b := promoted(mirror.Accepted, "1"), promoted(mirror.Accepted, "2")
+		edit(&a.Results[0], &b.Results[0])
+		require.NoError(t, a.Merge(b))
+		return a.Results[0]
+	}
+	for _, swap := range []bool{false, true} {
+		r := merged(func(a, b *mirror.Result) {
+			if swap {
+				a, b = b, a
+			}
+			a.Done, a.Lags, a.MessagesTruncated = true, lags(1), 0
+		})
+		require.True(t, r.Done)
+		require.Equal(t, lags(1), r.Lags)
+		require.Zero(t, r.MessagesTruncated)
+
+		r = merged(func(a, b *mirror.Result) {
+			if swap {
+				a, b = b, a
+			}
+			a.Outcome, a.Sends = mirror.Unknown, nil // as of a file that somebody wrote
+			b.Outcome, b.Code = mirror.Failed, 50003
+		})
+		require.Equal(t, mirror.Unknown, r.Outcome)
+	}
+	r := merged(func(a, b *mirror.Result) {
+		a.Lags, a.MessagesTruncated = lags(1), 5
+		b.Lags, b.MessagesTruncated = lags(2), 0
+	})
+	require.Equal(t, lags(2), r.Lags)
+	require.Zero(t, r.MessagesTruncated)
+}
+
 func TestMerge_SettledIsOnlyWhereTheSettlementGaveTheOutcome(t *testing.T) {
 	settled := promoted(mirror.Unknown, "1")
 	require.NoError(t, settled.Settle(mirror.Untouched, "still ACTIVE", "a"))
