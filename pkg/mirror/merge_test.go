@@ -348,7 +348,7 @@ func TestMerge_WhatOneReportKnows(t *testing.T) {
 	for _, swap := range []bool{false, true} {
 		r := merged(func(a, b *mirror.Result) {
 			if swap {
-				a, b = b, a
+				a = b
 			}
 			a.Done, a.Lags, a.MessagesTruncated = true, lags(1), 0
 		})

@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed25095279/clusterlink-go/pkg/job"
 	"github.com/seed25095279/clusterlink-go/pkg/mirror"
 	"github.com/seed25095279/clusterlink-go/pkg/mirrortest"
 )
@@ -50,6 +52,25 @@ func TestEnded(t *testing.T) {
 	require.ErrorContains(t, ended(pair.Local, mirror.StatusActive, 1, "topic-1", "topic-2"), "topic-2", "never asked")
 	pause()
 	require.Error(t, ended(pair.Local, mirror.StatusPaused, 1, "topic-1"), "asked twice")
+}
+
+func TestSettled(t *testing.T) {
+	pair := mirrortest.NewPair(t, mirrortest.Options{})
+	client, err := mirror.NewClient(pair.Local.Config())
+	require.NoError(t, err)
+	d := &demo{dir: t.TempDir()}
+	require.Error(t, d.settled("x.job"), "there is none")
+	plan, err := client.Validate(t.Context(), mirror.VerbPause, pair.Link(), mirror.Topics("topic-1"))
+	require.NoError(t, err)
+	j, err := job.Create(filepath.Join(d.dir, "x.job"), plan, job.Options{})
+	require.NoError(t, err)
+	pair.Local.Inject(mirrortest.Fault{AfterApply: true, Do: mirrortest.Cut(0)})
+	_, err = j.Run(t.Context(), client)
+	require.ErrorIs(t, err, mirror.ErrOutcomeUnknown)
+	require.ErrorContains(t, d.settled("x.job"), "topic-1")
+	require.NoError(t, j.Settle(mirror.Accepted, "seen PAUSED", "topic-1"))
+	require.NoError(t, j.Close())
+	require.NoError(t, d.settled("x.job"))
 }
 
 func TestQuiet_WritesADotAfterFourSeconds(t *testing.T) {
