@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptrace"
 	"strings"
 	"testing"
 	"time"
@@ -193,6 +194,22 @@ func TestExchange_ACredentialThatFails(t *testing.T) {
 			}
 			require.NotContains(t, stands.Err.Error(), secret)
 		})
+	}
+}
+
+// A request without a body was sent if its head was.
+func TestExchange_ARequestWithoutABody(t *testing.T) {
+	for proof, written := range map[Proof]bool{NotDone: false, Nothing: true} {
+		sender := newSender(roundTrip(func(r *http.Request) (*http.Response, error) {
+			if written {
+				httptrace.ContextClientTrace(r.Context()).WroteHeaders()
+			}
+			return nil, errOwn
+		}))
+		q := newRequest()
+		q.Body, q.Safe = nil, true
+		e, _, _ := sender.attempt(context.Background(), q, nil)
+		require.Equal(t, proof, e.Proof)
 	}
 }
 
