@@ -16,7 +16,7 @@ import (
 // The first signal lets the batch under way be answered, and no other batch is sent. The second ends the process.
 func TestFailover_Interrupted(t *testing.T) {
 	for what, signals := range map[string][]os.Signal{
-		"TERM": {syscall.SIGTERM}, "INT twice": {os.Interrupt, os.Interrupt},
+		"INT": {os.Interrupt}, "TERM": {syscall.SIGTERM}, "INT twice": {os.Interrupt, os.Interrupt},
 	} {
 		t.Run(what, func(t *testing.T) {
 			pair, names, process := planned(t)
