@@ -121,7 +121,7 @@ func (d *demo) apply(name string, more ...string) error {
 func ended(c *mirrortest.Cluster, status mirror.Status, asked int, topics ...string) (err error) {
 	for _, name := range topics {
 		if c.Status(name) != status || c.Sent(name) != asked {
-			err = errors.Join(err, fmt.Errorf("%s: %s is %s and was asked for %d times, not %s and %d times",
+			err = errors.Join(err, fmt.Errorf("%s: %s is %s after %d requests to change it, not %s after %d",
 				c.ID, name, c.Status(name), c.Sent(name), status, asked))
 		}
 	}
